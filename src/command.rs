@@ -1,0 +1,122 @@
+//! A command line for the device, built from words and never from text: quoting happens here and nowhere else.
+
+use crate::secret::{MASK, Secret};
+
+/// A command as the device's login shell will read it: one program and its words, each quoted.
+///
+/// A script is a constant text that takes its values as `$1`, `$2`, …: no value is ever pasted into shell text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    words: Vec<Word>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    Plain(String),
+    Script(&'static str),
+    Secret(Secret),
+}
+
+impl Command {
+    /// Starts a command with its program.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self { words: vec![Word::Plain(program.into())] }
+    }
+
+    /// Runs `script` with `sh`; the words that follow are its `$1`, `$2`, ….
+    pub fn script(script: &'static str) -> Self {
+        Self::new("sh").arg("-c").push(Word::Script(script)).arg("sh")
+    }
+
+    fn push(mut self, word: Word) -> Self {
+        self.words.push(word);
+        self
+    }
+
+    /// Adds one word.
+    pub fn arg(self, word: impl Into<String>) -> Self {
+        self.push(Word::Plain(word.into()))
+    }
+
+    /// Adds several words.
+    pub fn args<T: Into<String>>(mut self, words: impl IntoIterator<Item = T>) -> Self {
+        self.words.extend(words.into_iter().map(|word| Word::Plain(word.into())));
+        self
+    }
+
+    /// Adds a word that is masked wherever people read it.
+    pub fn secret(self, word: Secret) -> Self {
+        self.push(Word::Secret(word))
+    }
+
+    /// The line for the wire.
+    pub fn line(&self) -> String {
+        self.render(|word| match word {
+            Word::Plain(text) => quote(text),
+            Word::Script(text) => quote(text),
+            Word::Secret(secret) => quote(secret.expose()),
+        })
+    }
+
+    /// The line for people: secrets are masked, and a script stands as its first comment line, which says what it does.
+    pub fn shown(&self) -> String {
+        self.render(|word| match word {
+            Word::Plain(text) => quote(text),
+            Word::Script(text) => format!("'{}…'", script_title(text)),
+            Word::Secret(_) => MASK.to_owned(),
+        })
+    }
+
+    fn render(&self, word: impl Fn(&Word) -> String) -> String {
+        self.words.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn script_title(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Quotes one word for a POSIX shell. NUL cannot stand in an argument and is dropped: callers refuse it where text comes in.
+fn quote(word: &str) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(harmless) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\0', "").replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_and_nothing_else_is() {
+        let command = Command::new("docker").args(["tag", "a b", "it's", "$(reboot)", "", "-f\n~"]);
+        assert_eq!(command.line(), "docker tag 'a b' 'it'\\''s' '$(reboot)' '' '-f\n~'");
+    }
+
+    #[test]
+    fn a_script_is_shown_by_its_first_line_and_sent_whole() {
+        let command = Command::script("# says hello\necho \"$1\"").arg("a b");
+        assert_eq!(command.line(), "sh -c '# says hello\necho \"$1\"' sh 'a b'");
+        assert_eq!(command.shown(), "sh -c '# says hello…' sh 'a b'");
+    }
+
+    #[test]
+    fn a_secret_is_sent_and_not_shown() {
+        let command = Command::new("login").secret(Secret::new("hunter2"));
+        assert_eq!(command.line(), "login hunter2");
+        assert_eq!(command.shown(), "login ‹secret›");
+    }
+
+    #[test]
+    fn a_real_shell_gives_every_word_back_unchanged() {
+        let words =
+            ["", "a", "-rf", "a b", "'", "''", "\"", "$HOME", "`id`", "\\", "a\nb", "ü°", "*", "~", "#", "!", "\u{7f}\u{1}"];
+        let line = Command::new("printf").arg("%s\\0").args(words).line();
+        let output = std::process::Command::new("sh").arg("-c").arg(line).output().expect("sh runs");
+        let back: Vec<_> =
+            output.stdout.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        assert_eq!(back.iter().take(words.len()).collect::<Vec<_>>(), words.iter().collect::<Vec<_>>());
+    }
+}

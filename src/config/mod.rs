@@ -1,0 +1,198 @@
+//! What is wanted: a deployment, whether it was told in options or in a file.
+
+use std::{path::PathBuf, time::Duration};
+
+mod paths;
+
+pub use paths::{LocalPath, PathError, RemotePath};
+
+/// A whole deployment, checked: what every later part works from. Each field is a stage of [`crate::stage::Stage`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// Names the compose project and the record on the device.
+    pub application: Option<String>,
+    /// Where this tool's own logs go; `None` writes none.
+    pub log_dir: Option<PathBuf>,
+    /// Which device.
+    pub device: Device,
+    /// Logs to pull, first and last.
+    pub logs: Vec<LogPull>,
+    /// The name the device is to have.
+    pub rename: Option<String>,
+    /// What is to be removed from docker.
+    pub clean_up: CleanUp,
+    /// Whether external storage is to be mounted.
+    pub mount_usb: bool,
+    /// Directories that are to be there.
+    pub directories: Vec<RemotePath>,
+    /// The file on the device that records each deployment.
+    pub stamp: Option<RemotePath>,
+    /// Files and trees to move.
+    pub transfers: Transfers,
+    /// Bind volumes that are to be there.
+    pub volume: Vec<Volume>,
+    /// Images that are to be there.
+    pub image: Vec<Image>,
+    /// Paths on the device that are to go.
+    pub leftovers: Vec<RemotePath>,
+    /// The application.
+    pub compose: Option<Compose>,
+    /// What starts by itself.
+    pub autostart: Autostart,
+    /// The container whose output is shown.
+    pub attach: Option<Attach>,
+}
+
+/// The device and how to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Host name or address.
+    pub address: String,
+    /// The port of its sshd.
+    pub port: u16,
+    /// The user to log in as.
+    pub user: String,
+    /// The key to log in with, before all others.
+    pub identity: Option<PathBuf>,
+}
+
+/// A directory of logs on the device and where it is pulled to: `<local>/sn<serial>[_<name>]/…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPull {
+    /// The directory there.
+    pub remote: RemotePath,
+    /// The directory here that collects the logs of all devices.
+    pub local: PathBuf,
+}
+
+/// What is to be removed from the device's docker. What this deployment itself wants stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CleanUp {
+    /// Remove containers.
+    pub containers: bool,
+    /// Remove volumes.
+    pub volumes: bool,
+    /// Remove images.
+    pub images: bool,
+    /// Names (shell patterns with `*` and `?`) that stay.
+    pub keep: Vec<String>,
+    /// Remove only what an earlier deployment of this application created.
+    pub only_this_application: bool,
+}
+
+/// Files and trees to move, each pair on its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transfers {
+    /// From the device to here.
+    pub from_device: Vec<Transfer>,
+    /// From here to the device.
+    pub to_device: Vec<Transfer>,
+}
+
+/// One file or tree on both sides. The destination is the file or tree itself, unless it ends with a slash or is a directory
+/// while the source is a file: then the source's name is appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Here.
+    pub local: PathBuf,
+    /// There.
+    pub remote: RemotePath,
+}
+
+/// A bind volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name in docker.
+    pub name: String,
+    /// The directory it binds.
+    pub path: RemotePath,
+}
+
+/// An image that is to be in the device's docker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Where it comes from.
+    pub source: ImageSource,
+    /// The reference it is to have, as `name:tag`.
+    pub name: Option<String>,
+    /// What a bare root file system does not carry itself.
+    pub metadata: ImageMetadata,
+}
+
+/// Where an image comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// An archive on this computer, or, when no such file exists, an image in this computer's docker.
+    Here(String),
+    /// An archive on the device.
+    OnDevice(RemotePath),
+}
+
+/// How a bare root file system is run: what a Dockerfile would say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageMetadata {
+    /// `CMD`.
+    pub command: Vec<String>,
+    /// `ENV`, as `NAME=value`.
+    pub environment: Vec<String>,
+    /// `ENTRYPOINT`.
+    pub entrypoint: Vec<String>,
+    /// `WORKDIR`.
+    pub working_directory: Option<String>,
+}
+
+/// The compose project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compose {
+    /// The compose file or files.
+    pub files: ComposeFiles,
+    /// The services to bring up; all when empty.
+    pub services: Vec<String>,
+    /// How long to wait until all of them run and are healthy.
+    pub wait: Duration,
+}
+
+/// Where compose files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ComposeFiles {
+    /// Here: they and what they name are sent to `directory`.
+    Here {
+        /// The files, the first the base of the others.
+        files: Vec<PathBuf>,
+        /// Where they go; the default is `~/<application>`.
+        directory: RemotePath,
+    },
+    /// On the device already, or put there by a transfer.
+    OnDevice(RemotePath),
+}
+
+/// What starts by itself after a power cut.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Autostart {
+    /// Services to enable.
+    pub enable: Vec<AutostartService>,
+    /// Services to disable, before the others are enabled.
+    pub disable: Vec<String>,
+}
+
+/// A service that is to start by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AutostartService {
+    /// Its name: that of the unit `oem-dc@<service>`.
+    pub service: String,
+    /// Its compose file on the device; `None` means that of this deployment.
+    pub file: Option<RemotePath>,
+}
+
+/// Which container's output is shown, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// The container's name.
+    pub container: String,
+    /// How long; `None` means until it ends or Ctrl-C.
+    pub run_duration: Option<Duration>,
+    /// A regular expression: the first line that matches ends it.
+    pub until: Option<String>,
+    /// Whether the container is removed at the end.
+    pub stop_upon_exit: bool,
+}

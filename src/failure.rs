@@ -1,0 +1,130 @@
+//! What every error can tell beyond its text: the exit code it leads to, and the way out.
+
+use std::{error::Error, fmt};
+
+use crate::stage::Stage;
+
+/// How the program ends. Each kind of failure has its own code; `--help` and the README list them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// All that was asked for is true on the device.
+    Success = 0,
+    /// A fault of `o3r-deploy` itself.
+    Internal = 1,
+    /// The options or the configuration file are wrong; nothing was touched.
+    Usage = 2,
+    /// A file on this computer is missing or cannot be read or written.
+    LocalFile = 3,
+    /// The device does not answer.
+    Unreachable = 4,
+    /// The device's host key is unknown or has changed.
+    HostKey = 5,
+    /// The device accepts none of the keys or passwords offered.
+    Authentication = 6,
+    /// A command failed on the device.
+    RemoteCommand = 7,
+    /// The image is none, or not for this device.
+    Image = 8,
+    /// The device has not enough room.
+    NoSpace = 9,
+    /// The application does not run or is not healthy.
+    Unhealthy = 10,
+    /// Something would be removed, and nobody agreed.
+    NotConfirmed = 11,
+    /// The connection was lost on the way.
+    ConnectionLost = 12,
+    /// The device's configuration interface refused or did not answer.
+    ConfigurationInterface = 13,
+    /// The container attached to ended with an exit code other than 0.
+    ContainerFailed = 14,
+    /// What is on the device contradicts what is asked for, and replacing it was not asked for.
+    Conflict = 15,
+    /// Interrupted with Ctrl-C.
+    Interrupted = 130,
+}
+
+impl ExitCode {
+    /// Every code but success with its meaning, for `--help` and the documents.
+    pub const MEANINGS: [(Self, &'static str); 17] = [
+        (Self::Success, "all that was asked for is true on the device"),
+        (Self::Internal, "a fault of o3r-deploy itself"),
+        (Self::Usage, "the options or the configuration file are wrong; nothing was touched"),
+        (Self::LocalFile, "a file on this computer is missing or cannot be read or written"),
+        (Self::Unreachable, "the device does not answer"),
+        (Self::HostKey, "the device's host key is unknown or has changed"),
+        (Self::Authentication, "the device accepts none of the keys or passwords offered"),
+        (Self::RemoteCommand, "a command failed on the device"),
+        (Self::Image, "the image is none, or not for this device"),
+        (Self::NoSpace, "the device has not enough room"),
+        (Self::Unhealthy, "the application does not run or is not healthy"),
+        (Self::NotConfirmed, "something would be removed, and nobody agreed (see --yes)"),
+        (Self::ConnectionLost, "the connection was lost on the way"),
+        (Self::ConfigurationInterface, "the device's configuration interface refused or did not answer"),
+        (Self::ContainerFailed, "the container attached to ended with an exit code other than 0"),
+        (Self::Conflict, "what is on the device contradicts what is asked for"),
+        (Self::Interrupted, "interrupted with Ctrl-C"),
+    ];
+}
+
+/// An error that knows its exit code and the way out.
+pub trait Explain: Error + Send + Sync + 'static {
+    /// The exit code it leads to.
+    fn exit_code(&self) -> ExitCode;
+
+    /// What the user can do about it, in one sentence: lower case, no full stop, backticks round what can be typed.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A failed run: the stage in which it failed, where one had begun, and why.
+#[derive(Debug)]
+pub struct Failure {
+    /// The stage in which it happened.
+    pub stage: Option<Stage>,
+    /// What happened.
+    pub error: Box<dyn Explain>,
+}
+
+impl Failure {
+    /// Names the stage if none is named yet.
+    #[must_use]
+    pub fn in_stage(mut self, stage: Stage) -> Self {
+        self.stage.get_or_insert(stage);
+        self
+    }
+
+    /// The exit code it leads to.
+    pub fn exit_code(&self) -> ExitCode {
+        self.error.exit_code()
+    }
+}
+
+impl<E: Explain> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { stage: None, error: Box::new(error) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.stage {
+            Some(stage) => write!(formatter, "{stage}: {}", self.error),
+            None => write!(formatter, "{}", self.error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_is_told_apart() {
+        let mut codes: Vec<u8> = ExitCode::MEANINGS.iter().map(|(code, _)| *code as u8).collect();
+        let count = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
+}

@@ -1,0 +1,18 @@
+//! `o3r-deploy` deploys containerised applications over SSH to an ifm O3R VPU.
+//!
+//! [`config`] says what is wanted, [`facts`] says what is there, [`plan`] decides what is to be done, pure, and [`run`] does it
+//! over a [`remote`] and tells a [`report`]. Imports point one way, from later in that sentence to earlier; [`cli`] joins all.
+
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod device;
+pub mod facts;
+pub mod failure;
+pub mod image;
+pub mod plan;
+pub mod remote;
+pub mod report;
+pub mod run;
+pub mod secret;
+pub mod stage;

@@ -1,0 +1,261 @@
+//! The device as something that runs commands and takes and gives files; how that travels is the business of `ssh`.
+
+use std::path::PathBuf;
+
+use crate::{
+    command::Command,
+    failure::{ExitCode, Explain},
+};
+
+/// A device that can be worked on. One implementation speaks SSH; unit tests bring a fake.
+#[expect(async_fn_in_trait, reason = "all of it runs on one current-thread runtime: no future has to be Send")]
+pub trait Remote {
+    /// Runs `command`, feeds it `input` and hands each piece of output to `output` as it comes.
+    ///
+    /// # Errors
+    /// Only when the command could not be run or its end was not seen; a command that fails is an [`Exit`].
+    async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError>;
+
+    /// Puts local files on the device, exactly where each [`Put`] says, with its mode. The parent directories exist.
+    /// `progress` is told the bytes of each piece that went out.
+    ///
+    /// # Errors
+    /// The first that fails ends it; what was put stays (the caller works in a staging directory).
+    async fn put(&self, files: &[Put], progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
+
+    /// Fetches files from the device, each into a local file that is created or truncated. A file that grows meanwhile is
+    /// taken as far as it goes; one that vanished is [`Got::Vanished`]. The answers stand in the order of `files`.
+    ///
+    /// # Errors
+    /// Anything but a file that vanished.
+    async fn get(&self, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError>;
+
+    /// Runs `command` without input and keeps its output (at most [`CAPTURE_LIMIT`] bytes of each stream).
+    ///
+    /// # Errors
+    /// As [`Remote::exec`], and when the device sends more than the limit.
+    async fn run(&self, command: &Command, input: Input) -> Result<Output, RemoteError> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let exit = self
+            .exec(command, input, &mut |stream, bytes| {
+                let kept = if stream == Stream::Stdout { &mut stdout } else { &mut stderr };
+                let room = (CAPTURE_LIMIT + 1).saturating_sub(kept.len());
+                kept.extend(bytes.iter().take(room));
+            })
+            .await?;
+        if stdout.len() > CAPTURE_LIMIT {
+            return Err(RemoteError::TooMuch { command: command.shown() });
+        }
+        Ok(Output { exit, stdout, stderr })
+    }
+
+    /// Runs `command` and fails unless it succeeds; gives its standard output.
+    ///
+    /// # Errors
+    /// [`RemoteError::Failed`] with its last lines when it ends with anything but 0.
+    async fn check(&self, command: &Command) -> Result<Vec<u8>, RemoteError> {
+        self.run(command, Input::Empty).await?.success(command)
+    }
+}
+
+/// The most that is kept of one stream of a command's output, in bytes.
+pub const CAPTURE_LIMIT: usize = 64 << 20;
+
+/// Takes pieces of output as they come.
+pub type OnOutput<'a> = dyn FnMut(Stream, &[u8]) + 'a;
+
+/// Is told of bytes that went over the wire.
+pub type OnBytes<'a> = dyn FnMut(u64) + 'a;
+
+/// What a command reads from its standard input.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing: end of file at once.
+    Empty,
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Pieces (128 to 256 KiB each) that another thread reads, hashes or compresses; an `Err` aborts the command.
+    Pieces(tokio::sync::mpsc::Receiver<std::io::Result<Vec<u8>>>),
+}
+
+/// One of a command's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Code(u32),
+    /// By a signal, named without `SIG`.
+    Signal(String),
+}
+
+impl Exit {
+    /// Whether it ended with 0.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Code(0)
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(formatter, "exit code {code}"),
+            Self::Signal(name) => write!(formatter, "killed by signal {name}"),
+        }
+    }
+}
+
+/// A finished command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// How it ended.
+    pub exit: Exit,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// The standard output of a command that had to succeed.
+    ///
+    /// # Errors
+    /// [`RemoteError::Failed`] when it did not.
+    pub fn success(self, command: &Command) -> Result<Vec<u8>, RemoteError> {
+        if self.exit.is_success() {
+            return Ok(self.stdout);
+        }
+        let text = if self.stderr.iter().all(u8::is_ascii_whitespace) { &self.stdout } else { &self.stderr };
+        Err(RemoteError::Failed { command: command.shown(), exit: self.exit, last_lines: last_lines(text, 20) })
+    }
+}
+
+/// The last `count` lines of a text that came from the device, control characters removed.
+pub fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<_> = text.lines().map(printable).filter(|line| !line.is_empty()).collect();
+    lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
+}
+
+/// One line from the device as people may see it: without control characters, so that it cannot steer a terminal.
+pub fn printable(line: &str) -> String {
+    line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect::<String>().trim_end().to_owned()
+}
+
+/// A local file on its way to the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// The file here.
+    pub local: PathBuf,
+    /// Its absolute path there.
+    pub remote: String,
+    /// Permission bits, as `0o755`.
+    pub mode: u32,
+}
+
+/// A file on its way from the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Get {
+    /// Its absolute path there.
+    pub remote: String,
+    /// Where its bytes go here.
+    pub local: PathBuf,
+}
+
+/// What became of one [`Get`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// Fetched, with so many bytes.
+    Bytes(u64),
+    /// It was not there any more.
+    Vanished,
+}
+
+/// Why the device could not be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// A command ended with something else than 0.
+    #[error("`{command}` failed on the device: {exit}{}", last_lines.last().map(|line| format!(": {line}")).unwrap_or_default())]
+    Failed {
+        /// The command as shown to people.
+        command: String,
+        /// How it ended.
+        exit: Exit,
+        /// Its last lines, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// The device has no room left.
+    #[error("no space left on the device while writing `{path}`")]
+    NoSpace {
+        /// The file that did not fit, or what was being done.
+        path: String,
+    },
+    /// A file on the device could not be written or read.
+    #[error("`{path}` on the device: {reason}")]
+    File {
+        /// Its path there.
+        path: String,
+        /// What the device said.
+        reason: String,
+    },
+    /// A file here could not be read or written.
+    #[error("`{path}` on this computer: {source}", path = path.display())]
+    Local {
+        /// Its path here.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// What was to be sent could not be made.
+    #[error("what was to be sent could not be read: {0}")]
+    Input(std::io::Error),
+    /// More output than anyone needs.
+    #[error("`{command}` sent more than {} MiB", CAPTURE_LIMIT >> 20)]
+    TooMuch {
+        /// The command as shown to people.
+        command: String,
+    },
+    /// The connection broke.
+    #[error("the connection to the device was lost: {reason}")]
+    Lost {
+        /// What broke it.
+        reason: String,
+    },
+}
+
+impl Explain for RemoteError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Failed { last_lines, .. } if last_lines.iter().any(|line| is_no_space(line)) => ExitCode::NoSpace,
+            Self::Failed { .. } | Self::File { .. } | Self::TooMuch { .. } => ExitCode::RemoteCommand,
+            Self::NoSpace { .. } => ExitCode::NoSpace,
+            Self::Local { .. } | Self::Input(_) => ExitCode::LocalFile,
+            Self::Lost { .. } => ExitCode::ConnectionLost,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self.exit_code() {
+            ExitCode::NoSpace => {
+                Some("free some room: `--remove_images` and `--items_to_cleanup` remove what is not needed".into())
+            }
+            ExitCode::ConnectionLost => {
+                Some("check cable and power, then run the same command again: what is finished is not done twice".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a line of output says that a disk is full.
+pub fn is_no_space(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    line.contains("no space left") || line.contains("disk quota exceeded")
+}

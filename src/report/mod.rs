@@ -1,0 +1,149 @@
+//! What happens, as events: the one contract between running and showing. Only displays print.
+//!
+//! Order: `connected`, then `planned`, then for each stage that has work `stage_started`, any of `step`, `progress`,
+//! `output`, `warning`, and `stage_finished`; at last `finished`. `warning` may also come before the first stage. A failure
+//! inside a stage leaves out its `stage_finished`. A dry run ends after `planned` with `finished`.
+
+use serde::Serialize;
+
+use crate::stage::Stage;
+
+/// One thing that happened. With `--json` each is one line, its kind under the key `event`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The device answered and its facts are known.
+    Connected(DeviceSummary),
+    /// What will be done, stage by stage.
+    Planned {
+        /// Whether this is all: nothing will be carried out.
+        dry_run: bool,
+        /// The stages in the order of the work; those not asked for are left out.
+        stages: Vec<PlannedStage>,
+    },
+    /// A stage began.
+    StageStarted {
+        /// Which.
+        stage: Stage,
+        /// What it will do, in a few words.
+        title: String,
+    },
+    /// One step of a stage began: a command, or a group of transfers.
+    Step {
+        /// Of which stage.
+        stage: Stage,
+        /// What it does, in a few words.
+        says: String,
+    },
+    /// Bytes went over the wire.
+    Progress {
+        /// Of which stage.
+        stage: Stage,
+        /// Bytes so far in this step.
+        bytes: u64,
+        /// Bytes of the whole step, where it is known.
+        total: Option<u64>,
+    },
+    /// Output of an attached container, a line without its newline.
+    Output {
+        /// The line, control characters removed.
+        line: String,
+    },
+    /// Something the user should know that does not stop the run.
+    Warning {
+        /// What.
+        text: String,
+    },
+    /// A stage ended well.
+    StageFinished {
+        /// Which.
+        stage: Stage,
+        /// Whether it changed anything.
+        outcome: Outcome,
+        /// What it did, in a few words.
+        says: String,
+        /// How long it took, in seconds.
+        seconds: f64,
+    },
+    /// The run ended.
+    Finished(Summary),
+}
+
+/// The device as its facts tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceSummary {
+    /// Address and port.
+    pub address: String,
+    /// Serial number, where the configuration interface answers.
+    pub serial: Option<String>,
+    /// The device's name, where it has one.
+    pub name: Option<String>,
+    /// Firmware version.
+    pub firmware: Option<String>,
+    /// Version of its docker.
+    pub docker: Option<String>,
+}
+
+/// One stage of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedStage {
+    /// Which.
+    pub stage: Stage,
+    /// What it will do, or why it has nothing to do, in a few words.
+    pub says: String,
+    /// Each command and transfer; empty when there is nothing to do.
+    pub steps: Vec<String>,
+}
+
+/// What a stage came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It changed something, or fetched something.
+    Done,
+    /// All was as wanted already.
+    NothingToDo,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The exit code.
+    pub exit_code: u8,
+    /// The failure, where it failed: one line, as `error:` shows it.
+    pub error: Option<String>,
+    /// What led to it, outermost first.
+    pub causes: Vec<String>,
+    /// The way out, where one is known.
+    pub hint: Option<String>,
+    /// The last lines of the command or container that failed.
+    pub last_lines: Vec<String>,
+    /// Stages that changed something.
+    pub changed: usize,
+    /// Stages in which all was as wanted.
+    pub unchanged: usize,
+    /// Bytes sent to the device and received from it.
+    pub bytes: u64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// The full log of this run.
+    pub log_file: Option<std::path::PathBuf>,
+}
+
+/// Takes events: a display, a file, a test.
+pub trait Report {
+    /// Takes one event. Must not block for long.
+    fn event(&mut self, event: &Event);
+
+    /// Asks a question that needs an answer; `None` when nobody can be asked.
+    fn ask(&mut self, question: &Question) -> Option<String>;
+}
+
+/// A question to the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Yes or no; the answer is `yes` or anything else.
+    Confirm(String),
+    /// A password or pass phrase, not shown while typed.
+    Secret(String),
+}
