@@ -24,7 +24,14 @@ pub struct Options {
     /// Overrides the file, as does the environment variable IFM3D_IP.
     ///
     /// Example: --IP 192.168.0.70
-    #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", hide_env_values = true, value_name = "ADDRESS", help_heading = "Device")]
+    #[arg(
+        long = "IP",
+        alias = "ip",
+        env = "IFM3D_IP",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        help_heading = "Device"
+    )]
     pub ip: Option<String>,
 
     /// The port of the device's sshd [default: 22]
@@ -55,7 +62,7 @@ pub struct Options {
 
     /// Logs to pull, before anything is destroyed and at the end [default: ~/share/logs>~/o3r_logs/From_VPUs]
     ///
-    /// They land in a folder for each device: LOCAL/sn<serial>_<name>. '' pulls none.
+    /// They land in a folder for each device, `LOCAL/sn<serial>_<name>`. '' pulls none.
     ///
     /// Example: --get_logs_from_vpu '~/share/logs>C:\logs'
     #[arg(long = "get_logs_from_vpu", alias = "get-logs-from-vpu", value_name = "REMOTE>LOCAL", num_args = 1.., help_heading = "Logs")]
@@ -92,7 +99,12 @@ pub struct Options {
     /// Remove all volumes; --dont_remove_volumes takes it back
     ///
     /// Example: --remove_volumes
-    #[arg(long = "remove_volumes", alias = "remove-volumes", overrides_with = "dont_remove_volumes", help_heading = "Clean up")]
+    #[arg(
+        long = "remove_volumes",
+        alias = "remove-volumes",
+        overrides_with = "dont_remove_volumes",
+        help_heading = "Clean up"
+    )]
     pub remove_volumes: bool,
 
     /// The opposite of --remove_volumes
@@ -278,7 +290,7 @@ pub struct Options {
     /// How long to show it, in seconds; 0: until it ends or Ctrl-C [default: 0]
     ///
     /// Example: --run_duration 2.5
-    #[arg(long = "run_duration", alias = "run-duration", value_name = "SECONDS", value_parser = told::seconds, help_heading = "Attach")]
+    #[arg(long = "run_duration", alias = "run-duration", value_name = "SECONDS", value_parser = told::seconds, allow_negative_numbers = true, help_heading = "Attach")]
     pub run_duration: Option<f64>,
 
     /// Remove the container at the end; --dont_stop_upon_exit takes it back
@@ -357,3 +369,6 @@ pub fn deployment(options: &Options, working_directory: &Path) -> Result<Wanted,
     let deployment = config::check(&layers, problems)?;
     Ok(Wanted { deployment, config_file })
 }
+
+#[cfg(test)]
+mod tests;

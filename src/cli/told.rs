@@ -7,10 +7,10 @@ use super::{
     pairs::{Form, PairError, file_and_service, one_or_two, pair, split},
 };
 use crate::config::{
-    KeyPath, Layer, Origin, Problem, ProblemKind,
+    KeyPath, Layer, Origin, Problem,
     settings::{
-        Attach, Autostart, AutostartService, CleanUp, Compose, Device, Image, LogPull, OneOrMore, Settings, Transfer, Transfers,
-        Volume,
+        Attach, Autostart, AutostartService, CleanUp, Compose, Device, Image, LogPull, OneOrMore, Settings, Transfer,
+        Transfers, Volume,
     },
 };
 
@@ -20,6 +20,8 @@ const TO: Form = Form { says: "LOCAL,REMOTE", example: "./config,~/share/config"
 const VOLUME: Form = Form { says: "PATH,NAME", example: "~/share,share", separator: ',' };
 const IMAGE: Form = Form { says: "SOURCE[,NAME]", example: "./python_app.tar,python_app:1.0", separator: ',' };
 const IMPORT: Form = Form { says: "TAR[,NAME]", example: "~/share/python_app.tar,python_app:1.0", separator: ',' };
+
+const SERVICE: Form = Form { says: "[FILE:]SERVICE", example: "~/python_app/docker-compose.yml:python_app", separator: ':' };
 
 /// What the options say, and what is wrong with their form.
 pub(super) fn layer(options: &Options, working_directory: &Path) -> (Layer, Vec<Problem>) {
@@ -66,7 +68,7 @@ impl Told {
             match read(word) {
                 Ok(some) => items.extend(some),
                 Err(error) => {
-                    self.problems.push(Problem { place: option.into(), text: error.to_string(), kind: ProblemKind::Said });
+                    self.problems.push(Problem::new(option, error.to_string()));
                 }
             }
         }
@@ -89,19 +91,10 @@ impl Told {
             }),
             rename: self.text("rename", "--set_vpu_name", options.set_vpu_name.as_ref()),
             clean_up: Some(self.clean_up(options)),
-            mount_usb: self.flag(
-                "mount_usb",
-                "--mount_usb_volumes",
-                options.mount_usb_volumes,
-                options.dont_mount_usb_volumes,
-            ),
+            mount_usb: self.flag("mount_usb", "--mount_usb_volumes", options.mount_usb_volumes, options.dont_mount_usb_volumes),
             directories: self
                 .list("directories", "--dirs_to_make", options.dirs_to_make.as_ref(), |word| Ok(vec![word.to_owned()])),
-            stamp: self.text(
-                "stamp",
-                "--append_deployment_timestamp_to",
-                options.append_deployment_timestamp_to.as_ref(),
-            ),
+            stamp: self.text("stamp", "--append_deployment_timestamp_to", options.append_deployment_timestamp_to.as_ref()),
             transfers: Some(Transfers {
                 from_device: self.list(
                     "transfers.from_device",
@@ -117,8 +110,7 @@ impl Told {
                 pair(word, VOLUME).map(|(path, name)| vec![Volume { name, path }])
             }),
             image: self.images(options),
-            leftovers: self
-                .list("leftovers", "--items_to_cleanup", options.items_to_cleanup.as_ref(), |word| split(word, ',')),
+            leftovers: self.list("leftovers", "--items_to_cleanup", options.items_to_cleanup.as_ref(), |word| split(word, ',')),
             compose: self.compose(options),
             autostart: Some(self.autostart(options)),
             attach: Some(Attach {
@@ -146,12 +138,7 @@ impl Told {
                 options.remove_running_containers,
                 options.dont_remove_running_containers,
             ),
-            volumes: self.flag(
-                "clean_up.volumes",
-                "--remove_volumes",
-                options.remove_volumes,
-                options.dont_remove_volumes,
-            ),
+            volumes: self.flag("clean_up.volumes", "--remove_volumes", options.remove_volumes, options.dont_remove_volumes),
             images: self.flag("clean_up.images", "--remove_images", options.remove_images, options.dont_remove_images),
             keep: None,
             only_this_application: None,
@@ -196,7 +183,7 @@ impl Told {
     fn autostart(&mut self, options: &Options) -> Autostart {
         let services = |word: &str| {
             let parts = split(word, ',')?;
-            Ok(parts.iter().map(|part| autostart_service(part)).collect())
+            parts.iter().map(|part| autostart_service(part)).collect()
         };
         Autostart {
             enable: self.list("autostart.enable", "--enable_autostart", options.enable_autostart.as_ref(), services),
@@ -206,10 +193,11 @@ impl Told {
     }
 }
 
-fn autostart_service(text: &str) -> AutostartService {
+fn autostart_service(text: &str) -> Result<AutostartService, PairError> {
     match file_and_service(text) {
-        (file, Some(service)) => AutostartService { service, file: Some(file) },
-        (service, None) => AutostartService { service, file: None },
+        (file, Some(service)) => Ok(AutostartService { service, file: Some(file) }),
+        (service, None) if !service.contains(['/', '\\']) => Ok(AutostartService { service, file: None }),
+        (file, None) => Err(PairError::Count { text: file.clone(), parts: vec![file], form: SERVICE }),
     }
 }
 

@@ -51,7 +51,9 @@ impl<'a> Check<'a> {
 
     fn metadata(&mut self, at: &Place<'_>, image: &settings::Image) -> ImageMetadata {
         let environment: Vec<String> = match &image.environment {
-            Some(Environment::Map(variables)) => variables.iter().map(|(name, value)| format!("{name}={}", text(value))).collect(),
+            Some(Environment::Map(variables)) => {
+                variables.iter().map(|(name, value)| format!("{name}={}", text(value))).collect()
+            }
             Some(Environment::List(variables)) => variables.clone(),
             None => Vec::new(),
         };
@@ -115,7 +117,12 @@ impl<'a> Check<'a> {
         files.map(|files| Compose { files, services, wait })
     }
 
-    fn compose_files(&mut self, compose: &settings::Compose, at: &Place<'_>, application: Option<&str>) -> Option<ComposeFiles> {
+    fn compose_files(
+        &mut self,
+        compose: &settings::Compose,
+        at: &Place<'_>,
+        application: Option<&str>,
+    ) -> Option<ComposeFiles> {
         let at = at.key("file");
         let mut seen = HashSet::new();
         let mut paths = Vec::new();
@@ -138,7 +145,10 @@ impl<'a> Check<'a> {
     /// Settings of a stage that nothing starts are a mistake, unless the stage was turned off or lost to another mistake.
     fn compose_without_file(&mut self) {
         let off = self.said("compose", |said| said.compose.as_ref().filter(|compose| is_off(compose))).is_some();
-        if !off && !self.incomplete && let Some((_, at)) = self.said("compose", |said| said.compose.as_ref()) {
+        if !off
+            && !self.incomplete
+            && let Some((_, at)) = self.said("compose", |said| said.compose.as_ref())
+        {
             self.wrong(&at, "says neither `file` (on this computer) nor `on_device`");
         }
     }

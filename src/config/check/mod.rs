@@ -15,7 +15,8 @@ mod stages;
 use super::{
     ConfigError, Deployment, Device, LocalPath, RemotePath,
     layer::{Layer, Origin, Place, find},
-    problem::{Problem, ProblemKind},
+    locate::Target,
+    problem::{MOST, Problem, ProblemKind},
     settings::Settings,
 };
 
@@ -47,11 +48,8 @@ pub fn check(layers: &[Layer], problems: Vec<Problem>) -> Result<Deployment, Con
         attach: check.attach(),
         application,
     };
-    if check.problems.is_empty() { Ok(deployment) } else { Err(ConfigError::Wrong(check.problems)) }
+    if check.problems.is_empty() { Ok(deployment) } else { Err(ConfigError::wrong(check.problems)) }
 }
-
-/// Problems that are looked for at most.
-const MOST: usize = 100;
 
 struct Check<'a> {
     layers: &'a [Layer],
@@ -75,7 +73,7 @@ impl<'a> Check<'a> {
 
     fn report(&mut self, at: &Place<'_>, text: String, kind: ProblemKind) {
         if self.problems.len() < MOST {
-            self.problems.push(Problem { kind, ..at.layer.origin.problem(&at.path, text) });
+            self.problems.push(Problem { kind, ..at.layer.origin.problem(&at.path, Target::Value, text) });
         }
     }
 
@@ -102,7 +100,8 @@ impl<'a> Check<'a> {
     fn local_source(&mut self, at: &Place<'_>, text: &str) -> Option<PathBuf> {
         let path = self.local(at, text)?;
         if let Err(error) = readable(&path) {
-            let reason = if error.kind() == io::ErrorKind::NotFound { "there is no such file".into() } else { error.to_string() };
+            let reason =
+                if error.kind() == io::ErrorKind::NotFound { "there is no such file".into() } else { error.to_string() };
             self.report(at, format!("`{}` on this computer: {reason}", path.display()), ProblemKind::LocalFile);
         }
         Some(path)
@@ -202,3 +201,5 @@ fn readable(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_dir() { fs::read_dir(path).map(drop) } else { fs::File::open(path).map(drop) }
 }
 
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn image_references_are_told_from_other_text() {
-        for text in ["python_app", "python_app:1.0", "a/b/c:latest", "localhost:5000/a", "192.168.0.1:5000/a-b__c.d:T_1.x", "a--b"] {
+        for text in
+            ["python_app", "python_app:1.0", "a/b/c:latest", "localhost:5000/a", "192.168.0.1:5000/a-b__c.d:T_1.x", "a--b"]
+        {
             assert_eq!(image(text), Ok(()), "{text}");
         }
         for text in ["", "Python", "a b", "a:", "a:1:2", "/a", "a/", "a_:1", "-a", "a:b/c", "a@sha256:00", "a\n", "$(id)"] {
