@@ -21,7 +21,8 @@ check_address() {
         127.*) ;;
         *) die "\`$1\` is no loopback address" "take one of 127.0.0.0/8, such as $DEFAULT_ADDRESS" ;;
     esac
-    [[ $1 =~ ^[0-9]{1,3}(\.[0-9]{1,3}){3}$ ]] || die "\`$1\` is no IPv4 address"
+    local number='(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])'
+    [[ $1 =~ ^$number(\.$number){3}$ ]] || die "\`$1\` is no IPv4 address"
 }
 
 # Sets DOCKER_HOST; starts an engine if `start` is said, else only takes one that runs.
