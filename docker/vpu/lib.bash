@@ -25,10 +25,10 @@ check_address() {
     [[ $1 =~ ^$number(\.$number){3}$ ]] || die "\`$1\` is no IPv4 address"
 }
 
-# Sets DOCKER_HOST; starts an engine if `start` is said, else only takes one that runs.
+# Sets DOCKER_HOST to an engine that answers; starts one if none does.
 use_engine() {
     local line
-    line=$("$VPU_FOLDER/../engine" "$@") || exit 1
+    line=$("$VPU_FOLDER/../engine") || exit 1
     eval "$line"
 }
 
