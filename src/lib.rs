@@ -5,6 +5,8 @@
 
 pub mod cli;
 pub mod command;
+pub mod commands;
+pub mod compose;
 pub mod config;
 pub mod device;
 pub mod facts;

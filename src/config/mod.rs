@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 mod paths;
 
-pub use paths::{LocalPath, PathError, RemotePath};
+pub use paths::{LocalPath, PathError, REMOTE_HOME, RemotePath};
 
 /// A whole deployment, checked: what every later part works from. Each field is a stage of [`crate::stage::Stage`].
 #[derive(Clone, Debug, PartialEq, Eq)]
