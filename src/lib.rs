@@ -16,3 +16,4 @@ pub mod report;
 pub mod run;
 pub mod secret;
 pub mod stage;
+pub mod text;
