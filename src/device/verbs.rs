@@ -104,7 +104,8 @@ impl ConfigurationInterface {
         self.verify(KEYS, keys).await
     }
 
-    /// Waits until the device says that it is ready.
+    /// Waits until the device says that it is ready. Right after [`ConfigurationInterface::reboot`] it may say so still: who
+    /// has to know that it has rebooted looks at the boot ID as well.
     ///
     /// # Errors
     /// [`InterfaceError::NotReady`] with the last status, or why there was none, when `deadline` comes first.
