@@ -18,3 +18,4 @@ pub mod report;
 pub mod run;
 pub mod secret;
 pub mod stage;
+pub mod text;
