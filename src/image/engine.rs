@@ -50,9 +50,7 @@ pub(super) fn find(name: &str) -> Result<InEngine, ImageError> {
     let Output { status, stdout, stderr } =
         Command::new("docker").args(["image", "inspect", name]).stdin(Stdio::null()).output().map_err(no_docker)?;
     if !status.success() {
-        let reason = last_line(&stderr);
-        let is_missing = ["no such image", "no such object", "image not known"].iter().any(|text| reason.to_lowercase().contains(text));
-        return Err(if is_missing { ImageError::Missing(name.into()) } else { ImageError::Docker { name: name.into(), reason } });
+        return Err(refusal(name, &stderr));
     }
     let strange = |reason: String| ImageError::Docker { name: name.into(), reason };
     let inspected: Vec<Inspected> = parse("docker image inspect", &stdout).map_err(|flaw| strange(flaw.to_string()))?;
@@ -65,6 +63,16 @@ pub(super) fn find(name: &str) -> Result<InEngine, ImageError> {
     let mut archive = spool(name)?;
     archive.images_mut().iter_mut().for_each(|found| found.references.clone_from(&image.references));
     Ok(InEngine::Archived(archive))
+}
+
+/// What docker's refusal to inspect `name` means.
+fn refusal(name: &str, said: &[u8]) -> ImageError {
+    let reason = last_line(said);
+    let lower = reason.to_lowercase();
+    match ["no such image", "no such object", "image not known"].iter().any(|text| lower.contains(text)) {
+        true => ImageError::Missing(name.into()),
+        false => ImageError::Docker { name: name.into(), reason },
+    }
 }
 
 fn describe(inspected: Inspected, name: &str) -> Result<Image, super::DigestError> {
@@ -118,8 +126,13 @@ struct ManifestEntry {
 impl Saved {
     /// Writes what docker saves, with the wanted references. All else goes through as it is; the device's docker checks it.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let saving = Saving::start(&self.id.to_string())?;
-        let mut archive = tar::Archive::new(saving);
+        let mut saving = Saving::start(&self.id.to_string())?;
+        self.pass(&mut saving, out)?;
+        saving.finish()
+    }
+
+    fn pass(&self, saved: &mut impl Read, out: &mut dyn Write) -> io::Result<()> {
+        let mut archive = tar::Archive::new(&mut *saved);
         let mut builder = tar::Builder::new(out);
         // Raw, so that extension headers go through like any other member.
         for entry in archive.entries()?.raw(true) {
@@ -137,9 +150,7 @@ impl Saved {
                 _ => builder.append(&header, &mut entry)?,
             }
         }
-        let mut saving = archive.into_inner();
-        io::copy(&mut saving, &mut io::sink())?;
-        saving.finish()?;
+        io::copy(saved, &mut io::sink())?;
         builder.into_inner().map(|_| ())
     }
 
@@ -197,4 +208,62 @@ impl Drop for Saving {
 fn last_line(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
     said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INSPECTED: &str = r#"{"Id": "sha256:00000000000000000000000000000000000000000000000000000000000000aa",
+        "RepoTags": ["app:latest", "host:5000/app:1"], "Os": "linux", "Architecture": "arm64", "Variant": "v8",
+        "RootFS": {"Type": "layers", "Layers": ["sha256:00000000000000000000000000000000000000000000000000000000000000bb"]}}"#;
+
+    fn references(name: &str) -> Vec<String> {
+        let image = describe(serde_json::from_str(INSPECTED).expect("JSON"), name).expect("an image");
+        image.references.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_image_has_the_name_it_was_asked_for_by_or_all_of_its_names() {
+        assert_eq!(references("docker.io/library/app"), ["app:latest"]);
+        assert_eq!(references("0000000000"), ["app:latest", "host:5000/app:1"]);
+    }
+
+    #[test]
+    fn a_docker_that_cannot_be_asked_is_told_from_an_image_that_is_not_there() {
+        let missing = ["Error: No such image: app", "Error response from daemon: no such image: app: No such image: app"];
+        assert!(missing.iter().all(|said| matches!(refusal("app", said.as_bytes()), ImageError::Missing(_))));
+        let stopped = "\nCannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n";
+        let error = refusal("app", stopped.as_bytes()).to_string();
+        assert!(error.ends_with("unix:///var/run/docker.sock. Is the docker daemon running?"), "{error}");
+    }
+
+    fn saved(config: &str) -> Vec<u8> {
+        let manifest = format!(r#"[{{"Config":"{config}","RepoTags":null,"Layers":["x/layer.tar"]}}]"#);
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, content) in [("x/layer.tar", "layer"), ("manifest.json", &manifest), ("repositories", "{}")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content.as_bytes()).expect("memory takes all");
+        }
+        builder.into_inner().expect("memory takes all")
+    }
+
+    #[test]
+    fn what_docker_saves_goes_through_with_the_wanted_names() {
+        let id = ImageId::of(b"config");
+        let saving = Saved { id, references: vec!["wanted:1".parse().expect("a reference")] };
+        let mut out = Vec::new();
+        saving.pass(&mut saved(&format!("{}.json", id.hex())).as_slice(), &mut out).expect("it passes");
+        let mut members = Vec::new();
+        for entry in tar::Archive::new(out.as_slice()).entries().expect("a tar") {
+            let mut entry = entry.expect("a member");
+            let mut content = String::new();
+            entry.read_to_string(&mut content).expect("text");
+            members.push((entry.path().expect("a path").display().to_string(), content));
+        }
+        let manifest = format!(r#"[{{"Config":"{}.json","RepoTags":["wanted:1"],"Layers":["x/layer.tar"]}}]"#, id.hex());
+        assert_eq!(members, [("x/layer.tar".into(), "layer".into()), ("manifest.json".into(), manifest)]);
+        assert!(saving.pass(&mut saved("other.json").as_slice(), &mut Vec::new()).is_err());
+    }
 }

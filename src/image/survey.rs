@@ -12,9 +12,9 @@ use super::{
 };
 
 /// The largest JSON part that is read, and all that is kept while walking, in bytes. Real ones have some kilobytes.
-const LARGEST_JSON: u64 = 4 << 20;
+const LARGEST_JSON: u64 = 2 << 20;
 /// The most that all JSON parts of an archive may come to, in bytes.
-const ALL_JSON: u64 = 16 << 20;
+const ALL_JSON: u64 = 8 << 20;
 /// The largest JSON part that is kept while walking, so that a compressed archive need not be read again for it.
 const KEPT_JSON: u64 = 256 << 10;
 /// The most that the names of all members may come to, in bytes, before they are given up: no image has so many.
