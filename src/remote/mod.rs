@@ -8,6 +8,8 @@ use crate::{
     text::printable,
 };
 
+pub mod ssh;
+
 /// A device that can be worked on. One implementation speaks SSH; unit tests bring a fake.
 #[expect(async_fn_in_trait, reason = "all of it runs on one current-thread runtime: no future has to be Send")]
 pub trait Remote {
