@@ -15,22 +15,22 @@ use crate::{
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
     remote::ssh::{self, Ssh},
-    report::{DeviceSummary, Event, Question, Report},
+    report::{DeviceSummary, Event, Question, Report, Style},
     run::{Interrupt, Runner},
     stage::Stage,
 };
 
 /// Deploys, or shows what would be done.
 pub(super) async fn deploy(options: &Options, dry_run: bool) -> ExitCode {
-    let wanted = std::env::current_dir().map_err(Failure::from).and_then(|directory| Ok(options::deployment(options, &directory)?));
-    let wanted = match wanted {
+    let style = Style::of(options.json, options.quiet, options.level());
+    let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
         Ok(wanted) => wanted.deployment,
-        Err(failure) => return session::refuse(options.style(), failure),
+        Err(error) => return session::refuse(style, error.into()),
     };
     let log_dir = if dry_run { crate::report::LogDir::None } else { session::log_dir(&wanted) };
-    let mut session = match Session::begin(options.style(), log_dir) {
+    let mut session = match Session::begin(style, log_dir) {
         Ok(session) => session,
-        Err(failure) => return session::refuse(options.style(), failure),
+        Err(failure) => return session::refuse(style, failure),
     };
     let result = deploy_in(&mut session, &wanted, options, dry_run).await;
     session.end(result)
@@ -48,8 +48,7 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
     session.report.event(&Event::Connected(summary(wanted, &facts)));
 
-    let circumstances =
-        Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
+    let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
     let plan = plan::plan(wanted, &facts, &circumstances)?;
     for text in &plan.warnings {
         session.report.event(&Event::Warning { text: text.clone() });
@@ -79,7 +78,7 @@ async fn look(
     let mut facts = plan::questions(wanted, &here).ask(&remote).await?;
     facts.here = here;
     if wanted.rename.is_some() {
-        facts.name_limit = interface.name_limit().await.ok();
+        facts.name_limit = interface.name_limit().await.ok().and_then(|limit| limit.characters).map(|limit| limit as usize);
     }
     add_identity(&mut facts, identity, &mut session.report);
     Ok((remote, facts))

@@ -51,13 +51,7 @@ fn exit_codes() -> String {
 pub fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            crate::report::say(&format!("error: no runtime: {error}"));
-            return (ExitCode::Internal as u8).into();
-        }
-    };
+    let runtime = runtime.expect("a process that has just begun has the descriptors that a runtime needs");
     let code = tokio::task::LocalSet::new().block_on(&runtime, async {
         match cli.command {
             None => deploy::deploy(&cli.options, cli.options.dry_run).await,

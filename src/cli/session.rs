@@ -46,11 +46,17 @@ impl Session {
     }
 }
 
+/// Shows why a run could not even begin, and gives its exit code.
+pub(super) fn refuse(style: Style, failure: Failure) -> ExitCode {
+    Tee::new(vec![report::display(style).report]).finish(Some(&failure), None)
+}
+
 /// The log directory of a deployment: a default one may fail to be written, one that the user named may not.
-pub(super) fn log_dir<'a>(deployment: &'a Deployment, default: &std::path::Path) -> LogDir<'a> {
+pub(super) fn log_dir(deployment: &Deployment) -> LogDir<'_> {
+    let default = std::env::home_dir().map(|home| home.join("o3r_logs"));
     match deployment.log_dir.as_deref() {
         None => LogDir::None,
-        Some(path) if path == default => LogDir::Default(path),
+        Some(path) if Some(path) == default.as_deref() => LogDir::Default(path),
         Some(path) => LogDir::AskedFor(path),
     }
 }

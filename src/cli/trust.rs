@@ -1,7 +1,5 @@
 //! `o3r-deploy trust`: gives this computer a key to the device and pins the host key that the device then shows.
 
-use std::path::PathBuf;
-
 use super::{
     ask::AskReport,
     session::{self, Session},
@@ -9,8 +7,8 @@ use super::{
 use crate::{
     config::{Device, LocalPath},
     failure::{ExitCode, Failure},
-    remote::ssh::{self, Ask},
-    report::{Event, LogDir, Report, Style},
+    remote::ssh,
+    report::{Event, Level, LogDir, Report, Style},
 };
 
 /// What `trust` takes.
@@ -41,7 +39,7 @@ pub(super) struct TrustOptions {
 
 /// Adds this computer's key to the device's.
 pub(super) async fn trust(options: &TrustOptions) -> ExitCode {
-    let style = Style::of(options.json, options.quiet);
+    let style = Style::of(options.json, options.quiet, Level::Info);
     let mut session = match Session::begin(style, LogDir::None) {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
@@ -51,7 +49,8 @@ pub(super) async fn trust(options: &TrustOptions) -> ExitCode {
 }
 
 async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), Failure> {
-    let path: PathBuf = LocalPath::resolve(&options.identity, &std::env::current_dir().unwrap_or_default())?;
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = LocalPath::resolve(&options.identity, &here).unwrap_or_else(|_| here.join(&options.identity));
     let key = ssh::ensure_key(&path)?;
     let device = Device {
         address: options.ip.clone(),

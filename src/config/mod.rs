@@ -2,9 +2,23 @@
 
 use std::{path::PathBuf, time::Duration};
 
+mod check;
+pub mod file;
+mod key_path;
+mod layer;
+mod locate;
 mod paths;
+mod problem;
+pub mod schema;
+pub mod settings;
+mod shape;
+mod yaml;
 
+pub use check::check;
+pub use key_path::KeyPath;
+pub use layer::{Layer, Origin};
 pub use paths::{LocalPath, PathError, REMOTE_HOME, RemotePath};
+pub use problem::{ConfigError, Problem, ProblemKind};
 
 /// A whole deployment, checked: what every later part works from. Each field is a stage of [`crate::stage::Stage`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     compose::ComposeFile,
-    image::Platform,
     failure::{ExitCode, Explain},
+    image::Platform,
 };
 
 /// What was found here.

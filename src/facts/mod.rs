@@ -11,7 +11,7 @@ mod inspect;
 mod listing;
 mod probe;
 
-pub use inspect::{containers, Container, ContainerState, DockerImage, DockerVolume, Health};
+pub use inspect::{Container, ContainerState, DockerImage, DockerVolume, Health, containers};
 pub use probe::{FactsError, Probe, Section};
 
 /// Everything the plan needs to know.

@@ -6,7 +6,8 @@ use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, ServiceFact, in
 use crate::{
     command::Command,
     failure::{ExitCode, Explain},
-    remote::{Input, Remote, RemoteError, printable},
+    remote::{Input, Remote, RemoteError},
+    text::printable,
 };
 
 /// What to ask the device: only what the deployment needs is read.

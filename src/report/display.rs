@@ -53,6 +53,22 @@ pub enum Style {
     Json,
 }
 
+impl Style {
+    /// What `--json`, `--quiet` and `--log_level` come to.
+    pub fn of(json: bool, quiet: bool, level: Level) -> Self {
+        match (json, quiet) {
+            (true, _) => Self::Json,
+            (false, true) => Self::People(level.min(Level::Warning)),
+            (false, false) => Self::People(level),
+        }
+    }
+}
+
+/// Prints data for programs and pipes to standard output; a reader that went away is no failure.
+pub fn data(text: &str) {
+    Sink::new(std::io::stdout()).line(text);
+}
+
 /// Tells the time; tests bring their own.
 pub(super) type Clock = Box<dyn FnMut() -> Instant>;
 

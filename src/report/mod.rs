@@ -23,7 +23,7 @@ mod tee;
 mod terminal;
 mod words;
 
-pub use display::{Display, Level, Lines, Style, UnknownLevel, display};
+pub use display::{Display, Level, Lines, Style, UnknownLevel, data, display};
 pub use log_file::{EventLog, LogDir, LogError, LogFile, LogGuard};
 pub use output_file::OutputFile;
 pub use stem::Stem;
@@ -69,6 +69,11 @@ pub enum Event {
     Output {
         /// The line, control characters removed.
         line: String,
+    },
+    /// Something that the user asked to know.
+    Note {
+        /// What.
+        text: String,
     },
     /// Something the user should know that does not stop the run.
     Warning {

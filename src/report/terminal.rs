@@ -199,6 +199,7 @@ impl Report for Terminal {
             }
             Event::Progress { bytes, total, .. } => self.progress(*bytes, *total),
             Event::Output { line } => self.output(&printable(line)),
+            Event::Note { text } => self.marked(Mark::Done, &printable(text)),
             Event::Warning { text } => self.marked(Mark::Warning, &words::warning(text)),
             Event::StageFinished { stage, outcome, says, seconds } => {
                 self.clear();

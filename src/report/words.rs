@@ -16,6 +16,7 @@ pub(super) fn lines(event: &Event) -> Vec<String> {
         Event::StageStarted { stage, title } => vec![format!("{stage}: {}", printable(title))],
         Event::Step { says, .. } => vec![format!("  {}", printable(says))],
         Event::Progress { .. } | Event::Output { .. } => Vec::new(),
+        Event::Note { text } => vec![printable(text)],
         Event::Warning { text } => vec![warning(text)],
         Event::StageFinished { stage, outcome, says, seconds } => {
             vec![format!("{stage}: {}: {} ({})", outcome_word(*outcome), printable(says), seconds_span(*seconds))]

@@ -11,9 +11,10 @@ use crate::{
     facts::{Container, ContainerState},
     failure::Failure,
     plan::Attaching,
-    remote::{Input, Remote, Stream, printable},
+    remote::{Input, Remote, Stream},
     report::{Event, Report},
     stage::Stage,
+    text::printable,
 };
 
 /// Why the showing ended.

@@ -73,9 +73,9 @@ impl Explain for RunError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
-            Self::Unhealthy { container, .. } => {
-                Some(format!("its output above tells why; `--attach_to {container}` shows it live, and a longer `wait:` gives it more time"))
-            }
+            Self::Unhealthy { container, .. } => Some(format!(
+                "its output above tells why; `--attach_to {container}` shows it live, and a longer `wait:` gives it more time"
+            )),
             _ => None,
         }
     }

@@ -123,7 +123,8 @@ mod tests {
         assert_eq!(verdict(ended, 0, &mut Seen::new()), Verdict::Failed { container: "app".into(), why });
         let looping = Container { restarts: 3, ..container(ContainerState::Restarting) };
         assert!(matches!(verdict(looping, 0, &mut Seen::new()), Verdict::Failed { .. }));
-        let completed = judge(&[container(ContainerState::Exited)], &["s".into()], &["s".into()], Duration::ZERO, &mut Seen::new());
+        let completed =
+            judge(&[container(ContainerState::Exited)], &["s".into()], &["s".into()], Duration::ZERO, &mut Seen::new());
         assert_eq!(completed, Verdict::Ready);
     }
 

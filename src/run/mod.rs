@@ -46,7 +46,7 @@ impl<R: Remote> Runner<'_, R> {
     /// # Errors
     /// The first failure, with its stage. What that stage had begun is taken back as far as it can be; finished stages stay.
     pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
-        for (index, stage) in plan.stages.iter().enumerate() {
+        for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
             if let Err(failure) = self.stage(stage).await {
                 if matches!(stage.stage, Stage::Compose | Stage::Attach) {
                     self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;

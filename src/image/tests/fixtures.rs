@@ -68,7 +68,8 @@ pub(super) fn root_file_system() -> Vec<u8> {
 /// The configuration of an image for `architecture`.
 pub(super) fn config(architecture: &str, layers: &[Vec<u8>]) -> String {
     let diff_ids: Vec<_> = layers.iter().map(|layer| DiffId::of(layer).to_string()).collect();
-    json!({"architecture": architecture, "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string()
+    json!({"architecture": architecture, "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+        .to_string()
 }
 
 /// An image as the fixtures pack it.

@@ -1,0 +1,221 @@
+//! Puts options into the form of the file, so that one check serves both, and remembers which option said what.
+
+use std::path::Path;
+
+use super::{
+    options::Options,
+    pairs::{Form, PairError, file_and_service, one_or_two, pair, split},
+};
+use crate::config::{
+    KeyPath, Layer, Origin, Problem, ProblemKind,
+    settings::{
+        Attach, Autostart, AutostartService, CleanUp, Compose, Device, Image, LogPull, OneOrMore, Settings, Transfer,
+        Transfers, Volume,
+    },
+};
+
+const LOGS: Form = Form { says: "REMOTE>LOCAL", example: "~/share/logs>~/o3r_logs/From_VPUs", separator: '>' };
+const FROM: Form = Form { says: "REMOTE,LOCAL", example: "~/share/result.csv,./result.csv", separator: ',' };
+const TO: Form = Form { says: "LOCAL,REMOTE", example: "./config,~/share/config", separator: ',' };
+const VOLUME: Form = Form { says: "PATH,NAME", example: "~/share,share", separator: ',' };
+const IMAGE: Form = Form { says: "SOURCE[,NAME]", example: "./python_app.tar,python_app:1.0", separator: ',' };
+const IMPORT: Form = Form { says: "TAR[,NAME]", example: "~/share/python_app.tar,python_app:1.0", separator: ',' };
+
+/// What the options say, and what is wrong with their form.
+pub(super) fn layer(options: &Options, working_directory: &Path) -> (Layer, Vec<Problem>) {
+    let mut told = Told::default();
+    let settings = told.settings(options);
+    let base = std::path::absolute(working_directory).unwrap_or_else(|_| working_directory.to_owned());
+    (Layer { settings, base, origin: Origin::Options(told.names) }, told.problems)
+}
+
+#[derive(Default)]
+struct Told {
+    names: Vec<(KeyPath, &'static str)>,
+    problems: Vec<Problem>,
+}
+
+impl Told {
+    /// Notes that `option` says what stands at `path`.
+    fn note(&mut self, path: &str, option: &'static str) {
+        self.names.push((KeyPath::new(path), option));
+    }
+
+    fn text(&mut self, path: &str, option: &'static str, value: Option<&String>) -> Option<String> {
+        self.note(path, option);
+        value.cloned()
+    }
+
+    /// A flag and its twin: the one given last is the one that is set.
+    fn flag(&mut self, path: &str, option: &'static str, on: bool, off: bool) -> Option<bool> {
+        self.note(path, option);
+        (on || off).then_some(on)
+    }
+
+    /// Each word of a list option; empty words turn the list off.
+    fn list<T>(
+        &mut self,
+        path: &str,
+        option: &'static str,
+        words: Option<&Vec<String>>,
+        read: impl Fn(&str) -> Result<Vec<T>, PairError>,
+    ) -> Option<Vec<T>> {
+        self.note(path, option);
+        let mut items = Vec::new();
+        for word in words?.iter().filter(|word| !word.is_empty()) {
+            match read(word) {
+                Ok(some) => items.extend(some),
+                Err(error) => {
+                    self.problems.push(Problem { place: option.into(), text: error.to_string(), kind: ProblemKind::Said });
+                }
+            }
+        }
+        Some(items)
+    }
+
+    fn settings(&mut self, options: &Options) -> Settings {
+        Settings {
+            application: None,
+            log_dir: self.text("log_dir", "--log_dir", options.log_dir.as_ref()),
+            device: Some(Device {
+                // An IFM3D_IP that is set to nothing says nothing.
+                address: self.text("device.address", "--IP", options.ip.as_ref().filter(|address| !address.is_empty())),
+                port: options.port,
+                user: self.text("device.user", "--user", options.user.as_ref()),
+                identity: self.text("device.identity", "--identity", options.identity.as_ref()),
+            }),
+            logs: self.list("logs", "--get_logs_from_vpu", options.get_logs_from_vpu.as_ref(), |word| {
+                pair(word, LOGS).map(|(remote, local)| vec![LogPull { remote, local }])
+            }),
+            rename: self.text("rename", "--set_vpu_name", options.set_vpu_name.as_ref()),
+            clean_up: Some(self.clean_up(options)),
+            mount_usb: self.flag("mount_usb", "--mount_usb_volumes", options.mount_usb_volumes, options.dont_mount_usb_volumes),
+            directories: self
+                .list("directories", "--dirs_to_make", options.dirs_to_make.as_ref(), |word| Ok(vec![word.to_owned()])),
+            stamp: self.text("stamp", "--append_deployment_timestamp_to", options.append_deployment_timestamp_to.as_ref()),
+            transfers: Some(Transfers {
+                from_device: self.list(
+                    "transfers.from_device",
+                    "--transfers_from_vpu",
+                    options.transfers_from_vpu.as_ref(),
+                    |word| pair(word, FROM).map(|(remote, local)| vec![Transfer { local, remote }]),
+                ),
+                to_device: self.list("transfers.to_device", "--transfers_to_vpu", options.transfers_to_vpu.as_ref(), |word| {
+                    pair(word, TO).map(|(local, remote)| vec![Transfer { local, remote }])
+                }),
+            }),
+            volume: self.list("volume", "--volume_to_setup", options.volume_to_setup.as_ref(), |word| {
+                pair(word, VOLUME).map(|(path, name)| vec![Volume { name, path }])
+            }),
+            image: self.images(options),
+            leftovers: self.list("leftovers", "--items_to_cleanup", options.items_to_cleanup.as_ref(), |word| split(word, ',')),
+            compose: self.compose(options),
+            autostart: Some(self.autostart(options)),
+            attach: Some(Attach {
+                container: self.text("attach.container", "--attach_to", options.attach_to.as_ref()),
+                run_duration: {
+                    self.note("attach.run_duration", "--run_duration");
+                    options.run_duration
+                },
+                until: None,
+                stop_upon_exit: self.flag(
+                    "attach.stop_upon_exit",
+                    "--stop_upon_exit",
+                    options.stop_upon_exit,
+                    options.dont_stop_upon_exit,
+                ),
+            }),
+        }
+    }
+
+    fn clean_up(&mut self, options: &Options) -> CleanUp {
+        CleanUp {
+            containers: self.flag(
+                "clean_up.containers",
+                "--remove_running_containers",
+                options.remove_running_containers,
+                options.dont_remove_running_containers,
+            ),
+            volumes: self.flag("clean_up.volumes", "--remove_volumes", options.remove_volumes, options.dont_remove_volumes),
+            images: self.flag("clean_up.images", "--remove_images", options.remove_images, options.dont_remove_images),
+            keep: None,
+            only_this_application: None,
+        }
+    }
+
+    fn images(&mut self, options: &Options) -> Option<Vec<Image>> {
+        let on_device = self.list("image", "--image_to_import", options.image_to_import.as_ref(), |word| {
+            one_or_two(word, IMPORT).map(|(path, name)| vec![Image { on_device: Some(path), name, ..Image::default() }])
+        });
+        let here = self.list("image", "--image", options.image.as_ref(), |word| {
+            one_or_two(word, IMAGE).map(|(source, name)| vec![Image { source: Some(source), name, ..Image::default() }])
+        });
+        let from = on_device.as_ref().map_or(0, Vec::len);
+        self.names.retain(|(path, _)| *path != KeyPath::new("image"));
+        let images: Vec<_> = [on_device, here].into_iter().reduce(|some, more| match (some, more) {
+            (Some(some), Some(more)) => Some([some, more].concat()),
+            (some, more) => some.or(more),
+        })??;
+        for position in 0..images.len() {
+            let option = if position < from { "--image_to_import" } else { "--image" };
+            self.names.push((KeyPath::new("image").index(position), option));
+        }
+        Some(images)
+    }
+
+    fn compose(&mut self, options: &Options) -> Option<Compose> {
+        self.note("compose", "--docker_compose_to_initialize");
+        let said = options.docker_compose_to_initialize.as_ref()?;
+        let (file, service) = file_and_service(said);
+        let on_device = file.starts_with(['/', '~']);
+        Some(Compose {
+            file: (!on_device).then(|| OneOrMore::One(file.clone())),
+            on_device: on_device.then_some(file),
+            directory: None,
+            // A service of the file's list is not one of another compose file.
+            services: Some(service.into_iter().collect()),
+            wait: None,
+        })
+    }
+
+    fn autostart(&mut self, options: &Options) -> Autostart {
+        let services = |word: &str| {
+            let parts = split(word, ',')?;
+            Ok(parts.iter().map(|part| autostart_service(part)).collect())
+        };
+        Autostart {
+            enable: self.list("autostart.enable", "--enable_autostart", options.enable_autostart.as_ref(), services),
+            disable: self
+                .list("autostart.disable", "--disable_autostart", options.disable_autostart.as_ref(), |word| split(word, ',')),
+        }
+    }
+}
+
+fn autostart_service(text: &str) -> AutostartService {
+    match file_and_service(text) {
+        (file, Some(service)) => AutostartService { service, file: Some(file) },
+        (service, None) => AutostartService { service, file: None },
+    }
+}
+
+/// Reads seconds, decimals allowed; nothing is 0.
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
+    let number = if text.is_empty() { Ok(0.0) } else { text.parse::<f64>() };
+    match number {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
+        _ => Err("expected seconds, a number from 0 such as `2.5`".into()),
+    }
+}
+
+/// Reads a level by its name in Python's logging or ours.
+pub(super) fn level(text: &str) -> Result<tracing::Level, String> {
+    use tracing::Level;
+    match text.to_ascii_uppercase().as_str() {
+        "TRACE" => Ok(Level::TRACE),
+        "DEBUG" => Ok(Level::DEBUG),
+        "INFO" => Ok(Level::INFO),
+        "WARNING" | "WARN" => Ok(Level::WARN),
+        "ERROR" | "CRITICAL" => Ok(Level::ERROR),
+        _ => Err("expected DEBUG, INFO, WARNING, ERROR or CRITICAL".into()),
+    }
+}

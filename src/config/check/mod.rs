@@ -1,0 +1,204 @@
+//! Turns what was said into the one checked [`Deployment`], or lists everything that is wrong with it.
+
+use std::{
+    collections::HashSet,
+    fmt::Display,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+mod application;
+mod names;
+mod stages;
+
+use super::{
+    ConfigError, Deployment, Device, LocalPath, RemotePath,
+    layer::{Layer, Origin, Place, find},
+    problem::{Problem, ProblemKind},
+    settings::Settings,
+};
+
+/// The device's address when nothing names one: that of every new device.
+const DEFAULT_ADDRESS: &str = "192.168.0.69";
+
+/// Checks what the layers say, the uppermost first, and fills in the defaults. `problems` are those known already.
+///
+/// # Errors
+/// [`ConfigError::Wrong`] with all that is wrong.
+pub fn check(layers: &[Layer], problems: Vec<Problem>) -> Result<Deployment, ConfigError> {
+    let mut check = Check { layers, incomplete: !problems.is_empty(), problems };
+    let application = check.application();
+    let deployment = Deployment {
+        log_dir: check.log_dir(),
+        device: check.device(),
+        logs: check.logs(),
+        rename: check.rename(),
+        clean_up: check.clean_up(),
+        mount_usb: check.flag("mount_usb", |said| said.mount_usb.as_ref()),
+        directories: check.directories(),
+        stamp: check.stamp(),
+        transfers: check.transfers(),
+        volume: check.volumes(),
+        image: check.images(),
+        leftovers: check.leftovers(),
+        compose: check.compose(application.as_deref()),
+        autostart: check.autostart(),
+        attach: check.attach(),
+        application,
+    };
+    if check.problems.is_empty() { Ok(deployment) } else { Err(ConfigError::Wrong(check.problems)) }
+}
+
+/// Problems that are looked for at most.
+const MOST: usize = 100;
+
+struct Check<'a> {
+    layers: &'a [Layer],
+    problems: Vec<Problem>,
+    /// Whether the layers lack what was wrong in itself: what seems to be missing may have been said there.
+    incomplete: bool,
+}
+
+impl<'a> Check<'a> {
+    fn said<T>(&self, path: &str, field: impl Fn(&'a Settings) -> Option<&'a T>) -> Option<(&'a T, Place<'a>)> {
+        find(self.layers, path, field)
+    }
+
+    fn flag(&self, path: &str, field: impl Fn(&'a Settings) -> Option<&'a bool>) -> bool {
+        self.said(path, field).is_some_and(|(value, _)| *value)
+    }
+
+    fn wrong(&mut self, at: &Place<'_>, text: impl Into<String>) {
+        self.report(at, text.into(), ProblemKind::Said);
+    }
+
+    fn report(&mut self, at: &Place<'_>, text: String, kind: ProblemKind) {
+        if self.problems.len() < MOST {
+            self.problems.push(Problem { kind, ..at.layer.origin.problem(&at.path, text) });
+        }
+    }
+
+    fn named(&mut self, at: &Place<'_>, text: &str, rule: fn(&str) -> names::Expected) -> String {
+        if let Err(expected) = rule(text) {
+            self.wrong(at, format!("expected {expected}, found `{}`", text.escape_debug()));
+        }
+        text.to_owned()
+    }
+
+    fn remote(&mut self, at: &Place<'_>, text: &str) -> Option<RemotePath> {
+        let path = RemotePath::new(text);
+        path.map_err(|error| self.wrong(at, format!("{error}; expected a path on the device, such as `~/share`"))).ok()
+    }
+
+    fn local(&mut self, at: &Place<'_>, text: &str) -> Option<PathBuf> {
+        // "./" adds nothing but noise to every message that names the file.
+        let bare = text.strip_prefix("./").filter(|rest| !rest.is_empty()).unwrap_or(text);
+        let path = LocalPath::resolve(bare, &at.layer.base);
+        path.map_err(|error| self.wrong(at, format!("{error}; expected a path on this computer, such as `./config`"))).ok()
+    }
+
+    /// A local path at which there has to be something that can be read.
+    fn local_source(&mut self, at: &Place<'_>, text: &str) -> Option<PathBuf> {
+        let path = self.local(at, text)?;
+        if let Err(error) = readable(&path) {
+            let reason =
+                if error.kind() == io::ErrorKind::NotFound { "there is no such file".into() } else { error.to_string() };
+            self.report(at, format!("`{}` on this computer: {reason}", path.display()), ProblemKind::LocalFile);
+        }
+        Some(path)
+    }
+
+    fn seconds(&mut self, at: &Place<'_>, seconds: f64) -> Duration {
+        Duration::try_from_secs_f64(seconds).unwrap_or_else(|_| {
+            self.wrong(at, format!("expected seconds, a number from 0, found {seconds}"));
+            Duration::ZERO
+        })
+    }
+
+    /// Each item of a list, checked on its own; none of them may be there twice.
+    fn each<T, U: PartialEq + ToString>(
+        &mut self,
+        (items, at): (&'a [T], Place<'a>),
+        item: impl Fn(&mut Self, &Place<'a>, &'a T) -> Option<U>,
+    ) -> Vec<U> {
+        let mut seen = HashSet::new();
+        let mut checked = Vec::new();
+        for (position, said) in items.iter().enumerate() {
+            let at = at.index(position);
+            let Some(value) = item(self, &at, said) else { continue };
+            if !seen.insert(value.to_string()) {
+                self.wrong(&at, format!("`{}` is there twice", value.to_string()));
+            }
+            checked.push(value);
+        }
+        checked
+    }
+
+    /// Says of a value that it must not meet another of its kind.
+    fn once(&mut self, seen: &mut HashSet<String>, at: &Place<'_>, value: impl Display, problem: impl Display) {
+        if !seen.insert(value.to_string()) {
+            self.wrong(at, format!("{problem} `{value}` twice"));
+        }
+    }
+
+    /// The application's name: as said, else after the folder of the file, else after that of the first compose file here.
+    fn application(&mut self) -> Option<String> {
+        if let Some((name, at)) = self.said("application", |said| said.application.as_ref()) {
+            if let Err(expected) = names::application(name) {
+                let nearest = names::nearest_application(name);
+                let nearest = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+                self.wrong(&at, format!("expected {expected}, found `{}`{nearest}", name.escape_debug()));
+            }
+            return Some(name.clone());
+        }
+        let file = self.layers.iter().find(|layer| matches!(layer.origin, Origin::File { .. }));
+        let folder = match file {
+            Some(layer) => Some(layer.base.clone()),
+            None => self.first_compose_file().and_then(|path| Some(path.parent()?.to_owned())),
+        }?;
+        let folder = fs::canonicalize(&folder).unwrap_or(folder);
+        Some(names::nearest_application(&folder.file_name()?.to_string_lossy()).unwrap_or_else(|| "application".into()))
+    }
+
+    fn log_dir(&mut self) -> Option<PathBuf> {
+        match self.said("log_dir", |said| said.log_dir.as_ref()) {
+            Some((text, _)) if text.is_empty() => None,
+            Some((text, at)) => self.local(&at, text),
+            None => self.default_local("~/o3r_logs"),
+        }
+    }
+
+    /// A default path below the home directory; this computer's home is known to all but the strangest set-ups.
+    fn default_local(&self, text: &str) -> Option<PathBuf> {
+        LocalPath::resolve(text, self.layers.first().map_or(Path::new("."), |layer| &layer.base)).ok()
+    }
+
+    fn device(&mut self) -> Device {
+        let address = match self.said("device.address", |said| said.device.as_ref()?.address.as_ref()) {
+            Some((text, at)) => self.named(&at, text, names::address),
+            None => DEFAULT_ADDRESS.into(),
+        };
+        let port = match self.said("device.port", |said| said.device.as_ref()?.port.as_ref()) {
+            Some((0, at)) => {
+                self.wrong(&at, "expected a port from 1 to 65535, found 0");
+                22
+            }
+            Some((port, _)) => *port,
+            None => 22,
+        };
+        let user = match self.said("device.user", |said| said.device.as_ref()?.user.as_ref()) {
+            Some((text, at)) => self.named(&at, text, names::user),
+            None => "oem".into(),
+        };
+        let identity = match self.said("device.identity", |said| said.device.as_ref()?.identity.as_ref()) {
+            Some((text, at)) if !text.is_empty() => self.local(&at, text),
+            _ => None,
+        };
+        Device { address, port, user, identity }
+    }
+}
+
+fn readable(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_dir() { fs::read_dir(path).map(drop) } else { fs::File::open(path).map(drop) }
+}

@@ -1,0 +1,121 @@
+//! What is wrong with a configuration: every problem at once, each with its place.
+
+use std::{fmt, path::PathBuf};
+
+use super::file::SIZE_LIMIT;
+use crate::failure::{ExitCode, Explain};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `o3r-deploy.yaml:3:5: rename`, or an option as it is typed.
+    pub place: String,
+    /// What is wrong, and what was expected.
+    pub text: String,
+    /// Of which kind.
+    pub kind: ProblemKind,
+}
+
+/// What kind of thing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// What was said.
+    Said,
+    /// A file on this computer that is missing or cannot be read.
+    LocalFile,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.place, self.text)
+    }
+}
+
+/// Why there is no deployment to work on. Nothing has been touched when this is returned.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file named is not there, or the directory named holds none.
+    #[error("there is no configuration file `{path}`", path = path.display())]
+    Missing {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("the configuration file `{path}` cannot be read: {source}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file is too large to be a configuration.
+    #[error("the configuration file `{path}` is larger than {} KiB", SIZE_LIMIT >> 10, path = path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Both spellings of the file are in one directory.
+    #[error("`{first}` and `{second}` are both there", first = first.display(), second = second.display())]
+    Ambiguous {
+        /// The one.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// All that is wrong, one a line.
+    #[error("{}", list(.0))]
+    Wrong(Vec<Problem>),
+}
+
+/// Problems shown at most.
+const SHOWN: usize = 50;
+
+fn list(problems: &[Problem]) -> String {
+    if let [only] = problems {
+        return only.to_string();
+    }
+    let mut text = format!("{} things are wrong in the configuration", problems.len());
+    for problem in problems.iter().take(SHOWN) {
+        text.push_str(&format!("\n  {problem}"));
+    }
+    if problems.len() > SHOWN {
+        text.push_str(&format!("\n  … and {} more", problems.len() - SHOWN));
+    }
+    text
+}
+
+impl ConfigError {
+    /// The problems, where there is a list of them.
+    pub fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Wrong(problems) => problems,
+            _ => &[],
+        }
+    }
+}
+
+impl Explain for ConfigError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Missing { .. } | Self::Unreadable { .. } => ExitCode::LocalFile,
+            Self::TooLarge { .. } | Self::Ambiguous { .. } => ExitCode::Usage,
+            Self::Wrong(problems) if problems.iter().all(|problem| problem.kind == ProblemKind::LocalFile) => {
+                ExitCode::LocalFile
+            }
+            Self::Wrong(_) => ExitCode::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing { .. } => "name the file or its directory with `--config`; without one, options alone will do".into(),
+            Self::Unreadable { .. } => "check that it is a file and that you may read it".into(),
+            Self::TooLarge { .. } => "name an `o3r-deploy.yaml` with `--config`".into(),
+            Self::Ambiguous { .. } => "name the one that counts with `--config`".into(),
+            Self::Wrong(_) if self.exit_code() == ExitCode::LocalFile => {
+                "relative paths start at the folder of the configuration file, those of options at the working directory".into()
+            }
+            Self::Wrong(_) => "`o3r-deploy schema` prints every key, `o3r-deploy --help` every option".into(),
+        })
+    }
+}
