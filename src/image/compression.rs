@@ -58,9 +58,10 @@ impl Compression {
             Self::None => Ok(Box::new(source)),
             Self::Gzip => Ok(Box::new(MultiGzDecoder::new(source))),
             Self::Zstd => Ok(Box::new(ZstdDecoder::new(source))),
-            Self::Xz | Self::Bzip2 => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, format!("{self:?} is not read; `{}` unpacks it", self.unpack_command())))
-            }
+            Self::Xz | Self::Bzip2 => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{self:?} is not read; `{}` unpacks it", self.unpack_command()),
+            )),
         }
     }
 }

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn what_is_made_is_read_back_and_always_the_same() {
-        let metadata = ImageMetadata { command: vec!["a b".into()], working_directory: Some("/app".into()), ..Default::default() };
+        let metadata =
+            ImageMetadata { command: vec!["a b".into()], working_directory: Some("/app".into()), ..Default::default() };
         let layer = DiffId::of(b"layer");
         let made = make(&metadata, &Platform::linux("arm64"), layer);
         assert_eq!(read("config", &made).expect("it is one"), (Platform::linux("arm64"), vec![layer]));

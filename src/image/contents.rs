@@ -25,7 +25,13 @@ pub(super) struct Contents {
 impl Contents {
     /// Adds the image whose configuration is the part called `name` and whose layers are the parts `layers`, bottom first. An
     /// image that is there already only gains the references.
-    pub(super) fn add(&mut self, survey: &mut Survey, name: &str, references: Vec<Reference>, layers: &[String]) -> Result<(), Flaw> {
+    pub(super) fn add(
+        &mut self,
+        survey: &mut Survey,
+        name: &str,
+        references: Vec<Reference>,
+        layers: &[String],
+    ) -> Result<(), Flaw> {
         let content = survey.content(name)?;
         let id = ImageId::of(&content);
         check_name(name, &id)?;

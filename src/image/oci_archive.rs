@@ -47,7 +47,8 @@ impl Descriptor {
     /// The image's name. `ref.name` alone is often just a tag and names nothing.
     fn reference(&self) -> Option<Reference> {
         let name = self.annotation("io.containerd.image.name");
-        let name = name.or_else(|| self.annotation("org.opencontainers.image.ref.name").filter(|name| name.contains(['/', ':'])));
+        let name =
+            name.or_else(|| self.annotation("org.opencontainers.image.ref.name").filter(|name| name.contains(['/', ':'])));
         name?.parse().ok()
     }
 

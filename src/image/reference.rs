@@ -35,7 +35,9 @@ pub enum ReferenceError {
     #[error("`{0}` is no image name: expected lower-case letters and digits, with `.`, `_` or `-` between them")]
     Repository(String),
     /// What follows the last colon.
-    #[error("`{0}` is no tag: expected letters, digits, `.`, `_` and `-`, at most {LONGEST_TAG}, beginning with none of `.` and `-`")]
+    #[error(
+        "`{0}` is no tag: expected letters, digits, `.`, `_` and `-`, at most {LONGEST_TAG}, beginning with none of `.` and `-`"
+    )]
     Tag(String),
 }
 
@@ -79,7 +81,9 @@ impl FromStr for Reference {
 fn split_registry(text: &str) -> (&str, &str) {
     match text.split_once('/') {
         Some(("index.docker.io", rest)) => (DEFAULT_REGISTRY, rest),
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || first != first.to_lowercase() => (first, rest),
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || first != first.to_lowercase() => {
+            (first, rest)
+        }
         _ => (DEFAULT_REGISTRY, text),
     }
 }
@@ -158,8 +162,33 @@ mod tests {
         let digits = "0".repeat(64);
         let tag = format!("x:{}", "t".repeat(129));
         for text in [
-            "", "X", "a b", "-x", "x-", "a..b", "a___b", "a/", "/a", "a//b", "x:", "x:-a", "x:.a", "x:a b", "x:ä", "$(id)", "x\n",
-            "a.b:/x", "a.b:80x/x", ".a/x", "x@sha256:00", "C:\\x.tar", "../x", "~/x", &long, &digits, &tag,
+            "",
+            "X",
+            "a b",
+            "-x",
+            "x-",
+            "a..b",
+            "a___b",
+            "a/",
+            "/a",
+            "a//b",
+            "x:",
+            "x:-a",
+            "x:.a",
+            "x:a b",
+            "x:ä",
+            "$(id)",
+            "x\n",
+            "a.b:/x",
+            "a.b:80x/x",
+            ".a/x",
+            "x@sha256:00",
+            "C:\\x.tar",
+            "../x",
+            "~/x",
+            &long,
+            &digits,
+            &tag,
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
@@ -167,7 +196,8 @@ mod tests {
 
     #[test]
     fn the_shown_form_is_read_back_as_the_same() {
-        let (names, tags) = (["a", "a/b", "h:1/a", "h.x/a/b", "localhost/library/a", "docker.io/a/b"], ["", ":1", ":v1.0-rc_2"]);
+        let (names, tags) =
+            (["a", "a/b", "h:1/a", "h.x/a/b", "localhost/library/a", "docker.io/a/b"], ["", ":1", ":v1.0-rc_2"]);
         for text in names.iter().flat_map(|name| tags.iter().map(move |tag| format!("{name}{tag}"))) {
             let reference: Reference = text.parse().expect("a reference");
             assert_eq!(reference.to_string().parse(), Ok(reference), "{text}");

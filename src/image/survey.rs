@@ -1,4 +1,4 @@
-//! What is in a tar archive: one walk over its headers finds the parts of an image and counts the programs of a root file system.
+//! What is in a tar archive: one walk over its headers finds the parts of an image, or the programs of a root file system.
 
 use std::{collections::HashMap, path::Path};
 

@@ -68,7 +68,8 @@ pub(super) fn root_file_system() -> Vec<u8> {
 /// The configuration of an image for `architecture`.
 pub(super) fn config(architecture: &str, layers: &[Vec<u8>]) -> String {
     let diff_ids: Vec<_> = layers.iter().map(|layer| DiffId::of(layer).to_string()).collect();
-    json!({"architecture": architecture, "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string()
+    json!({"architecture": architecture, "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+        .to_string()
 }
 
 /// An image as the fixtures pack it.
@@ -122,7 +123,8 @@ pub(super) fn oci(fixtures: &[Fixture], pack: fn(&[u8]) -> Vec<u8>, manifest: bo
         let described: Vec<_> = layers.iter().map(|id| json!({"digest": id.to_string()})).collect();
         let document = json!({"config": {"digest": config.to_string()}, "layers": described});
         let id = blob(&mut blobs, document.to_string().into_bytes());
-        index.push(json!({"digest": id.to_string(), "annotations": {"io.containerd.image.name": format!("docker.io/library/{}", fixture.tag)}}));
+        let name = format!("docker.io/library/{}", fixture.tag);
+        index.push(json!({"digest": id.to_string(), "annotations": {"io.containerd.image.name": name}}));
         let paths: Vec<_> = layers.iter().map(path).collect();
         entries.push(json!({"Config": path(&config), "RepoTags": [fixture.tag], "Layers": paths}));
     }

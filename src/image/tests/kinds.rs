@@ -112,7 +112,10 @@ fn part_of_the_layers_is_the_upper_part() {
 }
 
 fn two() -> [Fixture; 2] {
-    [Fixture::new("one:1", "arm64", &[layer("base"), layer("one")]), Fixture::new("two:1", "arm64", &[layer("base"), layer("two")])]
+    [
+        Fixture::new("one:1", "arm64", &[layer("base"), layer("one")]),
+        Fixture::new("two:1", "arm64", &[layer("base"), layer("two")]),
+    ]
 }
 
 #[test]
@@ -167,7 +170,8 @@ fn a_root_file_system_is_an_image_with_one_layer_and_a_lasting_id() {
 
 #[test]
 fn what_is_sent_comes_in_pieces_and_ends_when_nobody_listens() {
-    let large = tar::Builder::new(Vec::new()).into_inner().map(|end| [layer("large").repeat(8), end].concat()).expect("a layer");
+    let large =
+        tar::Builder::new(Vec::new()).into_inner().map(|end| [layer("large").repeat(8), end].concat()).expect("a layer");
     let opened = whole("large", &docker_save(&[Fixture::new("app:1", "arm64", &[large])]), None);
     let expected = sent(&opened).expect("an archive");
     let mut receiver = opened.images.load_stream().expect("a stream").pieces();
