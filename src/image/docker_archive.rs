@@ -1,7 +1,7 @@
 //! Archives that `docker save` writes: `manifest.json` names configurations and layers.
 //!
-//! Before docker 25 they are `<hex>.json` and `<hex>/layer.tar` (of equal layers all but one are symbolic links); since then the
-//! archive is an OCI layout that has `manifest.json` as well. Podman writes the same with other names.
+//! Before docker 25 they are `<hex>.json` and `<hex>/layer.tar` (of equal layers all but one are symbolic links); since then
+//! the archive is an OCI layout that has `manifest.json` as well. Podman writes the same with other names.
 
 use serde::Deserialize;
 

@@ -184,7 +184,9 @@ impl Explain for ImageError {
         Some(match self {
             Self::Missing(_) => "check the path; `docker image ls` lists the images that docker has here".into(),
             Self::NoDocker { .. } => "check the path, or save the image where docker is: `docker save -o app.tar IMAGE`".into(),
-            Self::Docker { .. } => "check the path; for an image in docker, start docker and see that `docker image ls` works".into(),
+            Self::Docker { .. } => {
+                "check the path; for an image in docker, start docker and see that `docker image ls` works".into()
+            }
             Self::Directory(_) => "name the archive itself, as `docker save -o app.tar IMAGE` writes it".into(),
             Self::Spool(_) => "free some room where temporary files go, or set `TMPDIR` to a roomier place".into(),
             Self::Ambiguous { found, .. } => format!("it has {}; leave the name out to send all", found.join(", ")),
@@ -192,9 +194,12 @@ impl Explain for ImageError {
                 format!("unpack it first: `{} {}`", compression.unpack_command(), path.display())
             }
             Self::Flawed { flaw: Flaw::NotTar | Flaw::NoImage | Flaw::UnknownMachine(_), .. } => {
-                "write the image with `docker save -o app.tar IMAGE`, or with `docker buildx build --platform linux/arm64 --output type=docker,dest=app.tar`".into()
+                "write the image with `docker save -o app.tar IMAGE`, or build it with `--output type=docker,dest=app.tar`"
+                    .into()
             }
-            Self::Flawed { flaw: Flaw::Reference(_), .. } | Self::Name(_) => "a name is like `app` or `registry:5000/team/app:1.0`".into(),
+            Self::Flawed { flaw: Flaw::Reference(_), .. } | Self::Name(_) => {
+                "a name is like `app` or `registry:5000/team/app:1.0`".into()
+            }
             Self::Flawed { .. } => "write or copy the archive again".into(),
             Self::Unreadable { .. } => return None,
         })

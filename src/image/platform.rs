@@ -46,7 +46,7 @@ fn runs_natively(platform: &Platform, machine: &str) -> bool {
     match (platform.architecture.as_str(), machine) {
         ("arm64", "aarch64" | "arm64") | ("amd64", "x86_64") => true,
         ("386", machine) => matches!(machine, "i386" | "i486" | "i586" | "i686"),
-        ("arm", machine) => machine.strip_prefix("armv").and_then(|rest| version(rest)).is_some_and(|has| {
+        ("arm", machine) => machine.strip_prefix("armv").and_then(version).is_some_and(|has| {
             platform.variant.as_deref().and_then(|variant| version(variant.trim_start_matches('v'))) <= Some(has)
         }),
         (architecture, machine) => architecture == machine,

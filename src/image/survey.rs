@@ -1,4 +1,4 @@
-//! What is in a tar archive: one walk over its headers finds the parts of an image and counts the programs of a root file system.
+//! What is in a tar archive: one walk over its headers finds the parts of an image, or the programs of a root file system.
 
 use std::{collections::HashMap, path::Path};
 
@@ -19,6 +19,8 @@ const ALL_JSON: u64 = 8 << 20;
 const KEPT_JSON: u64 = 256 << 10;
 /// The most that the names of all members may come to, in bytes, before they are given up: no image has so many.
 const ALL_NAMES: usize = 8 << 20;
+/// The files that tell the kind of an archive, however many others there are.
+const KIND_TELLERS: [&str; 3] = ["manifest.json", "index.json", "oci-layout"];
 /// The longest way that links may take.
 const LONGEST_CHAIN: usize = 16;
 
@@ -75,7 +77,7 @@ impl Survey {
                         content.extend(read_exactly(&mut walk.bytes, member.size - read as u64)?);
                         kept.insert(member.offset, content);
                     }
-                    if !too_many {
+                    if !too_many || KIND_TELLERS.contains(&name.as_str()) {
                         let compression = Compression::of(beginning);
                         files.insert(name, Place { offset: member.offset, size: member.size, compression });
                     }

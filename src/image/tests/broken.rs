@@ -102,6 +102,13 @@ fn absurd_sizes_cost_nothing() {
 }
 
 #[test]
+fn more_members_than_any_image_has_are_not_kept() {
+    let mut members: Vec<_> = (0..40_000).map(|at| file(format!("{at:099}"), "")).collect();
+    members.push(file("manifest.json", "[]"));
+    assert_eq!(refusal(&tar(&members)), "it has more members than any image");
+}
+
+#[test]
 fn an_index_without_end_ends() {
     let mut members = vec![file("oci-layout", "{}")];
     let mut inner = json!({"manifests": []}).to_string();

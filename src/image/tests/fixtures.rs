@@ -123,7 +123,8 @@ pub(super) fn oci(fixtures: &[Fixture], pack: fn(&[u8]) -> Vec<u8>, manifest: bo
         let described: Vec<_> = layers.iter().map(|id| json!({"digest": id.to_string()})).collect();
         let document = json!({"config": {"digest": config.to_string()}, "layers": described});
         let id = blob(&mut blobs, document.to_string().into_bytes());
-        index.push(json!({"digest": id.to_string(), "annotations": {"io.containerd.image.name": format!("docker.io/library/{}", fixture.tag)}}));
+        let name = format!("docker.io/library/{}", fixture.tag);
+        index.push(json!({"digest": id.to_string(), "annotations": {"io.containerd.image.name": name}}));
         let paths: Vec<_> = layers.iter().map(path).collect();
         entries.push(json!({"Config": path(&config), "RepoTags": [fixture.tag], "Layers": paths}));
     }
