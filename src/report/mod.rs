@@ -125,8 +125,10 @@ pub struct PlannedStage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It changed something, or fetched something.
+    /// It changed something on the device.
     Done,
+    /// It only read the device: pulled, fetched or showed something.
+    Read,
     /// All was as wanted already.
     NothingToDo,
 }

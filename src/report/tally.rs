@@ -43,7 +43,12 @@ impl Tally {
             Event::StageFinished { stage, outcome: Outcome::NothingToDo, .. } => {
                 self.unchanged.insert(*stage);
             }
-            Event::Connected(_) | Event::Output { .. } | Event::Note { .. } | Event::Warning { .. } | Event::Finished(_) => {}
+            Event::StageFinished { outcome: Outcome::Read, .. }
+            | Event::Connected(_)
+            | Event::Output { .. }
+            | Event::Note { .. }
+            | Event::Warning { .. }
+            | Event::Finished(_) => {}
         }
     }
 

@@ -203,8 +203,9 @@ impl Report for Terminal {
             Event::Warning { text } => self.marked(Mark::Warning, &words::warning(text)),
             Event::StageFinished { stage, outcome, says, seconds } => {
                 self.clear();
-                let mark = if *outcome == Outcome::Done { Mark::Done } else { Mark::Same };
-                let idle = if *outcome == Outcome::Done { "" } else { "nothing to do: " };
+                let idle = *outcome == Outcome::NothingToDo;
+                let mark = if idle { Mark::Same } else { Mark::Done };
+                let idle = if idle { "nothing to do: " } else { "" };
                 self.marked(mark, &format!("{stage:<11}  {idle}{} ({})", printable(says), words::seconds_span(*seconds)));
             }
             Event::Finished(summary) => self.finished(summary),

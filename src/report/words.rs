@@ -55,6 +55,7 @@ pub(super) fn plan(planned: &PlannedStage) -> Vec<String> {
 pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
+        Outcome::Read => "read",
         Outcome::NothingToDo => "nothing to do",
     }
 }
@@ -92,7 +93,9 @@ fn success(summary: &Summary) -> String {
         count => format!("; {count} stages were as wanted already"),
     };
     if summary.changed.is_empty() {
-        return format!("nothing to do{wanted} (took {time})");
+        let moved = if summary.bytes == 0 { String::new() } else { format!("; {} over the wire", bytes(summary.bytes)) };
+        let what = if summary.unchanged.is_empty() { "done" } else { "nothing to change on the device" };
+        return format!("{what}{wanted}{moved} (took {time})");
     }
     format!("done in {time}, changed: {}{wanted}; {} over the wire", names(summary), bytes(summary.bytes))
 }

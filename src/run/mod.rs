@@ -61,11 +61,9 @@ impl<R: Remote> Runner<'_, R> {
         let begin = Instant::now();
         self.report.event(&Event::StageStarted { stage: stage.stage, title: stage.says.clone() });
         let mut says = stage.says.clone();
-        let mut outcome = Outcome::NothingToDo;
+        let changes = stage.actions.iter().any(Action::changes_device);
+        let outcome = if changes { Outcome::Done } else { Outcome::Read };
         for action in &stage.actions {
-            if !matches!(action, Action::Touch(_)) {
-                outcome = Outcome::Done;
-            }
             if let Some(more) = self.action(stage.stage, action).await? {
                 says = more;
             }
