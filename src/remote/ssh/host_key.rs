@@ -46,10 +46,7 @@ impl HostKeys {
     pub(super) fn read(target: &Target) -> Result<Self, ConnectError> {
         let mut entries = Vec::new();
         for file in &target.known_hosts {
-            entries.extend(
-                known_hosts::read(file)
-                    .map_err(|source| ConnectError::KnownHosts { path: file.clone(), source })?,
-            );
+            entries.extend(known_hosts::read(file).map_err(|source| ConnectError::KnownHosts { path: file.clone(), source })?);
         }
         Ok(Self::of(entries, &known_hosts::name(&target.address, target.port)))
     }

@@ -13,11 +13,8 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::Ssh;
-use crate::{
-    command::Command,
-    remote::{Get, Got, Input, OnBytes, Put, Remote, RemoteError, is_no_space, last_lines},
-};
+use super::{Ssh, room};
+use crate::remote::{Get, Got, OnBytes, Put, RemoteError};
 
 /// Files under way at once.
 const FILES: usize = 32;
@@ -33,8 +30,11 @@ const PIECE: usize = 256 << 10;
 /// Asks the device for SFTP; `None` when it has none. A refusal is seen in the answer to the request, or, where the server
 /// is configured but missing, in a session that does not begin.
 pub(super) async fn open(ssh: &Ssh) -> Result<Option<SftpSession>, RemoteError> {
-    let channel = ssh.unless_lost(ssh.handle.channel_open_session()).await?;
-    let Ok(mut channel) = channel else { return Ok(None) };
+    let mut channel = match ssh.handle.channel_open_session().await {
+        Ok(channel) => channel,
+        Err(russh::Error::ChannelOpenFailure(_)) => return Ok(None),
+        Err(_) => return Err(ssh.lost().await),
+    };
     if channel.request_subsystem(true, "sftp").await.is_err() {
         return Err(ssh.lost().await);
     }
@@ -59,7 +59,11 @@ pub(super) async fn open(ssh: &Ssh) -> Result<Option<SftpSession>, RemoteError> 
         request_timeout_secs: 120,
         ..Config::default()
     };
-    Ok(ssh.unless_lost(SftpSession::new_with_config(channel.into_stream(), config)).await?.ok())
+    let session = async { Ok(SftpSession::new_with_config(channel.into_stream(), config).await.ok()) };
+    match ssh.unless_lost(session).await? {
+        None if ssh.handle.is_closed() => Err(ssh.lost().await),
+        session => Ok(session),
+    }
 }
 
 /// As [`Remote::put`].
@@ -72,7 +76,7 @@ pub(super) async fn put(
     let (progress, big) = (RefCell::new(progress), Semaphore::new(BIG_FILES));
     let work = stream::iter(files.iter().map(Ok::<_, RemoteError>))
         .try_for_each_concurrent(FILES, |file| put_one(ssh, session, file, &progress, &big));
-    ssh.unless_lost(work).await?
+    ssh.unless_lost(work).await
 }
 
 async fn put_one(
@@ -127,23 +131,17 @@ async fn create(session: &SftpSession, path: &str) -> Result<File, SftpError> {
     }
 }
 
-/// SFTP says only "Failure" for a full disk: a command that tries the same says why.
+/// SFTP says only "Failure" for a full disk: a command tells.
 async fn why_not(ssh: &Ssh, path: &str, error: SftpError) -> RemoteError {
     let said = match &error {
         SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => "no such file or directory".to_owned(),
         SftpError::Status(status) if status.status_code == StatusCode::PermissionDenied => "permission denied".to_owned(),
-        other => {
-            let script = "# asks why a file cannot be written\ndd if=/dev/zero bs=65536 count=1 >> \"$1\"";
-            match ssh.run(&Command::script(script).arg(path), Input::Empty).await {
-                Err(lost) => return lost,
-                Ok(output) if !output.exit.is_success() => last_lines(&output.stderr, usize::MAX).join("; "),
-                Ok(_) => other.to_string(),
-            }
-        }
+        other => match room::is_missing(ssh, path).await {
+            Err(lost) => return lost,
+            Ok(true) => return RemoteError::NoSpace { path: path.to_owned() },
+            Ok(false) => other.to_string(),
+        },
     };
-    if is_no_space(&said) {
-        return RemoteError::NoSpace { path: path.to_owned() };
-    }
     RemoteError::File { path: path.to_owned(), reason: said }
 }
 
@@ -156,7 +154,7 @@ pub(super) async fn get(
 ) -> Result<Vec<Got>, RemoteError> {
     let (progress, big) = (RefCell::new(progress), Semaphore::new(BIG_FILES));
     let work = stream::iter(files).map(|file| get_one(session, file, &progress, &big)).buffered(FILES).try_collect();
-    ssh.unless_lost(work).await?
+    ssh.unless_lost(work).await
 }
 
 async fn get_one(
