@@ -326,9 +326,12 @@ fn a_file_that_grows_is_taken_as_far_as_it_goes() {
         let grows = std::thread::spawn({
             let mut file = fs::OpenOptions::new().append(true).open(&log).unwrap();
             move || {
-                while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                    std::io::Write::write_all(&mut file, &[b'x'; 4096]).unwrap();
-                    std::thread::yield_now();
+                // At most 50 MB, should the reader run after it.
+                for _ in 0..100_000 {
+                    std::io::Write::write_all(&mut file, &[b'x'; 500]).unwrap();
+                    if stopped.try_recv() != Err(std::sync::mpsc::TryRecvError::Empty) {
+                        break;
+                    }
                 }
             }
         });

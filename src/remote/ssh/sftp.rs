@@ -169,19 +169,21 @@ async fn get_one(
         Err(SftpError::Status(status)) if status.status_code == StatusCode::NoSuchFile => return Ok(Got::Vanished),
         Err(error) => return Err(refused(error.to_string())),
     };
+    // As far as it goes now: one that grows faster than it is read would never end.
+    let size = source.metadata().await.map_err(|error| refused(error.to_string()))?.size.unwrap_or(u64::MAX);
+    let _turn = if size > SMALL as u64 { big.acquire().await.ok() } else { None };
     let mut target = Local::create(&file.local).await?;
-    let (mut piece, mut total, mut turn) = (vec![0; SMALL], 0, None);
-    loop {
-        let count = fill(&mut source, &mut piece).await.map_err(|error| refused(error.to_string()))?;
-        target.write(piece.get(..count).unwrap_or_default()).await?;
+    let length = |left: u64| usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+    let (mut piece, mut total) = (vec![0; length(size)], 0);
+    while total < size {
+        let room = piece.get_mut(..length(size - total)).unwrap_or_default();
+        let count = fill(&mut source, room).await.map_err(|error| refused(error.to_string()))?;
+        let came = room.get(..count).unwrap_or_default();
+        target.write(came).await?;
         total += count as u64;
         progress.borrow_mut()(count as u64);
-        if count < piece.len() {
+        if count < room.len() {
             break;
-        }
-        if turn.is_none() {
-            turn = big.acquire().await.ok();
-            piece = vec![0; PIECE];
         }
     }
     target.finish().await?;
