@@ -1,5 +1,5 @@
-//! What tests share.
+//! What several tests need.
 
-#![expect(dead_code, reason = "each test binary uses its own part of it")]
-
-pub mod vpu;
+pub mod passwords;
+pub mod proxy;
+pub mod sshd;

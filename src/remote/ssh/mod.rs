@@ -23,6 +23,7 @@ mod key_file;
 mod known_hosts;
 mod login;
 mod pieces;
+mod room;
 mod sftp;
 mod stream;
 
@@ -168,12 +169,16 @@ impl Ssh {
         RemoteError::Lost { reason: reason.unwrap_or_else(|| "it was closed".into()) }
     }
 
-    /// Does `work` unless the connection is lost meanwhile.
-    async fn unless_lost<T>(&self, work: impl Future<Output = T>) -> Result<T, RemoteError> {
-        tokio::select! {
+    /// Does `work` unless the connection is lost meanwhile; a failure of work on a connection that is gone is its loss.
+    async fn unless_lost<T>(&self, work: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
+        let result = tokio::select! {
             biased;
-            result = work => Ok(result),
+            result = work => result,
             lost = self.lost() => Err(lost),
+        };
+        match result {
+            Err(RemoteError::File { .. }) if self.handle.is_closed() => Err(self.lost().await),
+            result => result,
         }
     }
 }

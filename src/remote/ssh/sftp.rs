@@ -13,11 +13,8 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::Ssh;
-use crate::{
-    command::Command,
-    remote::{Get, Got, Input, OnBytes, Put, Remote, RemoteError, is_no_space, last_lines},
-};
+use super::{Ssh, room};
+use crate::remote::{Get, Got, OnBytes, Put, RemoteError};
 
 /// Files under way at once.
 const FILES: usize = 32;
@@ -33,8 +30,11 @@ const PIECE: usize = 256 << 10;
 /// Asks the device for SFTP; `None` when it has none. A refusal is seen in the answer to the request, or, where the server
 /// is configured but missing, in a session that does not begin.
 pub(super) async fn open(ssh: &Ssh) -> Result<Option<SftpSession>, RemoteError> {
-    let channel = ssh.unless_lost(ssh.handle.channel_open_session()).await?;
-    let Ok(mut channel) = channel else { return Ok(None) };
+    let mut channel = match ssh.handle.channel_open_session().await {
+        Ok(channel) => channel,
+        Err(russh::Error::ChannelOpenFailure(_)) => return Ok(None),
+        Err(_) => return Err(ssh.lost().await),
+    };
     if channel.request_subsystem(true, "sftp").await.is_err() {
         return Err(ssh.lost().await);
     }
@@ -59,7 +59,11 @@ pub(super) async fn open(ssh: &Ssh) -> Result<Option<SftpSession>, RemoteError> 
         request_timeout_secs: 120,
         ..Config::default()
     };
-    Ok(ssh.unless_lost(SftpSession::new_with_config(channel.into_stream(), config)).await?.ok())
+    let session = async { Ok(SftpSession::new_with_config(channel.into_stream(), config).await.ok()) };
+    match ssh.unless_lost(session).await? {
+        None if ssh.handle.is_closed() => Err(ssh.lost().await),
+        session => Ok(session),
+    }
 }
 
 /// As [`Remote::put`].
@@ -72,7 +76,7 @@ pub(super) async fn put(
     let (progress, big) = (RefCell::new(progress), Semaphore::new(BIG_FILES));
     let work = stream::iter(files.iter().map(Ok::<_, RemoteError>))
         .try_for_each_concurrent(FILES, |file| put_one(ssh, session, file, &progress, &big));
-    ssh.unless_lost(work).await?
+    ssh.unless_lost(work).await
 }
 
 async fn put_one(
@@ -127,23 +131,17 @@ async fn create(session: &SftpSession, path: &str) -> Result<File, SftpError> {
     }
 }
 
-/// SFTP says only "Failure" for a full disk: a command that tries the same says why.
+/// SFTP says only "Failure" for a full disk: a command tells.
 async fn why_not(ssh: &Ssh, path: &str, error: SftpError) -> RemoteError {
     let said = match &error {
         SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => "no such file or directory".to_owned(),
         SftpError::Status(status) if status.status_code == StatusCode::PermissionDenied => "permission denied".to_owned(),
-        other => {
-            let script = "# asks why a file cannot be written\ndd if=/dev/zero bs=65536 count=1 >> \"$1\"";
-            match ssh.run(&Command::script(script).arg(path), Input::Empty).await {
-                Err(lost) => return lost,
-                Ok(output) if !output.exit.is_success() => last_lines(&output.stderr, usize::MAX).join("; "),
-                Ok(_) => other.to_string(),
-            }
-        }
+        other => match room::is_missing(ssh, path).await {
+            Err(lost) => return lost,
+            Ok(true) => return RemoteError::NoSpace { path: path.to_owned() },
+            Ok(false) => other.to_string(),
+        },
     };
-    if is_no_space(&said) {
-        return RemoteError::NoSpace { path: path.to_owned() };
-    }
     RemoteError::File { path: path.to_owned(), reason: said }
 }
 
@@ -156,7 +154,7 @@ pub(super) async fn get(
 ) -> Result<Vec<Got>, RemoteError> {
     let (progress, big) = (RefCell::new(progress), Semaphore::new(BIG_FILES));
     let work = stream::iter(files).map(|file| get_one(session, file, &progress, &big)).buffered(FILES).try_collect();
-    ssh.unless_lost(work).await?
+    ssh.unless_lost(work).await
 }
 
 async fn get_one(
@@ -171,19 +169,21 @@ async fn get_one(
         Err(SftpError::Status(status)) if status.status_code == StatusCode::NoSuchFile => return Ok(Got::Vanished),
         Err(error) => return Err(refused(error.to_string())),
     };
+    // As far as it goes now: one that grows faster than it is read would never end.
+    let size = source.metadata().await.map_err(|error| refused(error.to_string()))?.size.unwrap_or(u64::MAX);
+    let _turn = if size > SMALL as u64 { big.acquire().await.ok() } else { None };
     let mut target = Local::create(&file.local).await?;
-    let (mut piece, mut total, mut turn) = (vec![0; SMALL], 0, None);
-    loop {
-        let count = fill(&mut source, &mut piece).await.map_err(|error| refused(error.to_string()))?;
-        target.write(piece.get(..count).unwrap_or_default()).await?;
+    let length = |left: u64| usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+    let (mut piece, mut total) = (vec![0; length(size)], 0);
+    while total < size {
+        let room = piece.get_mut(..length(size - total)).unwrap_or_default();
+        let count = fill(&mut source, room).await.map_err(|error| refused(error.to_string()))?;
+        let came = room.get(..count).unwrap_or_default();
+        target.write(came).await?;
         total += count as u64;
         progress.borrow_mut()(count as u64);
-        if count < piece.len() {
+        if count < room.len() {
             break;
-        }
-        if turn.is_none() {
-            turn = big.acquire().await.ok();
-            piece = vec![0; PIECE];
         }
     }
     target.finish().await?;

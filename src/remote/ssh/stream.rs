@@ -17,6 +17,7 @@ use super::{
     Ssh,
     exec::{Sink, exchange},
     pieces::{PIECE, PieceReader, PieceWriter},
+    room,
 };
 use crate::{
     command::Command,
@@ -52,7 +53,7 @@ pub(super) async fn put(ssh: &Ssh, files: &[Put], progress: &mut OnBytes<'_>) ->
             tell(&payload, told, progress);
             Ok(())
         }
-        (_, Ok(exit)) => Err(why_not_put(files, &command, exit, &stderr)),
+        (_, Ok(exit)) => Err(why_not(ssh, files, &command, exit, &stderr).await),
     }
 }
 
@@ -65,18 +66,22 @@ fn tell(payload: &AtomicU64, told: u64, progress: &mut OnBytes<'_>) -> u64 {
     news
 }
 
-/// `tar` names what it could not write, unless the name is one that it shows escaped.
-fn why_not_put(files: &[Put], command: &Command, exit: Exit, stderr: &[u8]) -> RemoteError {
+/// `tar` names what it could not write, unless the name is one that it shows escaped; then the first file stands for all.
+async fn why_not(ssh: &Ssh, files: &[Put], command: &Command, exit: Exit, stderr: &[u8]) -> RemoteError {
     let lines = last_lines(stderr, 20);
-    let named = |line: &String| files.iter().find(|file| line.contains(in_archive(&file.remote)));
-    let path = lines.iter().find_map(named).or(if files.len() == 1 { files.first() } else { None });
+    let named = lines.iter().find_map(|line| files.iter().find(|file| line.contains(in_archive(&file.remote))));
+    let (Some(file), Some(reason)) = (named.or(files.first()), lines.first()) else {
+        return RemoteError::Failed { command: command.shown(), exit, last_lines: lines };
+    };
+    let path = file.remote.clone();
     if lines.iter().any(|line| is_no_space(line)) {
-        let path = path.map_or_else(|| format!("one of {} files", files.len()), |file| file.remote.clone());
         return RemoteError::NoSpace { path };
     }
-    match (path, lines.first()) {
-        (Some(file), Some(reason)) => RemoteError::File { path: file.remote.clone(), reason: reason.clone() },
-        _ => RemoteError::Failed { command: command.shown(), exit, last_lines: lines },
+    match room::is_missing(ssh, &path).await {
+        Err(lost) => lost,
+        Ok(true) => RemoteError::NoSpace { path },
+        Ok(false) if named.is_some() || files.len() == 1 => RemoteError::File { path, reason: reason.clone() },
+        Ok(false) => RemoteError::Failed { command: command.shown(), exit, last_lines: lines },
     }
 }
 

@@ -1,8 +1,7 @@
 //! The bare command on a new device.
 
-mod support;
 
-use support::vpu::{OVP80X, OVP81X, Vpu};
+use crate::device::{OVP80X, OVP81X, Vpu};
 
 #[test]
 fn the_bare_command_makes_share_and_stamps_the_deployment_once() {
