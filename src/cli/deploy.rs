@@ -170,7 +170,7 @@ async fn carry_out(
     let images = RefCell::new(images);
     let supply = |source: usize| match images.borrow().get(source) {
         Some(Some(images)) => images.load_stream(),
-        _ => Err(image::ImageError::Missing(source.to_string().into())),
+        _ => Err(image::ImageError::Missing(source.to_string())),
     };
     let interrupt = Interrupt::listen();
     Runner { remote, interface, report: &mut session.report, supply: &supply, interrupt }.run(plan).await

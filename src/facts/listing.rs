@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn names_modes_and_digests_are_joined() {
-        let text = format!("/a\nb\0/d\0\0") + "81a4 0\n41ed 4096\n\0/a\nb\0\0" + &format!("\\{DIGEST}  /a\\nb\n\0");
+        let text = "/a\nb\0/d\0\0".to_owned() + "81a4 0\n41ed 4096\n\0/a\nb\0\0" + &format!("\\{DIGEST}  /a\\nb\n\0");
         let facts = parse(text.as_bytes());
         let file = facts.get("/a\nb").expect("the file is known");
         assert_eq!((file.kind, file.mode, file.size), (PathKind::File, 0o644, 0));

@@ -32,8 +32,9 @@ impl Vpu {
     /// Starts one as it comes from the factory; the user has no key yet.
     pub fn new(kind: Kind) -> Self {
         // Tests that run at the same time have different slots.
-        let slot: u8 = std::env::var("NEXTEST_TEST_GLOBAL_SLOT").ok().and_then(|slot| slot.parse().ok()).unwrap_or(0);
-        let address = format!("127.0.0.{}", 100 + slot);
+        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u8>().ok());
+        let (base, slot) = (number("O3R_TEST_BASE").unwrap_or(100), number("NEXTEST_TEST_GLOBAL_SLOT").unwrap_or(0));
+        let address = format!("127.0.0.{}", base + slot);
         let options = ["--address", &address, "--profile", kind.profile, "--autostart", kind.autostart, "--fresh"];
         must(Command::new(root().join("docker/vpu/up")).args(options));
         Self { address, home: tempfile::tempdir().expect("a home") }

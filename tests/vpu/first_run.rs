@@ -1,6 +1,5 @@
 //! The bare command on a new device.
 
-
 use crate::device::{OVP80X, OVP81X, Vpu};
 
 #[test]
