@@ -76,6 +76,11 @@ pub trait Explain: Error + Send + Sync + 'static {
     fn hint(&self) -> Option<String> {
         None
     }
+
+    /// The last lines of the command or container that failed, oldest first, fit to be shown.
+    fn last_lines(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// A failed run: the stage in which it failed, where one had begun, and why.

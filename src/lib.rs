@@ -5,6 +5,8 @@
 
 pub mod cli;
 pub mod command;
+pub mod commands;
+pub mod compose;
 pub mod config;
 pub mod device;
 pub mod facts;
@@ -16,3 +18,4 @@ pub mod report;
 pub mod run;
 pub mod secret;
 pub mod stage;
+pub mod text;

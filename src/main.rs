@@ -1,3 +1,5 @@
 //! The command `o3r-deploy`: a thin shell round the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    o3r_deploy::cli::main()
+}

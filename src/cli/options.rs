@@ -342,6 +342,18 @@ pub struct Options {
     pub log_dir: Option<String>,
 }
 
+impl Options {
+    /// How much is said.
+    pub fn level(&self) -> crate::report::Level {
+        match self.log_level {
+            tracing::Level::ERROR => crate::report::Level::Error,
+            tracing::Level::WARN => crate::report::Level::Warning,
+            tracing::Level::INFO => crate::report::Level::Info,
+            _ => crate::report::Level::Debug,
+        }
+    }
+}
+
 /// What is wanted, and which file had a part in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {

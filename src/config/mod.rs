@@ -17,7 +17,7 @@ mod yaml;
 pub use check::check;
 pub use key_path::KeyPath;
 pub use layer::{Layer, Origin};
-pub use paths::{LocalPath, PathError, RemotePath};
+pub use paths::{LocalPath, PathError, REMOTE_HOME, RemotePath};
 pub use problem::{ConfigError, Problem, ProblemKind};
 
 /// A whole deployment, checked: what every later part works from. Each field is a stage of [`crate::stage::Stage`].

@@ -1,1 +1,196 @@
-//! TBD
+//! What is there: on the device, read with one probe in one round trip, and on this computer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+pub mod gather;
+pub mod here;
+mod inspect;
+mod listing;
+mod probe;
+
+pub use inspect::{Container, ContainerState, DockerImage, DockerVolume, Health, containers};
+pub use probe::{FactsError, Probe, Section};
+
+/// Everything the plan needs to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The device's serial number, where its configuration interface answers.
+    pub serial: Option<String>,
+    /// The device's name, where it has one.
+    pub name: Option<String>,
+    /// The firmware's version, as the device writes it.
+    pub firmware: Option<String>,
+    /// The most characters a name may have, where the device's schema says so.
+    pub name_limit: Option<usize>,
+    /// Whether the configuration interface answers.
+    pub interface_answers: bool,
+    /// `uname -m`.
+    pub machine: String,
+    /// Emulators registered in the kernel, as `qemu-aarch64`.
+    pub emulators: Vec<String>,
+    /// The device's clock at the probe, in seconds since 1970. Never to be trusted, only to be compared with itself.
+    pub clock: u64,
+    /// Its docker, where there is one that answers.
+    pub docker: Option<Docker>,
+    /// How compose is called there.
+    pub compose: Option<ComposeTool>,
+    /// Which model of autostart it has.
+    pub autostart: AutostartModel,
+    /// Each autostart service asked about.
+    pub services: BTreeMap<String, ServiceFact>,
+    /// Each path asked about that exists.
+    pub paths: BTreeMap<String, PathFact>,
+    /// Text of each compose file asked about that exists.
+    pub texts: BTreeMap<String, String>,
+    /// Files of each tree asked about, by their path relative to the tree; a tree that is one file has the one name ``.
+    pub trees: BTreeMap<String, BTreeMap<String, PathFact>>,
+    /// What each image archive on the device holds.
+    pub archives: BTreeMap<String, Archive>,
+    /// What earlier deployments recorded, by application.
+    pub records: BTreeMap<String, Record>,
+    /// What is on this computer.
+    pub here: here::Here,
+}
+
+/// A docker engine and what it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Docker {
+    /// Its version, as `20.10.24`.
+    pub version: String,
+    /// All containers.
+    pub containers: Vec<Container>,
+    /// All images, intermediate ones too.
+    pub images: Vec<DockerImage>,
+    /// All volumes.
+    pub volumes: Vec<DockerVolume>,
+}
+
+impl Docker {
+    /// The image that `reference` (as `name:tag`) names.
+    pub fn image(&self, reference: &str) -> Option<&DockerImage> {
+        self.images.iter().find(|image| image.id == reference || image.tags.iter().any(|tag| tag == reference))
+    }
+
+    /// The containers of a compose project.
+    pub fn project<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a Container> {
+        self.containers.iter().filter(move |container| container.project.as_deref() == Some(project))
+    }
+}
+
+/// How compose is called on the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ComposeTool {
+    /// `docker-compose`, with its version.
+    Hyphen(String),
+    /// `docker compose`, with its version.
+    Plugin(String),
+}
+
+impl ComposeTool {
+    /// Its version.
+    pub fn version(&self) -> &str {
+        match self {
+            Self::Hyphen(version) | Self::Plugin(version) => version,
+        }
+    }
+}
+
+/// How applications start by themselves on this device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AutostartModel {
+    /// Not at all.
+    #[default]
+    None,
+    /// A template unit `oem-dc@<service>` for each application.
+    Template,
+    /// One unit `oem-dc-autostart.service` that starts docker; containers come back by their restart policy.
+    Single {
+        /// Whether it is enabled.
+        enabled: bool,
+    },
+}
+
+/// One service of the template model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceFact {
+    /// Whether `oem-dc@<service>` is enabled.
+    pub enabled: bool,
+    /// Where its directory is a link to.
+    pub directory_link: Option<String>,
+    /// Where the `docker-compose.yml` in its directory is a link to.
+    pub file_link: Option<String>,
+    /// Whether its directory has a `docker-compose.yml` that is no link.
+    pub own_file: bool,
+}
+
+/// What an image archive on the device holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Archive {
+    /// An image with this ID.
+    Image(String),
+    /// A root file system; the SHA-256 of the archive.
+    RootFileSystem(String),
+}
+
+/// What a path on the device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathFact {
+    /// File, directory or something else.
+    pub kind: PathKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of its content, for files that can be read.
+    pub sha256: Option<String>,
+}
+
+/// Kinds of things in a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, a device, a socket.
+    Other,
+}
+
+/// What an application's earlier deployments created, as kept in `~/.o3r-deploy/<application>/record.json` on the device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// IDs of the images they put there.
+    pub images: BTreeSet<String>,
+    /// Names of the volumes they created.
+    pub volumes: BTreeSet<String>,
+    /// Compose projects they brought up.
+    pub projects: BTreeSet<String>,
+    /// Digest of the compose files that were last brought up successfully.
+    pub up: Option<String>,
+}
+
+impl Facts {
+    /// `sn<serial>[_<name>]`, the folder that collects what comes from this device.
+    pub fn folder(&self) -> PathBuf {
+        let mut folder = format!("sn{}", self.serial.as_deref().unwrap_or("_unknown"));
+        if let Some(name) = self.name.as_deref().filter(|name| !name.is_empty()) {
+            folder.push('_');
+            folder.push_str(name);
+        }
+        PathBuf::from(here::safe_name(&folder))
+    }
+
+    /// Whether any deployment by this tool created what `owns` finds in its record.
+    pub fn is_ours(&self, owns: impl Fn(&Record) -> bool) -> bool {
+        self.records.values().any(owns)
+    }
+
+    /// The directory at `path`, if it is one.
+    pub fn is_directory(&self, path: &str) -> bool {
+        self.paths.get(path).is_some_and(|fact| fact.kind == PathKind::Directory)
+    }
+}

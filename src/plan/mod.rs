@@ -1,1 +1,295 @@
-//! TBD
+//! What is to be done: decided from what is wanted and what is there, by pure code, so that it can be shown before it is done.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{
+    command::Command,
+    commands::compose::Project,
+    config::{Attach, Deployment, RemotePath},
+    facts::Facts,
+    failure::Failure,
+    report::PlannedStage,
+    stage::Stage,
+};
+
+mod application;
+mod autostart;
+mod clean_up;
+mod docker;
+mod error;
+mod files;
+mod logs;
+mod questions;
+mod transfers;
+
+pub use error::PlanError;
+pub use logs::changed;
+pub use questions::{copies, questions};
+
+/// All that is to be done, stage by stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The stages that were asked for, in the order of the work.
+    pub stages: Vec<StagePlan>,
+    /// Things that go although no deployment by this tool put them there, as `container mosquitto`.
+    pub foreign: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// One stage. Without actions it has nothing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagePlan {
+    /// Which.
+    pub stage: Stage,
+    /// What it will do, or why it has nothing to do.
+    pub says: String,
+    /// What it does, in order.
+    pub actions: Vec<Action>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Run a command that must succeed.
+    Run(Command),
+    /// Run a command that must succeed and changes nothing that lasts.
+    Touch(Command),
+    /// Give the device a name.
+    Rename(String),
+    /// Send files.
+    Send(Sending),
+    /// Fetch files.
+    Fetch(Vec<Fetching>),
+    /// Stream an image into the device's docker.
+    Load(Loading),
+    /// Bring a compose project up and see it healthy.
+    Up(Bringing),
+    /// Show a container's output.
+    Attach(Attaching),
+    /// Look for logs once more and pull what is new.
+    PullAgain(Vec<PullAgain>),
+}
+
+/// Files to send. They arrive in an incoming directory beside their destination and are then renamed into place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sending {
+    /// The files.
+    pub files: Vec<SendFile>,
+    /// Directories to make first, each with its permission bits.
+    pub directories: Vec<(String, u32)>,
+}
+
+/// One file to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendFile {
+    /// Here.
+    pub local: PathBuf,
+    /// There.
+    pub remote: RemotePath,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// One file to fetch, to a temporary name and then renamed into place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetching {
+    /// There.
+    pub remote: String,
+    /// Here.
+    pub local: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes when it was listed.
+    pub size: u64,
+}
+
+/// A source of images to stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loading {
+    /// Which of [`Deployment::image`].
+    pub source: usize,
+    /// How it is called, for people.
+    pub shown: String,
+    /// Each image's reference (or ID, where it has none) and ID, read back afterwards.
+    pub images: Vec<(String, String)>,
+}
+
+/// A compose project to bring up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bringing {
+    /// The project.
+    pub project: Project,
+    /// The services asked for; all when empty.
+    pub services: Vec<String>,
+    /// The services that must run in the end.
+    pub expected: Vec<String>,
+    /// Services that may complete.
+    pub completing: Vec<String>,
+    /// How long they may take to be healthy.
+    pub wait: Duration,
+    /// Whether containers are made anew even where docker-compose sees no change.
+    pub recreate: bool,
+    /// Whether no container of the project was there before: then a failure removes what it made.
+    pub first: bool,
+}
+
+/// A container to attach to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attaching {
+    /// What was asked for.
+    pub wanted: Attach,
+    /// The device's clock when it was read: output before that is not new.
+    pub clock: u64,
+}
+
+/// A tree of logs to look at once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullAgain {
+    /// The tree there.
+    pub remote: String,
+    /// The directory here that takes its files.
+    pub local: PathBuf,
+}
+
+impl Bringing {
+    /// The command that brings it up.
+    pub fn command(&self) -> Command {
+        self.project.up(&self.services, self.recreate)
+    }
+}
+
+impl Action {
+    /// Whether it changes anything on the device.
+    pub fn changes_device(&self) -> bool {
+        !matches!(
+            self,
+            Self::Touch(_)
+                | Self::Fetch(_)
+                | Self::PullAgain(_)
+                | Self::Attach(Attaching { wanted: Attach { stop_upon_exit: false, .. }, .. })
+        )
+    }
+
+    /// Each command and transfer, for people.
+    pub fn steps(&self) -> Vec<String> {
+        match self {
+            Self::Run(command) | Self::Touch(command) => vec![command.shown()],
+            Self::Rename(name) => vec![format!("set /device/info/name to `{name}`, save it, read it back")],
+            Self::Send(sending) => {
+                let directories = sending.directories.iter().map(|(path, mode)| format!("make {path} (mode {mode:o})"));
+                let files = sending.files.iter();
+                let files = files.map(|file| format!("send {} -> {} ({} bytes)", file.local.display(), file.remote, file.size));
+                directories.chain(files).collect()
+            }
+            Self::Fetch(files) => {
+                let step = |file: &Fetching| format!("fetch {} -> {} ({} bytes)", file.remote, file.local.display(), file.size);
+                files.iter().map(step).collect()
+            }
+            Self::Load(loading) => {
+                vec![format!("stream {} into {}", loading.shown, crate::commands::docker::load().shown())]
+            }
+            Self::Up(bringing) => vec![
+                bringing.command().shown(),
+                format!("wait up to {} s until {} run and are healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
+            ],
+            Self::Attach(attaching) => vec![format!("follow the output of `{}`", attaching.wanted.container)],
+            Self::PullAgain(trees) => {
+                trees.iter().map(|tree| format!("fetch what is new in {} -> {}", tree.remote, tree.local.display())).collect()
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// The plan as it is shown.
+    pub fn shown(&self) -> Vec<PlannedStage> {
+        let shown = |stage: &StagePlan| PlannedStage {
+            stage: stage.stage,
+            says: stage.says.clone(),
+            steps: stage.actions.iter().flat_map(Action::steps).collect(),
+        };
+        self.stages.iter().map(shown).collect()
+    }
+
+    /// Whether carrying it out changes anything on the device.
+    pub fn changes_device(&self) -> bool {
+        self.stages.iter().flat_map(|stage| &stage.actions).any(Action::changes_device)
+    }
+}
+
+/// What plays a part beside the deployment itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The stem of this run's log file, which is the deployment's stamp.
+    pub stem: String,
+    /// Whether images of another architecture are let through.
+    pub allow_architecture: bool,
+}
+
+/// Decides what is to be done.
+///
+/// # Errors
+/// What is wanted and what is there contradict each other, in the stage that the failure names.
+pub fn plan(wanted: &Deployment, facts: &Facts, circumstances: &Circumstances) -> Result<Plan, Failure> {
+    let mut planner =
+        Planner { wanted, circumstances, facts: facts.clone(), plan: Plan::default(), application: String::new() };
+    planner.application = application::name(wanted);
+    for stage in Stage::ALL {
+        planner.stage(stage).map_err(|error| Failure::from(error).in_stage(stage))?;
+    }
+    planner.add_stamp();
+    Ok(planner.plan)
+}
+
+/// Walks the stages. `facts` is what will be true when the stage at hand begins: each stage leaves behind what it changes.
+struct Planner<'a> {
+    wanted: &'a Deployment,
+    circumstances: &'a Circumstances,
+    facts: Facts,
+    plan: Plan,
+    application: String,
+}
+
+impl Planner<'_> {
+    fn stage(&mut self, stage: Stage) -> Result<(), PlanError> {
+        match stage {
+            Stage::Connect | Stage::Stamp => Ok(()),
+            Stage::Logs => self.logs(),
+            Stage::Rename => self.rename(),
+            Stage::CleanUp => self.clean_up(),
+            Stage::MountUsb => self.mount_usb(),
+            Stage::Directories => self.directories(),
+            Stage::Transfers => self.transfers(),
+            Stage::Volume => self.volume(),
+            Stage::Image => self.image(),
+            Stage::Leftovers => self.leftovers(),
+            Stage::Compose => self.compose(),
+            Stage::Autostart => self.autostart(),
+            Stage::Attach => self.attach(),
+            Stage::LogsAgain => self.logs_again(),
+        }
+    }
+
+    fn add(&mut self, stage: Stage, says: impl Into<String>, actions: Vec<Action>) {
+        self.plan.stages.push(StagePlan { stage, says: says.into(), actions });
+    }
+
+    /// Changes this application's record, and gives the action that writes it when that makes a difference.
+    fn remember(&mut self, change: impl FnOnce(&mut crate::facts::Record)) -> Option<Action> {
+        let record = self.facts.records.entry(self.application.clone()).or_default();
+        let before = record.clone();
+        change(record);
+        (*record != before).then(|| {
+            let file = format!("{}/.o3r-deploy/{}/record.json", crate::config::REMOTE_HOME, self.application);
+            Action::Run(crate::commands::files::write_file(&file, &serde_json::to_string(record).unwrap_or_default()))
+        })
+    }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}

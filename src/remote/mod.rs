@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use crate::{
     command::Command,
     failure::{ExitCode, Explain},
+    text::printable,
 };
+
+pub mod ssh;
 
 /// A device that can be worked on. One implementation speaks SSH; unit tests bring a fake.
 #[expect(async_fn_in_trait, reason = "all of it runs on one current-thread runtime: no future has to be Send")]
@@ -144,11 +147,6 @@ pub fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
     lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
 }
 
-/// One line from the device as people may see it: without control characters, so that it cannot steer a terminal.
-pub fn printable(line: &str) -> String {
-    line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect::<String>().trim_end().to_owned()
-}
-
 /// A local file on its way to the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
@@ -238,6 +236,13 @@ impl Explain for RemoteError {
             Self::NoSpace { .. } => ExitCode::NoSpace,
             Self::Local { .. } | Self::Input(_) => ExitCode::LocalFile,
             Self::Lost { .. } => ExitCode::ConnectionLost,
+        }
+    }
+
+    fn last_lines(&self) -> &[String] {
+        match self {
+            Self::Failed { last_lines, .. } => last_lines,
+            _ => &[],
         }
     }
 

@@ -1,12 +1,33 @@
 //! What happens, as events: the one contract between running and showing. Only displays print.
 //!
-//! Order: `connected`, then `planned`, then for each stage that has work `stage_started`, any of `step`, `progress`,
-//! `output`, `warning`, and `stage_finished`; at last `finished`. `warning` may also come before the first stage. A failure
-//! inside a stage leaves out its `stage_finished`. A dry run ends after `planned` with `finished`.
+//! Order: `stage_started` of `connect`, which `connected` ends; then `planned`; then for each stage that has work
+//! `stage_started`, any of `step`, `progress`, `output`, `warning`, and `stage_finished`; at last `finished`. `warning` may also
+//! come before the first stage. A failure inside a stage leaves out its `stage_finished`, one before the device is known also
+//! `connected` and `planned`. A dry run ends after `planned` with `finished`.
 
 use serde::Serialize;
 
 use crate::stage::Stage;
+
+mod display;
+mod json;
+mod log_file;
+mod output_file;
+mod pace;
+mod plain;
+mod prompt;
+mod sink;
+mod stem;
+mod tally;
+mod tee;
+mod terminal;
+mod words;
+
+pub use display::{Display, Level, Lines, Style, UnknownLevel, data, display};
+pub use log_file::{EventLog, LogDir, LogError, LogFile, LogGuard};
+pub use output_file::OutputFile;
+pub use stem::Stem;
+pub use tee::Tee;
 
 /// One thing that happened. With `--json` each is one line, its kind under the key `event`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,6 +69,11 @@ pub enum Event {
     Output {
         /// The line, control characters removed.
         line: String,
+    },
+    /// Something that the user asked to know.
+    Note {
+        /// What.
+        text: String,
     },
     /// Something the user should know that does not stop the run.
     Warning {
@@ -99,8 +125,10 @@ pub struct PlannedStage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It changed something, or fetched something.
+    /// It changed something on the device.
     Done,
+    /// It only read the device: pulled, fetched or showed something.
+    Read,
     /// All was as wanted already.
     NothingToDo,
 }
@@ -110,6 +138,8 @@ pub enum Outcome {
 pub struct Summary {
     /// The exit code.
     pub exit_code: u8,
+    /// Whether it was a dry run.
+    pub dry_run: bool,
     /// The failure, where it failed: one line, as `error:` shows it.
     pub error: Option<String>,
     /// What led to it, outermost first.
@@ -119,9 +149,9 @@ pub struct Summary {
     /// The last lines of the command or container that failed.
     pub last_lines: Vec<String>,
     /// Stages that changed something.
-    pub changed: usize,
+    pub changed: Vec<Stage>,
     /// Stages in which all was as wanted.
-    pub unchanged: usize,
+    pub unchanged: Vec<Stage>,
     /// Bytes sent to the device and received from it.
     pub bytes: u64,
     /// How long it took, in seconds.
@@ -147,3 +177,6 @@ pub enum Question {
     /// A password or pass phrase, not shown while typed.
     Secret(String),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,136 @@
-//! TBD
+//! Walks a plan over a device and tells a report what happens.
+
+use std::time::Instant;
+
+use crate::{
+    commands::docker,
+    device::ConfigurationInterface,
+    failure::Failure,
+    image::{ImageError, LoadStream},
+    plan::{Action, Plan, StagePlan},
+    remote::{Input, Remote},
+    report::{Event, Outcome, Report},
+    stage::Stage,
+};
+
+mod attach;
+mod error;
+mod fetch;
+mod health;
+mod image;
+mod interrupt;
+mod send;
+mod up;
+
+pub use error::RunError;
+pub use health::{Seen, Verdict, judge};
+pub use interrupt::Interrupt;
+
+/// What a run works with.
+pub struct Runner<'a, R> {
+    /// The device.
+    pub remote: &'a R,
+    /// Its configuration interface.
+    pub interface: &'a ConfigurationInterface,
+    /// Who is told.
+    pub report: &'a mut dyn Report,
+    /// Gives the bytes of one of the sources of [`crate::config::Deployment::image`].
+    pub supply: &'a dyn Fn(usize) -> Result<LoadStream, ImageError>,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+}
+
+impl<R: Remote> Runner<'_, R> {
+    /// Carries a plan out.
+    ///
+    /// # Errors
+    /// The first failure, with its stage. What that stage had begun is taken back as far as it can be; finished stages stay.
+    pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
+        for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
+            if let Err(failure) = self.stage(stage).await {
+                if matches!(stage.stage, Stage::Compose | Stage::Attach) {
+                    self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;
+                }
+                return Err(failure.in_stage(stage.stage));
+            }
+        }
+        Ok(())
+    }
+
+    async fn stage(&mut self, stage: &StagePlan) -> Result<(), Failure> {
+        let begin = Instant::now();
+        self.report.event(&Event::StageStarted { stage: stage.stage, title: stage.says.clone() });
+        let mut says = stage.says.clone();
+        let changes = stage.actions.iter().any(Action::changes_device);
+        let outcome = if changes { Outcome::Done } else { Outcome::Read };
+        for action in &stage.actions {
+            if let Some(more) = self.action(stage.stage, action).await? {
+                says = more;
+            }
+        }
+        let seconds = begin.elapsed().as_secs_f64();
+        self.report.event(&Event::StageFinished { stage: stage.stage, outcome, says, seconds });
+        Ok(())
+    }
+
+    /// Does one thing. What it gives replaces the stage's closing words.
+    async fn action(&mut self, stage: Stage, action: &Action) -> Result<Option<String>, Failure> {
+        if let Action::Attach(attaching) = action {
+            return self.attach(attaching).await.map(Some);
+        }
+        let interrupt = self.interrupt.clone();
+        let result = tokio::select! {
+            biased;
+            () = interrupt.wait() => Err(RunError::Interrupted.into()),
+            result = self.perform(stage, action) => result,
+        };
+        if result.is_err() {
+            self.take_back(action).await;
+        }
+        result
+    }
+
+    async fn perform(&mut self, stage: Stage, action: &Action) -> Result<Option<String>, Failure> {
+        match action {
+            Action::Run(command) | Action::Touch(command) => {
+                self.report.event(&Event::Step { stage, says: command.shown() });
+                self.remote.check(command).await?;
+                Ok(None)
+            }
+            Action::Rename(name) => {
+                self.interface.set_name(name).await?;
+                Ok(None)
+            }
+            Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
+            Action::Fetch(files) => self.fetch(stage, files).await.map(|()| None),
+            Action::Load(loading) => self.load(stage, loading).await.map(|()| None),
+            Action::Up(bringing) => self.up(stage, bringing).await.map(Some),
+            Action::PullAgain(trees) => self.pull_again(stage, trees).await.map(Some),
+            Action::Attach(attaching) => self.attach(attaching).await.map(Some),
+        }
+    }
+
+    /// Takes back what a failed action had begun, as far as it can: this runs after a failure and reports none of its own.
+    async fn take_back(&mut self, action: &Action) {
+        match action {
+            Action::Send(sending) => self.abandon(sending).await,
+            Action::Up(bringing) if bringing.first => {
+                let _ = self.remote.run(&bringing.project.down(), Input::Empty).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// After a failure of the application its last logs are what people need.
+    async fn salvage_logs(&mut self, rest: &[StagePlan]) {
+        for stage in rest.iter().filter(|stage| stage.stage == Stage::LogsAgain) {
+            let _ = self.stage(stage).await;
+        }
+    }
+
+    /// The last lines of a container's output; none when they cannot be had.
+    async fn last_output(&self, container: &str) -> Vec<String> {
+        let output = self.remote.run(&docker::last_output(container, 20), Input::Empty).await;
+        output.map(|output| crate::remote::last_lines(&output.stdout, 20)).unwrap_or_default()
+    }
+}

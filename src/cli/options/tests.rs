@@ -1,6 +1,6 @@
 use std::{fs, path::Path, time::Duration};
 
-use clap::{CommandFactory, FromArgMatches, Parser, builder::Resettable};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use tempfile::TempDir;
 
 use super::{Options, Wanted, deployment};
@@ -19,7 +19,7 @@ struct Program {
 fn options(words: &[&str]) -> Options {
     let words = std::iter::once("o3r-deploy").chain(words.iter().copied());
     // What the environment of these tests says about the device is not what they are about.
-    let command = Program::command().mut_arg("ip", |argument| argument.env(Resettable::<&str>::Reset));
+    let command = Program::command().mut_arg("ip", |argument| argument.env("NAMED_BY_NOBODY"));
     let matches = command.try_get_matches_from(words).unwrap_or_else(|error| panic!("{error}"));
     Options::from_arg_matches(&matches).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -332,7 +332,7 @@ fn all_wrong_options_are_reported_at_once_by_their_names() {
     ]), @r#"
         7 things are wrong in the configuration
           --get_logs_from_vpu: `x` is understood as one part, `x`; expected `REMOTE>LOCAL`, such as `~/share/logs>~/o3r_logs/From_VPUs`
-          --transfers_to_vpu: `a,b,c` is understood as 3 parts, `a` and `b` and `c`; expected `LOCAL,REMOTE`, such as `./config,~/share/config`; a part that holds `,` is put in double quotes, and the whole in single quotes: '"a,b",c'
+          --transfers_to_vpu: `a,b,c` is understood as 3 parts, `a`, `b`, `c`; expected `LOCAL,REMOTE`, such as `./config,~/share/config`; a `,` that belongs to a name stands in double quotes: '"a,b",c'
           --IP: expected a host name or an address, such as `192.168.0.69`, found `a b`
           --transfers_to_vpu: `/folder/gone` on this computer: there is no such file
           --image_to_import: expected `name:tag` in lower case, such as `python_app:1.0`, found `A b`

@@ -1,0 +1,57 @@
+# Fetches the logs of the device to this computer: o3r_logs\From_VPUs in your home.
+# Right-click it and choose "Run with PowerShell", or run it with further options of o3r-deploy:
+#     powershell -ExecutionPolicy Bypass -File get_logs.ps1 --IP 192.168.0.70
+# It needs the program o3r-deploy.exe beside it or on the PATH, and ends with its exit code.
+# O3R_NO_PAUSE=1 in the environment never waits for Enter at the end.
+
+# A window that Explorer opened for this script alone would close before anybody has read a word.
+function Wait-WhenDoubleClicked {
+    if ($env:O3R_NO_PAUSE -or [Console]::IsInputRedirected -or $env:OS -ne 'Windows_NT') { return }
+    try {
+        $own = Get-CimInstance Win32_Process -Filter "ProcessId=$PID" -ErrorAction Stop
+        $parent = Get-Process -Id $own.ParentProcessId -ErrorAction Stop
+    } catch {
+        return
+    }
+    if ($parent.ProcessName -eq 'explorer') { [void](Read-Host "`nPress Enter to close this window") }
+}
+
+$program = $null
+foreach ($name in 'o3r-deploy.exe', 'o3r-deploy') {
+    $beside = Join-Path $PSScriptRoot $name
+    if (-not $program -and (Test-Path -LiteralPath $beside -PathType Leaf)) { $program = $beside }
+}
+if (-not $program) {
+    $command = Get-Command o3r-deploy -CommandType Application -ErrorAction SilentlyContinue | Select-Object -First 1
+    if ($command) { $program = $command.Path }
+}
+if (-not $program) {
+    [Console]::Error.WriteLine("The program o3r-deploy.exe is missing: copy it into $PSScriptRoot, then try again.")
+    Wait-WhenDoubleClicked
+    exit 127
+}
+
+$code = 126
+try {
+    & $program --config (Join-Path $PSScriptRoot 'get_logs.yaml') @args
+    $code = $LASTEXITCODE
+} catch {
+    [Console]::Error.WriteLine("This computer does not let $program run: $($_.Exception.Message)")
+}
+
+$hint = switch ($code) {
+    0 { 'Done, without errors: the logs are in o3r_logs\From_VPUs in your home.' }
+    2 { 'An option or the file get_logs.yaml is wrong; the message above tells where. Nothing was changed.' }
+    3 { 'A file or folder on this computer cannot be written; the message above names it. Is the disk full?' }
+    4 { 'The device does not answer. Is it switched on (it takes up to 4 minutes to start) and the cable plugged in? This computer needs an address such as 192.168.0.10, but never that of the device. If the device has another address: get_logs.ps1 --IP ADDRESS' }
+    5 { 'The device is not known to this computer, or another one has its address. If that is as it should be, because the device is new, was exchanged, updated or reset: run ''o3r-deploy trust'' once, then this again.' }
+    6 { 'The device does not accept your key. Run ''o3r-deploy trust'' once, then this again.' }
+    12 { 'The connection broke off. Check the cable and start this again: what is here already is not fetched twice.' }
+    130 { 'You stopped it. It is safe to start it again.' }
+    default { 'Read the last lines above. The whole log is in o3r_logs\Deployments in your home.' }
+}
+# stdout is the program's alone.
+[Console]::Error.WriteLine("`n$hint")
+if ($code -ne 0) { [Console]::Error.WriteLine("(exit code $code)") }
+Wait-WhenDoubleClicked
+exit $code

@@ -1,0 +1,177 @@
+//! `o3r-deploy` and `o3r-deploy plan`: reads what is wanted and what is there, makes the plan, and carries it out.
+
+use std::cell::RefCell;
+
+use super::{
+    ask::AskReport,
+    options::{self, Options},
+    session::{self, Refusal, Session},
+};
+use crate::{
+    config::{Deployment, ImageSource},
+    device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
+    facts::{Facts, gather, here},
+    failure::{ExitCode, Failure},
+    image::{self, LocalImages},
+    plan::{self, Circumstances, Plan, count},
+    remote::ssh::{self, Ssh},
+    report::{DeviceSummary, Event, Question, Report, Style},
+    run::{Interrupt, Runner},
+    stage::Stage,
+};
+
+/// Deploys, or shows what would be done.
+pub(super) async fn deploy(options: &Options, dry_run: bool) -> ExitCode {
+    let style = Style::of(options.json, options.quiet, options.level());
+    let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
+        Ok(wanted) => wanted.deployment,
+        Err(error) => return session::refuse(style, error.into()),
+    };
+    let log_dir = if dry_run { crate::report::LogDir::None } else { session::log_dir(&wanted) };
+    let mut session = match Session::begin(style, log_dir) {
+        Ok(session) => session,
+        Err(failure) => return session::refuse(style, failure),
+    };
+    let result = deploy_in(&mut session, &wanted, options, dry_run).await;
+    session.end(result)
+}
+
+async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options, dry_run: bool) -> Result<(), Failure> {
+    let images = open_images(wanted)?;
+    let mut here = gather::gather(wanted)?;
+    here.images = describe(&images);
+
+    let title = format!("connect to {}", wanted.device.address);
+    session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
+    let interface = session::interface(&wanted.device);
+    let (remote, mut facts) = look(session, wanted, options, &interface, here).await.map_err(|f| f.in_stage(Stage::Connect))?;
+    facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
+    session.report.event(&Event::Connected(summary(wanted, &facts)));
+
+    let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
+    let plan = plan::plan(wanted, &facts, &circumstances)?;
+    for text in &plan.warnings {
+        session.report.event(&Event::Warning { text: text.clone() });
+    }
+    session.report.event(&Event::Planned { dry_run, stages: plan.shown() });
+    if !dry_run {
+        confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
+        carry_out(session, wanted, &plan, &remote, &interface, images).await?;
+    }
+    remote.disconnect().await;
+    Ok(())
+}
+
+/// Connects and reads the device.
+async fn look(
+    session: &mut Session,
+    wanted: &Deployment,
+    options: &Options,
+    interface: &ConfigurationInterface,
+    here: here::Here,
+) -> Result<(Ssh, Facts), Failure> {
+    let identity = interface.identity().await;
+    let firmware = identity.as_ref().ok().and_then(|identity| identity.firmware.as_ref());
+    let old = firmware.is_some_and(crate::device::Firmware::may_have_password_login);
+    let target = session::target(&wanted.device, options.accept_new, old);
+    let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
+    let mut facts = plan::questions(wanted, &here).ask(&remote).await?;
+    facts.here = here;
+    if wanted.rename.is_some() {
+        facts.name_limit = interface.name_limit().await.ok().and_then(|limit| limit.characters).map(|limit| limit as usize);
+    }
+    add_identity(&mut facts, identity, &mut session.report);
+    Ok((remote, facts))
+}
+
+fn add_identity(facts: &mut Facts, identity: Result<DeviceIdentity, InterfaceError>, report: &mut dyn Report) {
+    match identity {
+        Ok(identity) => {
+            facts.interface_answers = true;
+            facts.serial = Some(identity.serial);
+            facts.name = Some(identity.name);
+            facts.firmware = identity.firmware.map(|firmware| firmware.to_string());
+        }
+        Err(error) => {
+            let text = format!("the serial number is not known: {error}");
+            report.event(&Event::Warning { text });
+        }
+    }
+}
+
+fn summary(wanted: &Deployment, facts: &Facts) -> DeviceSummary {
+    DeviceSummary {
+        address: format!("{}:{}", wanted.device.address, wanted.device.port),
+        serial: facts.serial.clone(),
+        name: facts.name.clone().filter(|name| !name.is_empty()),
+        firmware: facts.firmware.clone(),
+        docker: facts.docker.as_ref().map(|docker| docker.version.clone()),
+    }
+}
+
+/// Opens each source of images on this computer; `None` for one that is on the device.
+fn open_images(wanted: &Deployment) -> Result<Vec<Option<LocalImages>>, Failure> {
+    let open = |image: &crate::config::Image| match &image.source {
+        ImageSource::Here(source) => Ok(Some(image::open(source, &image.metadata, image.name.as_deref())?)),
+        ImageSource::OnDevice(_) => Ok(None),
+    };
+    wanted.image.iter().map(open).collect::<Result<_, Failure>>().map_err(|failure| failure.in_stage(Stage::Image))
+}
+
+fn describe(sources: &[Option<LocalImages>]) -> Vec<here::LocalImage> {
+    let sources = sources.iter().enumerate().filter_map(|(source, images)| Some((source, images.as_ref()?)));
+    sources
+        .flat_map(|(source, images)| {
+            images.images().iter().map(move |image| here::LocalImage {
+                source,
+                id: image.id.to_string(),
+                platform: image.platform.clone(),
+                references: image.references.iter().map(ToString::to_string).collect(),
+            })
+        })
+        .collect()
+}
+
+/// Asks before anything goes that no deployment by this tool put there.
+fn confirm(plan: &Plan, facts: &Facts, wanted: &Deployment, yes: bool, report: &mut dyn Report) -> Result<(), Failure> {
+    if yes || plan.foreign.is_empty() {
+        return Ok(());
+    }
+    let device = match (&facts.serial, &facts.name) {
+        (Some(serial), Some(name)) if !name.is_empty() => format!("device {serial} (`{name}`) at {}", wanted.device.address),
+        (Some(serial), _) => format!("device {serial} at {}", wanted.device.address),
+        (None, _) => format!("the device at {}", wanted.device.address),
+    };
+    let things = ["container", "volume", "image"].map(|kind| {
+        let number = plan.foreign.iter().filter(|thing| thing.starts_with(kind)).count();
+        (number > 0).then(|| count(number, kind))
+    });
+    let things = things.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let what = format!("{things} that no deployment of o3r-deploy put there would be removed from {device}");
+    let names = plan.foreign.join(", ");
+    match report.ask(&Question::Confirm(format!("{what}: {names}. Remove them?"))).as_deref() {
+        Some("yes") => Ok(()),
+        Some(_) => Err(Failure::from(Refusal::No(what)).in_stage(Stage::CleanUp)),
+        None => Err(Failure::from(Refusal::Unasked(what)).in_stage(Stage::CleanUp)),
+    }
+}
+
+async fn carry_out(
+    session: &mut Session,
+    wanted: &Deployment,
+    plan: &Plan,
+    remote: &Ssh,
+    interface: &ConfigurationInterface,
+    images: Vec<Option<LocalImages>>,
+) -> Result<(), Failure> {
+    if let (Some(attach), Some(log)) = (&wanted.attach, &session.log) {
+        session.report.push(log.output_file(&attach.container));
+    }
+    let images = RefCell::new(images);
+    let supply = |source: usize| match images.borrow().get(source) {
+        Some(Some(images)) => images.load_stream(),
+        _ => Err(image::ImageError::Missing(source.to_string())),
+    };
+    let interrupt = Interrupt::listen();
+    Runner { remote, interface, report: &mut session.report, supply: &supply, interrupt }.run(plan).await
+}

@@ -1,0 +1,83 @@
+//! `o3r-deploy trust`: gives this computer a key to the device and pins the host key that the device then shows.
+
+use super::{
+    ask::AskReport,
+    session::{self, Session},
+};
+use crate::{
+    config::{Device, LocalPath},
+    failure::{ExitCode, Failure},
+    remote::ssh,
+    report::{Event, Level, LogDir, Report, Style},
+};
+
+/// What `trust` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct TrustOptions {
+    /// The device's address
+    #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", default_value = "192.168.0.69", value_name = "ADDRESS")]
+    ip: String,
+    /// The port of the device's sshd
+    #[arg(long, default_value_t = 22, value_name = "PORT")]
+    port: u16,
+    /// The user to log in as
+    #[arg(long, default_value = "oem", value_name = "USER")]
+    user: String,
+    /// The private key to give to the device; made if it is not there
+    #[arg(long, default_value = "~/.ssh/id_o3r", value_name = "FILE")]
+    identity: String,
+    /// Pin the host key without asking
+    #[arg(long = "accept-new", alias = "accept_new")]
+    accept_new: bool,
+    /// Only say what is wrong
+    #[arg(long)]
+    quiet: bool,
+    /// One JSON object a line on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Adds this computer's key to the device's.
+pub(super) async fn trust(options: &TrustOptions) -> ExitCode {
+    let style = Style::of(options.json, options.quiet, Level::Info);
+    let mut session = match Session::begin(style, LogDir::None) {
+        Ok(session) => session,
+        Err(failure) => return session::refuse(style, failure),
+    };
+    let result = trust_in(&mut session, options).await;
+    session.end(result)
+}
+
+async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), Failure> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = LocalPath::resolve(&options.identity, &here).unwrap_or_else(|_| here.join(&options.identity));
+    let key = ssh::ensure_key(&path)?;
+    let device = Device {
+        address: options.ip.clone(),
+        port: options.port,
+        user: options.user.clone(),
+        identity: Some(key.path.clone()),
+    };
+    let interface = session::interface(&device);
+    let identity = interface.identity().await?;
+    let known = interface.authorized_keys().await?;
+    let mut says = Vec::new();
+    if key.created {
+        says.push(format!("made the key {}", key.path.display()));
+    }
+    match ssh::merge_authorized_keys(&known, &key.public_key) {
+        Some(merged) => {
+            interface.set_authorized_keys(&merged).await?;
+            says.push(format!("device {} now lets {} in", identity.serial, key.path.display()));
+        }
+        None => says.push(format!("device {} lets {} in already", identity.serial, key.path.display())),
+    }
+    let target = session::target(&device, options.accept_new, false);
+    let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
+    says.push(format!("its host key {} is pinned", remote.host_key_fingerprint()));
+    remote.disconnect().await;
+    for text in says {
+        session.report.event(&Event::Note { text });
+    }
+    Ok(())
+}

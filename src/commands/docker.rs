@@ -1,0 +1,126 @@
+//! Commands to the device's docker.
+
+use crate::command::Command;
+
+fn docker(words: &[&str]) -> Command {
+    Command::new("docker").args(words.iter().copied())
+}
+
+/// Removes containers, running ones too.
+pub fn remove_containers(names: &[String]) -> Command {
+    docker(&["container", "rm", "--force", "--"]).args(names)
+}
+
+/// Removes volumes.
+pub fn remove_volumes(names: &[String]) -> Command {
+    docker(&["volume", "rm", "--"]).args(names)
+}
+
+/// Removes images with all their references.
+pub fn remove_images(ids: &[String]) -> Command {
+    docker(&["image", "rm", "--force", "--"]).args(ids)
+}
+
+/// Creates a volume that binds `path`.
+pub fn create_bind_volume(name: &str, path: &str, application: &str) -> Command {
+    docker(&["volume", "create", "--driver", "local", "--opt", "type=none", "--opt", "o=bind", "--opt"])
+        .arg(format!("device={path}"))
+        .arg("--label")
+        .arg(format!("o3r-deploy.application={application}"))
+        .arg("--")
+        .arg(name)
+}
+
+/// Loads an image archive from standard input.
+pub fn load() -> Command {
+    docker(&["image", "load", "--quiet"])
+}
+
+/// Loads or imports an archive that is on the device already and gives it `name`, unless its image is there.
+pub fn load_on_device(path: &str, name: &str, changes: &[String]) -> Command {
+    Command::script(include_str!("scripts/load_on_device.sh")).arg(path).arg(name).args(changes)
+}
+
+/// Gives an image a reference.
+pub fn tag(id: &str, reference: &str) -> Command {
+    docker(&["image", "tag", "--"]).arg(id).arg(reference)
+}
+
+/// Prints an image's ID.
+pub fn image_id(reference: &str) -> Command {
+    docker(&["image", "inspect", "--format", "{{.Id}}", "--"]).arg(reference)
+}
+
+/// Describes containers as JSON.
+pub fn inspect_container(name: &str) -> Command {
+    docker(&["container", "inspect", "--"]).arg(name)
+}
+
+/// Describes the containers of a compose project as JSON; nothing when there are none.
+pub fn inspect_project(project: &str) -> Command {
+    Command::script(include_str!("scripts/inspect_project.sh")).arg(project)
+}
+
+/// Prints the last `lines` lines of a container's output.
+pub fn last_output(container: &str, lines: u32) -> Command {
+    Command::script(include_str!("scripts/last_output.sh")).arg(container).arg(lines.to_string())
+}
+
+/// Follows a container's output since a time by the device's clock, until it ends. Reads logs, so that a connection that
+/// drops cannot reach the container.
+pub fn follow(container: &str, since: &str) -> Command {
+    Command::script(include_str!("scripts/follow.sh")).arg(container).arg(since)
+}
+
+/// Stops a container as it wishes to be stopped.
+pub fn stop(container: &str) -> Command {
+    docker(&["container", "stop", "--"]).arg(container)
+}
+
+/// Sets the restart policy of containers.
+pub fn set_restart_policy(policy: &str, containers: &[String]) -> Command {
+    docker(&["container", "update", "--restart", policy, "--"]).args(containers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn removal_names_what_goes_and_takes_no_name_for_an_option() {
+        assert_eq!(remove_containers(&names(&["a", "-f"])).line(), "docker container rm --force -- a -f");
+        assert_eq!(remove_volumes(&names(&["v"])).line(), "docker volume rm -- v");
+        assert_eq!(remove_images(&names(&["sha256:1"])).line(), "docker image rm --force -- sha256:1");
+    }
+
+    #[test]
+    fn a_bind_volume_is_created_with_its_path_and_its_application() {
+        assert_eq!(
+            create_bind_volume("share", "/home/oem/my share", "app").line(),
+            "docker volume create --driver local --opt type=none --opt o=bind --opt 'device=/home/oem/my share' \
+             --label o3r-deploy.application=app -- share"
+        );
+    }
+
+    #[test]
+    fn an_image_is_loaded_tagged_and_read_back() {
+        assert_eq!(load().line(), "docker image load --quiet");
+        assert_eq!(tag("sha256:1", "app:1").line(), "docker image tag -- sha256:1 app:1");
+        assert_eq!(image_id("app:1").line(), "docker image inspect --format '{{.Id}}' -- app:1");
+    }
+
+    #[test]
+    fn scripts_are_shown_by_what_they_do() {
+        assert_eq!(follow("app", "17").shown(), "sh -c '# follows a container'\\''s output…' sh app 17".replace("'\\''", "'"));
+        assert_eq!(inspect_project("p").shown(), "sh -c '# describes the containers of a compose project…' sh p");
+    }
+
+    #[test]
+    fn a_restart_policy_is_set_for_all_at_once() {
+        assert_eq!(set_restart_policy("no", &names(&["a", "b"])).line(), "docker container update --restart no -- a b");
+    }
+}

@@ -1,0 +1,6 @@
+//! What is typed on the device: pure values, each kind in one small file, each with a test that shows the exact line.
+
+pub mod compose;
+pub mod docker;
+pub mod files;
+pub mod systemd;

@@ -1,0 +1,3 @@
+# describes the containers of a compose project
+ids=$(docker container ls --all --quiet --no-trunc --filter "label=com.docker.compose.project=$1") || exit
+if [ -n "$ids" ]; then docker container inspect $ids; fi

@@ -1,0 +1,43 @@
+//! Commands to the user's systemd: what starts by itself.
+
+use crate::command::Command;
+
+/// Where the template model looks for the application of each service.
+pub const COMPOSE_HOME: &str = "/usr/share/oem/docker/compose";
+
+/// Lets `oem-dc@<service>` find its compose file, enables it, and reads both back.
+pub fn enable_service(service: &str, file: &str) -> Command {
+    Command::script(include_str!("scripts/enable_service.sh")).arg(service).arg(file).arg(COMPOSE_HOME)
+}
+
+/// Disables `oem-dc@<service>`, keeps its containers from coming back by their restart policy, and reads both back.
+pub fn disable_service(service: &str) -> Command {
+    Command::script(include_str!("scripts/disable_service.sh")).arg(service)
+}
+
+/// Enables the one unit that starts docker, and has the project's containers come back with it.
+pub fn enable_single(project: &str) -> Command {
+    Command::script(include_str!("scripts/enable_single.sh")).arg(project)
+}
+
+/// Keeps the containers of a project, or a container of that name, from coming back.
+pub fn disable_single(project: &str) -> Command {
+    Command::script(include_str!("scripts/disable_single.sh")).arg(project)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_shown_by_what_they_do() {
+        assert_eq!(
+            enable_service("app", "/home/oem/app/docker-compose.yml").shown(),
+            "sh -c '# enables a service and links its compose file…' sh app /home/oem/app/docker-compose.yml \
+             /usr/share/oem/docker/compose"
+        );
+        assert_eq!(disable_service("app").shown(), "sh -c '# disables a service…' sh app");
+        assert_eq!(enable_single("app").shown(), "sh -c '# has containers come back with docker…' sh app");
+        assert_eq!(disable_single("app").shown(), "sh -c '# keeps containers from coming back…' sh app");
+    }
+}

@@ -1,0 +1,99 @@
+//! Why the configuration interface could not be used.
+
+use std::fmt;
+
+use crate::failure::{ExitCode, Explain};
+
+/// Why the configuration interface could not be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InterfaceError {
+    /// Nobody answers there.
+    #[error("the configuration interface at `{address}` does not answer: {reason}")]
+    Unreachable {
+        /// Address and port.
+        address: String,
+        /// What happened instead.
+        reason: String,
+    },
+    /// The device refused.
+    #[error("the configuration interface refused `{method}`: {code}{}", if text.is_empty() { String::new() } else { format!(": {text}") })]
+    Fault {
+        /// The method called.
+        method: &'static str,
+        /// What kind of refusal.
+        code: FaultCode,
+        /// What the device said, control characters removed.
+        text: String,
+    },
+    /// Somebody answers there who is no configuration interface.
+    #[error("`{address}` answered `{method}` with something unexpected: {reason}")]
+    NotAnAnswer {
+        /// Address and port.
+        address: String,
+        /// The method called.
+        method: &'static str,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The device took a value and gives back another.
+    #[error("`{pointer}` was set to `{wanted}`, but the device says `{got}`")]
+    NotTaken {
+        /// The setting.
+        pointer: &'static str,
+        /// What it was set to.
+        wanted: String,
+        /// What it is.
+        got: String,
+    },
+    /// The device was not ready in time.
+    #[error("the device was not ready in time: {last}")]
+    NotReady {
+        /// Its last status, or why there is none.
+        last: String,
+    },
+}
+
+impl Explain for InterfaceError {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::ConfigurationInterface
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unreachable { .. } => {
+                "check the address, the cable and that this computer is in the device's network (a new device is at \
+                 192.168.0.69); a device in recovery mode answers on port 8080 only"
+            }
+            Self::Fault { code: FaultCode(100_000), .. } => {
+                "the device's firmware does not know this setting: is it recent enough?"
+            }
+            Self::Fault { code: FaultCode(101_005), .. } => "a password is set on the device: remove it there first",
+            Self::Fault { .. } => return None,
+            Self::NotAnAnswer { .. } => "check that this is the address of an O3R VPU and of nothing else",
+            Self::NotTaken { .. } => "another client may be changing the same setting: run the command again",
+            Self::NotReady { .. } => {
+                "a boot takes up to 200 s; if it goes on, look at the device's trace logs or power-cycle it"
+            }
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// The code of a fault. The list is ifm's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultCode(pub i32);
+
+impl fmt::Display for FaultCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            100_000 => "not found",
+            101_000 => "invalid value",
+            101_001 => "wrong type",
+            101_002 => "out of range",
+            101_003 => "read-only",
+            101_005 => "password needed",
+            _ => "unknown reason",
+        };
+        write!(formatter, "{name} (code {})", self.0)
+    }
+}

@@ -1,0 +1,269 @@
+//! What is on this computer: the files to send with their digests, and the copies of what is on the device.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    compose::ComposeFile,
+    failure::{ExitCode, Explain},
+    image::Platform,
+};
+
+/// What was found here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Here {
+    /// Each source of a transfer.
+    pub sources: BTreeMap<PathBuf, Source>,
+    /// Digests of local files that may be copies of files on the device; absent ones are not there.
+    pub copies: BTreeMap<PathBuf, String>,
+    /// Destinations of transfers that are directories here.
+    pub directories: BTreeSet<PathBuf>,
+    /// The compose project, where its files are here.
+    pub compose: Option<LocalCompose>,
+    /// The images to deliver.
+    pub images: Vec<LocalImage>,
+}
+
+/// An image on this computer, as far as a plan must know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalImage {
+    /// Which of [`crate::config::Deployment::image`] it comes from.
+    pub source: usize,
+    /// Its ID, `sha256:…`.
+    pub id: String,
+    /// What it is made for.
+    pub platform: Platform,
+    /// The references it is to have.
+    pub references: Vec<String>,
+}
+
+/// A compose project on this computer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalCompose {
+    /// What its files say, laid over each other.
+    pub file: ComposeFile,
+    /// All that is sent, by the path below the project's directory; empty when a transfer sends it.
+    pub sources: BTreeMap<String, Source>,
+    /// Digest of the compose files' text.
+    pub digest: String,
+}
+
+/// A file or a tree to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// One file.
+    File(LocalFile),
+    /// A directory: its files by their path below it, with `/` between the parts.
+    Tree {
+        /// The files.
+        files: BTreeMap<String, LocalFile>,
+        /// Directories and their permission bits, the tree itself under the name ``.
+        directories: BTreeMap<String, u32>,
+    },
+}
+
+/// A file here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// A file here that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HereError {
+    /// It cannot be read.
+    #[error("`{path}` cannot be read: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// It is neither file nor directory.
+    #[error("`{path}` is neither a file nor a directory", path = path.display())]
+    Kind {
+        /// The thing.
+        path: PathBuf,
+    },
+    /// Its name cannot be one on the device.
+    #[error("the name of `{path}` is not UTF-8", path = path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A link leads back to a directory above it.
+    #[error("`{path}` leads back to a directory above it", path = path.display())]
+    Loop {
+        /// The link.
+        path: PathBuf,
+    },
+}
+
+impl Explain for HereError {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::LocalFile
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some("local paths are relative to the working directory, and in `o3r-deploy.yaml` to that file".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads a file or a tree. Links are followed.
+///
+/// # Errors
+/// The first thing that cannot be sent.
+pub fn source(path: &Path) -> Result<Source, HereError> {
+    let metadata = read(path, std::fs::metadata(path))?;
+    if metadata.is_file() {
+        return Ok(Source::File(local_file(path)?));
+    }
+    if !metadata.is_dir() {
+        return Err(HereError::Kind { path: path.into() });
+    }
+    let mut tree = (BTreeMap::new(), BTreeMap::new());
+    walk(path, "", &mut BTreeSet::new(), &mut tree)?;
+    Ok(Source::Tree { files: tree.0, directories: tree.1 })
+}
+
+type Tree = (BTreeMap<String, LocalFile>, BTreeMap<String, u32>);
+
+fn walk(directory: &Path, below: &str, above: &mut BTreeSet<PathBuf>, tree: &mut Tree) -> Result<(), HereError> {
+    let canonical = read(directory, directory.canonicalize())?;
+    if !above.insert(canonical.clone()) {
+        return Err(HereError::Loop { path: directory.into() });
+    }
+    tree.1.insert(below.to_owned(), mode(&read(directory, std::fs::metadata(directory))?));
+    for entry in read(directory, std::fs::read_dir(directory))? {
+        let path = read(directory, entry)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| HereError::Name { path: path.clone() })?;
+        let name = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        let metadata = read(&path, std::fs::metadata(&path))?;
+        if metadata.is_dir() {
+            walk(&path, &name, above, tree)?;
+        } else {
+            tree.0.insert(name, local_file(&path)?);
+        }
+    }
+    above.remove(&canonical);
+    Ok(())
+}
+
+fn local_file(path: &Path) -> Result<LocalFile, HereError> {
+    let metadata = read(path, std::fs::metadata(path))?;
+    if !metadata.is_file() {
+        return Err(HereError::Kind { path: path.into() });
+    }
+    Ok(LocalFile { path: path.into(), mode: mode(&metadata), size: metadata.len(), sha256: digest(path)? })
+}
+
+/// The SHA-256 of a file's content, in hexadecimal.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest(path: &Path) -> Result<String, HereError> {
+    let mut file = read(path, File::open(path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let count = read(path, file.read(&mut buffer))?;
+        if count == 0 {
+            return Ok(hexadecimal(&hash.finalize()));
+        }
+        hash.update(buffer.get(..count).unwrap_or_default());
+    }
+}
+
+/// Bytes in hexadecimal.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn read<T>(path: &Path, result: std::io::Result<T>) -> Result<T, HereError> {
+    result.map_err(|source| HereError::Read { path: path.into(), source })
+}
+
+#[cfg(unix)]
+fn mode(metadata: &std::fs::Metadata) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o777
+}
+
+/// Windows has no permission bits: directories and files get the usual ones.
+#[cfg(not(unix))]
+fn mode(metadata: &std::fs::Metadata) -> u32 {
+    if metadata.is_dir() { 0o755 } else { 0o644 }
+}
+
+/// A name from the device as one part of a path here: it can neither be special nor leave its folder, on any system.
+pub fn safe_name(name: &str) -> String {
+    let replaced: String = name.chars().map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c }).collect();
+    let trimmed = replaced.trim_end_matches([' ', '.']);
+    if trimmed.is_empty() { replaced.chars().map(|_| '_').collect() } else { trimmed.to_owned() }
+}
+
+/// A relative path from the device, each part made safe; `None` when nothing is left or a part would climb.
+pub fn safe_path(relative: &str) -> Option<PathBuf> {
+    let parts: Vec<_> = relative.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.is_empty() || parts.contains(&"..") {
+        return None;
+    }
+    Some(parts.into_iter().map(safe_name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_the_device_cannot_leave_its_folder() {
+        assert_eq!(safe_path("../../etc/passwd"), None);
+        assert_eq!(safe_path("a/../b"), None);
+        assert_eq!(safe_path("/etc/passwd"), Some(PathBuf::from("etc/passwd")));
+        assert_eq!(safe_path(r"..\..\x"), Some(PathBuf::from(".._.._x")));
+        assert_eq!(safe_path("C:/x"), Some(PathBuf::from("C_/x")));
+        assert_eq!(safe_path(""), None);
+        assert_eq!(safe_name(".."), "__");
+        assert_eq!(safe_name("a\u{1b}[2J"), "a_[2J");
+    }
+
+    #[test]
+    fn a_tree_is_read_with_modes_and_digests() {
+        let directory = std::env::temp_dir().join(format!("o3r-here-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("sub")).expect("created");
+        std::fs::write(directory.join("sub/a b"), "x").expect("written");
+        let Ok(Source::Tree { files, directories }) = source(&directory) else { panic!("a tree") };
+        std::fs::remove_dir_all(&directory).expect("removed");
+        let file = files.get("sub/a b").expect("found");
+        assert_eq!(file.sha256, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881");
+        assert_eq!(directories.keys().collect::<Vec<_>>(), ["", "sub"]);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = source(Path::new("/nowhere/at all")).expect_err("missing");
+        assert!(error.to_string().starts_with("`/nowhere/at all` cannot be read: "), "{error}");
+    }
+}

@@ -1,0 +1,273 @@
+//! Reads docker's own JSON: structured output, never tables.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// A container, as `docker container inspect` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Its ID.
+    pub id: String,
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// The ID of its image.
+    pub image: String,
+    /// The compose project it belongs to.
+    pub project: Option<String>,
+    /// The compose service it is of.
+    pub service: Option<String>,
+    /// Whether it runs.
+    pub state: ContainerState,
+    /// What its health check says; `None` without one.
+    pub health: Option<Health>,
+    /// The exit code of its last end.
+    pub exit_code: i64,
+    /// How often docker started it again.
+    pub restarts: u64,
+    /// When it started, by the device's clock, as docker writes it.
+    pub started_at: String,
+    /// Its restart policy: `no`, `always`, `unless-stopped`, `on-failure`.
+    pub restart_policy: String,
+    /// Names of the volumes it mounts.
+    pub volumes: Vec<String>,
+}
+
+/// A container's state, as docker names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    /// It runs.
+    Running,
+    /// It ended and docker starts it again.
+    Restarting,
+    /// It was made and never started.
+    Created,
+    /// It ended.
+    Exited,
+    /// It is stopped in its tracks.
+    Paused,
+    /// Anything else.
+    #[serde(other)]
+    Other,
+}
+
+/// What a health check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Not yet known.
+    Starting,
+    /// Well.
+    Healthy,
+    /// Ill.
+    Unhealthy,
+    /// No check.
+    #[serde(other)]
+    None,
+}
+
+/// An image, as `docker image inspect` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerImage {
+    /// Its ID, `sha256:…`.
+    pub id: String,
+    /// Its references, `name:tag`.
+    pub tags: Vec<String>,
+    /// The image it was made from by a build on the device.
+    pub parent: Option<String>,
+    /// Diff IDs of its layers, the lowest first.
+    pub layers: Vec<String>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of the root file system archive that it was imported from, where this tool imported it.
+    pub archive: Option<String>,
+}
+
+/// A volume, as `docker volume inspect` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerVolume {
+    /// Its name.
+    pub name: String,
+    /// Its driver.
+    pub driver: String,
+    /// The driver's options.
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawContainer {
+    id: String,
+    name: String,
+    image: String,
+    restart_count: u64,
+    state: RawState,
+    config: RawConfig,
+    host_config: RawHostConfig,
+    #[serde(default)]
+    mounts: Vec<RawMount>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawState {
+    status: ContainerState,
+    exit_code: i64,
+    started_at: String,
+    health: Option<RawHealth>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawHealth {
+    status: Health,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawConfig {
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawHostConfig {
+    restart_policy: RawPolicy,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawPolicy {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawMount {
+    #[serde(rename = "Type")]
+    kind: String,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawImage {
+    id: String,
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    parent: String,
+    #[serde(rename = "RootFS")]
+    root_fs: RawRootFs,
+    #[serde(default)]
+    size: u64,
+    config: Option<RawConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawRootFs {
+    layers: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawVolume {
+    name: String,
+    driver: String,
+    options: Option<BTreeMap<String, String>>,
+}
+
+/// Reads the answer of `docker container inspect`; empty text is no container.
+///
+/// # Errors
+/// What is wrong with the JSON.
+pub fn containers(bytes: &[u8]) -> serde_json::Result<Vec<Container>> {
+    Ok(array::<RawContainer>(bytes)?
+        .into_iter()
+        .map(|raw| {
+            let mut labels = raw.config.labels.unwrap_or_default();
+            let policy = raw.host_config.restart_policy.name;
+            Container {
+                id: raw.id,
+                name: raw.name.trim_start_matches('/').to_owned(),
+                image: raw.image,
+                project: labels.remove("com.docker.compose.project"),
+                service: labels.remove("com.docker.compose.service"),
+                state: raw.state.status,
+                health: raw.state.health.map(|health| health.status).filter(|health| *health != Health::None),
+                exit_code: raw.state.exit_code,
+                restarts: raw.restart_count,
+                started_at: raw.state.started_at,
+                restart_policy: if policy.is_empty() { "no".into() } else { policy },
+                volumes: raw.mounts.into_iter().filter(|mount| mount.kind == "volume").filter_map(|mount| mount.name).collect(),
+            }
+        })
+        .collect())
+}
+
+/// Reads the answer of `docker image inspect`; empty text is no image.
+///
+/// # Errors
+/// What is wrong with the JSON.
+pub fn images(bytes: &[u8]) -> serde_json::Result<Vec<DockerImage>> {
+    Ok(array::<RawImage>(bytes)?
+        .into_iter()
+        .map(|raw| DockerImage {
+            id: raw.id,
+            tags: raw.repo_tags.unwrap_or_default().into_iter().filter(|tag| tag != "<none>:<none>").collect(),
+            parent: Some(raw.parent).filter(|parent| !parent.is_empty()),
+            layers: raw.root_fs.layers.unwrap_or_default(),
+            size: raw.size,
+            archive: raw.config.and_then(|config| config.labels).and_then(|mut labels| labels.remove("o3r-deploy.archive")),
+        })
+        .collect())
+}
+
+/// Reads the answer of `docker volume inspect`; empty text is no volume.
+///
+/// # Errors
+/// What is wrong with the JSON.
+pub fn volumes(bytes: &[u8]) -> serde_json::Result<Vec<DockerVolume>> {
+    Ok(array::<RawVolume>(bytes)?
+        .into_iter()
+        .map(|raw| DockerVolume { name: raw.name, driver: raw.driver, options: raw.options.unwrap_or_default() })
+        .collect())
+}
+
+fn array<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> serde_json::Result<Vec<T>> {
+    if bytes.trim_ascii().is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_read_with_project_health_and_policy() {
+        let json = br#"[{"Id":"c1","Name":"/app","Image":"sha256:1","RestartCount":2,
+            "State":{"Status":"running","ExitCode":0,"StartedAt":"2026-11-21T07:00:00Z","Health":{"Status":"healthy"}},
+            "Config":{"Labels":{"com.docker.compose.project":"p","com.docker.compose.service":"s"}},
+            "HostConfig":{"RestartPolicy":{"Name":"unless-stopped"}},
+            "Mounts":[{"Type":"volume","Name":"v"},{"Type":"bind"}]}]"#;
+        let read = containers(json).expect("valid");
+        let container = read.first().expect("one");
+        assert_eq!(container.name, "app");
+        assert_eq!(container.project.as_deref(), Some("p"));
+        assert_eq!(container.health, Some(Health::Healthy));
+        assert_eq!(container.restart_policy, "unless-stopped");
+        assert_eq!(container.volumes, ["v"]);
+    }
+
+    #[test]
+    fn an_untagged_image_has_no_references() {
+        let json = br#"[{"Id":"sha256:1","RepoTags":["<none>:<none>"],"RootFS":{"Layers":["sha256:2"]},"Size":5}]"#;
+        let read = images(json).expect("valid");
+        assert_eq!(read.first().map(|image| (image.tags.len(), image.layers.len(), image.size)), Some((0, 1, 5)));
+    }
+
+    #[test]
+    fn nothing_is_an_empty_list() {
+        assert_eq!(volumes(b"\n").expect("valid"), []);
+    }
+}

@@ -1,0 +1,327 @@
+//! The one command that reads the device, and what its answer means.
+
+use std::collections::BTreeSet;
+
+use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, ServiceFact, inspect, listing};
+use crate::{
+    command::Command,
+    failure::{ExitCode, Explain},
+    remote::{Input, Remote, RemoteError},
+    text::printable,
+};
+
+/// What to ask the device: only what the deployment needs is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// Parts of the answer that cost something.
+    pub sections: BTreeSet<Section>,
+    /// Autostart services of the template model.
+    pub services: BTreeSet<String>,
+    /// Compose files whose text is wanted.
+    pub texts: BTreeSet<String>,
+    /// Image archives whose content is wanted.
+    pub archives: BTreeSet<String>,
+    /// Trees whose files are wanted, each with its digest.
+    pub trees: BTreeSet<String>,
+    /// Single paths: what they are, and the digest of files.
+    pub paths: BTreeSet<String>,
+}
+
+/// A part of the answer that is read only when it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// The engine's version.
+    Docker,
+    /// All containers.
+    Containers,
+    /// All images.
+    Images,
+    /// All volumes.
+    Volumes,
+    /// How compose is called.
+    Compose,
+    /// What earlier deployments recorded.
+    Records,
+    /// The model of autostart.
+    Autostart,
+}
+
+impl Section {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containers => "containers",
+            Self::Images => "images",
+            Self::Volumes => "volumes",
+            Self::Compose => "compose",
+            Self::Records => "records",
+            Self::Autostart => "autostart",
+        }
+    }
+}
+
+/// Why the device could not be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// It could not be asked.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// It answered something else.
+    #[error("the device's answer about its {section} is not understood: {reason}")]
+    Answer {
+        /// Which part of the answer.
+        section: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Explain for FactsError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Remote(error) => error.exit_code(),
+            Self::Answer { .. } => ExitCode::RemoteCommand,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Remote(error) => error.hint(),
+            Self::Answer { .. } => Some("the full answer stands in the log file".into()),
+        }
+    }
+}
+
+impl Probe {
+    /// The command; the paths go to its standard input.
+    pub fn command(&self, nonce: &str) -> Command {
+        let wants: Vec<_> = self.sections.iter().map(|section| section.name()).collect();
+        let pairs = |kind: &'static str, names: &BTreeSet<String>| {
+            names.iter().flat_map(move |name| [kind.to_owned(), name.clone()]).collect::<Vec<_>>()
+        };
+        Command::script(include_str!("probe.sh"))
+            .arg(nonce)
+            .arg(wants.join(" "))
+            .args(pairs("service", &self.services))
+            .args(pairs("text", &self.texts))
+            .args(pairs("archive", &self.archives))
+            .args(pairs("tree", &self.trees))
+    }
+
+    fn input(&self) -> Vec<u8> {
+        self.paths.iter().flat_map(|path| path.bytes().chain([0])).collect()
+    }
+
+    /// Asks the device.
+    ///
+    /// # Errors
+    /// When it cannot be asked, and when its answer is none.
+    pub async fn ask(&self, remote: &impl Remote) -> Result<Facts, FactsError> {
+        let nonce = nonce();
+        let command = self.command(&nonce);
+        let answer = remote.run(&command, Input::Bytes(self.input())).await?.success(&command)?;
+        parse(&answer, &nonce)
+    }
+}
+
+/// A word that no file on the device can know beforehand: it marks the sections of the answer.
+fn nonce() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    let word = || std::hash::RandomState::new().build_hasher().finish();
+    format!("={:016x}{:016x}=", word(), word())
+}
+
+fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
+    let mut facts = Facts::default();
+    let mut complete = false;
+    for (name, body) in sections(answer, nonce) {
+        match name.as_str() {
+            "system" => {
+                let text = text(body);
+                let mut lines = text.lines();
+                facts.machine = printable(lines.next().unwrap_or_default());
+                facts.clock = lines.next().and_then(|line| line.trim().parse().ok()).unwrap_or_default();
+            }
+            "emulators" => facts.emulators = text(body).lines().map(printable).filter(|line| !line.is_empty()).collect(),
+            "docker" => {
+                let version = printable(text(body).lines().next().unwrap_or_default());
+                if version.starts_with(|c: char| c.is_ascii_digit()) {
+                    facts.docker = Some(Docker { version, ..Docker::default() });
+                }
+            }
+            "containers" | "images" | "volumes" => {
+                if let Some(docker) = &mut facts.docker {
+                    read_inspect(docker, &name, body)?;
+                }
+            }
+            "compose" => facts.compose = parse_compose(&text(body)),
+            "records" => facts.records = records(body),
+            "autostart" => facts.autostart = parse_autostart(&text(body)),
+            "service" => {
+                let mut fields = body.split(|byte| *byte == 0).map(text);
+                let name = fields.next().unwrap_or_default();
+                let mut next =
+                    || Some(fields.next().unwrap_or_default().trim_end_matches('\n').to_owned()).filter(|f| !f.is_empty());
+                let enabled = next().as_deref() == Some("enabled");
+                let fact = ServiceFact { enabled, directory_link: next(), file_link: next(), own_file: next().is_some() };
+                facts.services.insert(name, fact);
+            }
+            "text" => {
+                if let Some((name, content)) = named(body).filter(|(_, content)| !content.is_empty()) {
+                    facts.texts.insert(name, text(content));
+                }
+            }
+            "archive" => {
+                if let Some((name, content)) = named(body) {
+                    let line = printable(text(content).lines().next().unwrap_or_default());
+                    let archive = match line.split_once(' ') {
+                        Some(("image", id)) => Some(Archive::Image(format!("sha256:{id}"))),
+                        Some(("rootfs", digest)) => Some(Archive::RootFileSystem(digest.into())),
+                        _ => None,
+                    };
+                    facts.archives.extend(archive.map(|archive| (name, archive)));
+                }
+            }
+            "tree" => {
+                if let Some((name, content)) = named(body) {
+                    let prefix = format!("{name}/");
+                    let files = listing::parse(content).into_iter();
+                    let files = files.map(|(path, fact)| (path.strip_prefix(&prefix).unwrap_or_default().to_owned(), fact));
+                    facts.trees.insert(name, files.collect());
+                }
+            }
+            "paths" => facts.paths = listing::parse(body),
+            "end" => complete = true,
+            _ => {}
+        }
+    }
+    if complete { Ok(facts) } else { Err(FactsError::Answer { section: "state", reason: "its end is missing".into() }) }
+}
+
+fn read_inspect(docker: &mut Docker, name: &str, body: &[u8]) -> Result<(), FactsError> {
+    let wrong = |section| move |error: serde_json::Error| FactsError::Answer { section, reason: error.to_string() };
+    match name {
+        "containers" => docker.containers = inspect::containers(body).map_err(wrong("containers"))?,
+        "images" => docker.images = inspect::images(body).map_err(wrong("images"))?,
+        _ => docker.volumes = inspect::volumes(body).map_err(wrong("volumes"))?,
+    }
+    Ok(())
+}
+
+/// Cuts the answer at its markers.
+fn sections<'a>(answer: &'a [u8], nonce: &str) -> Vec<(String, &'a [u8])> {
+    let marker = format!("\n{nonce} ");
+    let marker = marker.as_bytes();
+    let starts: Vec<_> = answer.windows(marker.len()).enumerate().filter(|(_, w)| *w == marker).map(|(at, _)| at).collect();
+    let ends = starts.iter().copied().skip(1).chain([answer.len()]);
+    let whole = starts.iter().zip(ends).filter_map(|(start, end)| answer.get(start + marker.len()..end));
+    whole
+        .map(|section| {
+            let newline = section.iter().position(|byte| *byte == b'\n').unwrap_or(section.len());
+            let (name, body) = section.split_at(newline);
+            (text(name), body.get(1..).unwrap_or_default())
+        })
+        .collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn named(body: &[u8]) -> Option<(String, &[u8])> {
+    let end = body.iter().position(|byte| *byte == 0)?;
+    Some((text(body.get(..end)?), body.get(end + 1..)?))
+}
+
+fn parse_compose(line: &str) -> Option<ComposeTool> {
+    let (kind, version) = line.trim().split_once(' ')?;
+    let version = printable(version.trim_start_matches('v'));
+    Some(if kind == "plugin" { ComposeTool::Plugin(version) } else { ComposeTool::Hyphen(version) })
+}
+
+fn parse_autostart(listing: &str) -> AutostartModel {
+    let mut model = AutostartModel::None;
+    for line in listing.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("oem-dc@.service"), _) => return AutostartModel::Template,
+            (Some("oem-dc-autostart.service"), state) => model = AutostartModel::Single { enabled: state == Some("enabled") },
+            _ => {}
+        }
+    }
+    model
+}
+
+fn records(body: &[u8]) -> std::collections::BTreeMap<String, super::Record> {
+    let fields: Vec<_> = body.split(|byte| *byte == 0).map(text).collect();
+    let pairs = fields.chunks_exact(2).filter_map(|pair| Some((pair.first()?, pair.last()?)));
+    pairs
+        .filter_map(|(path, json)| {
+            let application = path.trim_end_matches("/record.json").rsplit('/').next()?;
+            Some((application.to_owned(), serde_json::from_str(json).ok()?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_cut_at_its_markers_and_nowhere_else() {
+        let answer = b"motd\n\n=n= system\naarch64\n1582000000\n\n=n= text\n/a\0=n= no\nmarker\n=n= end\n";
+        let facts = parse(answer, "=n=").expect("complete");
+        assert_eq!((facts.machine.as_str(), facts.clock), ("aarch64", 1_582_000_000));
+        assert_eq!(facts.texts.get("/a").map(String::as_str), Some("=n= no\nmarker"));
+    }
+
+    #[test]
+    fn an_answer_without_its_end_is_refused() {
+        assert!(parse(b"\n=n= system\naarch64\n", "=n=").is_err());
+    }
+
+    #[test]
+    fn both_models_of_autostart_are_told_apart() {
+        assert_eq!(parse_autostart("oem-dc@.service disabled enabled\n"), AutostartModel::Template);
+        assert_eq!(parse_autostart("oem-dc-autostart.service enabled enabled\n"), AutostartModel::Single { enabled: true });
+        assert_eq!(parse_autostart("Failed to connect to bus\n"), AutostartModel::None);
+    }
+
+    #[test]
+    fn docker_that_does_not_answer_is_no_docker() {
+        let answer = b"\n=n= docker\nCannot connect to the Docker daemon\n\n=n= end\n";
+        assert_eq!(parse(answer, "=n=").expect("complete").docker, None);
+    }
+
+    #[test]
+    fn a_service_tells_its_links() {
+        let answer = b"\n=n= service\napp\0enabled\n\0/home/oem/app\n\0\0\n=n= end\n";
+        let facts = parse(answer, "=n=").expect("complete");
+        let fact = facts.services.get("app").expect("asked");
+        assert_eq!(fact.directory_link.as_deref(), Some("/home/oem/app"));
+        assert!(fact.enabled && fact.file_link.is_none() && !fact.own_file);
+    }
+
+    #[test]
+    fn records_are_read_by_application_and_broken_ones_ignored() {
+        let body =
+            b"/home/oem/.o3r-deploy/app/record.json\0{\"images\":[\"sha256:1\"]}\0/home/oem/.o3r-deploy/x/record.json\0{\0";
+        let records = records(body);
+        assert_eq!(records.keys().collect::<Vec<_>>(), ["app"]);
+    }
+
+    #[test]
+    fn the_probe_asks_only_for_what_is_wanted() {
+        let probe = Probe {
+            sections: [Section::Images].into(),
+            services: ["app".to_owned()].into(),
+            trees: ["/home/oem/share/logs".to_owned()].into(),
+            ..Probe::default()
+        };
+        let shown = probe.command("=n=").shown();
+        assert_eq!(
+            shown,
+            "sh -c '# reads what is there, changes nothing…' sh =n= images service app tree /home/oem/share/logs"
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! An image archive on this computer: what it holds, any of its layers, and what docker loads of it.
+
+use std::{
+    collections::HashMap,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    DiffId, Flaw, Image, ImageError, LayerReader, Load, LoadStream,
+    bytes::Bytes,
+    contents::{Blob, Contents},
+    docker_archive, load_stream, oci_archive, root_file_system,
+    survey::Survey,
+};
+use crate::config::ImageMetadata;
+
+/// An archive whose headers were read and whose images are known. Layers are read when they are needed.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    images: Vec<Image>,
+    store: Arc<Store>,
+}
+
+/// The file behind an archive.
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    /// How the archive is compressed as a whole.
+    compression: super::Compression,
+    blobs: HashMap<DiffId, Blob>,
+    /// Removes the file when it is no longer needed, if it is a temporary one.
+    _temporary: Option<tempfile::TempPath>,
+}
+
+impl Archive {
+    /// Reads what the file `path` holds: one walk over its headers, through a compressed file from beginning to end.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and one that is no image.
+    pub(super) fn read(path: &Path, metadata: &ImageMetadata) -> Result<Self, ImageError> {
+        Self::survey(path, metadata, None).map_err(|flaw| flaw.at(path))
+    }
+
+    /// Reads a temporary file, which is removed with the last use of the archive.
+    pub(super) fn read_temporary(file: tempfile::TempPath) -> Result<Self, ImageError> {
+        let path = file.to_path_buf();
+        Self::survey(&path, &ImageMetadata::default(), Some(file)).map_err(|flaw| flaw.at(&path))
+    }
+
+    fn survey(path: &Path, metadata: &ImageMetadata, temporary: Option<tempfile::TempPath>) -> Result<Self, Flaw> {
+        let whole = Bytes::compression_of(path)?;
+        let mut survey = Survey::of(path, whole)?;
+        let (contents, compression) = if survey.has(docker_archive::MANIFEST) {
+            (docker_archive::read(&mut survey)?, whole)
+        } else if survey.has(oci_archive::INDEX) && survey.has("oci-layout") {
+            (oci_archive::read(&mut survey)?, whole)
+        } else {
+            // The file itself is the layer, stored with the compression of the file.
+            (root_file_system::read(path, whole, &survey, metadata)?, super::Compression::None)
+        };
+        let Contents { images, blobs } = contents;
+        if images.is_empty() {
+            return Err(Flaw::Missing("an image".into()));
+        }
+        Ok(Self { images, store: Arc::new(Store { path: path.to_owned(), compression, blobs, _temporary: temporary }) })
+    }
+
+    /// Its images, in its order.
+    pub fn images(&self) -> &[Image] {
+        &self.images
+    }
+
+    pub(super) fn images_mut(&mut self) -> &mut Vec<Image> {
+        &mut self.images
+    }
+
+    /// Where its bytes are.
+    pub(super) fn path(&self) -> &Path {
+        &self.store.path
+    }
+
+    /// Reads one layer, uncompressed. In an archive that is compressed as a whole, everything before it is decompressed too.
+    ///
+    /// # Errors
+    /// A layer that is not in the archive, and a file that cannot be read any more.
+    pub fn open_layer(&self, diff_id: &DiffId) -> Result<LayerReader<Box<dyn Read + Send>>, ImageError> {
+        let open = || -> Result<_, Flaw> {
+            let blob = self.store.blob(diff_id)?;
+            let mut bytes = self.store.bytes()?;
+            bytes.go_to(blob.offset)?;
+            let stored = std::io::BufReader::with_capacity(64 << 10, bytes.take(blob.size));
+            Ok(LayerReader::new(blob.compression.decode(stored)?, *diff_id))
+        };
+        open().map_err(|flaw| flaw.at(&self.store.path))
+    }
+
+    /// What `docker load` reads to have the images of `loads`. A layer that several of them need is sent once. The images need
+    /// not be those of the archive, but the layers that are sent are in it.
+    ///
+    /// # Errors
+    /// A layer that is not in the archive or cannot be read. Layers stored with zstd are read once to learn their size.
+    pub fn load_stream(&self, loads: &[Load<'_>]) -> Result<LoadStream, ImageError> {
+        load_stream::of_archive(&self.store, loads).map_err(|flaw| flaw.at(&self.store.path))
+    }
+}
+
+impl Store {
+    /// Where a layer is.
+    pub(super) fn blob(&self, diff_id: &DiffId) -> Result<Blob, Flaw> {
+        self.blobs.get(diff_id).copied().ok_or_else(|| Flaw::Missing(format!("layer {diff_id}")))
+    }
+
+    /// The archive from its beginning.
+    pub(super) fn bytes(&self) -> Result<Bytes, Flaw> {
+        Bytes::open(&self.path, self.compression)
+    }
+}

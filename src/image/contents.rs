@@ -1,0 +1,85 @@
+//! What an archive turns out to hold: images, and where each of their layers is.
+
+use std::collections::HashMap;
+
+use super::{
+    Compression, DiffId, Flaw, Image, ImageId, Layer, Reference, chain_ids, config,
+    survey::{Place, Survey},
+};
+
+/// The most images an archive may hold.
+const MOST_IMAGES: usize = 64;
+
+/// Where the bytes of a layer are, and how they are stored there.
+pub(super) type Blob = Place;
+
+/// The images of an archive and the blobs of all their layers.
+#[derive(Default)]
+pub(super) struct Contents {
+    /// The images, in the order of the archive.
+    pub(super) images: Vec<Image>,
+    /// Where each layer is.
+    pub(super) blobs: HashMap<DiffId, Blob>,
+}
+
+impl Contents {
+    /// Adds the image whose configuration is the part called `name` and whose layers are the parts `layers`, bottom first. An
+    /// image that is there already only gains the references.
+    pub(super) fn add(
+        &mut self,
+        survey: &mut Survey,
+        name: &str,
+        references: Vec<Reference>,
+        layers: &[String],
+    ) -> Result<(), Flaw> {
+        let content = survey.content(name)?;
+        let id = ImageId::of(&content);
+        check_name(name, &id)?;
+        if let Some(image) = self.images.iter_mut().find(|image| image.id == id) {
+            image.references.extend(references);
+            return Ok(());
+        }
+        if self.images.len() >= MOST_IMAGES {
+            return Err(Flaw::TooMany("images"));
+        }
+        let (platform, diff_ids) = config::read(name, &content)?;
+        if diff_ids.len() != layers.len() {
+            return Err(Flaw::Layers { image: id, listed: layers.len(), layers: diff_ids.len() });
+        }
+        let places = layers.iter().map(|name| survey.place(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut described = Vec::with_capacity(places.len());
+        for ((diff_id, chain_id), place) in diff_ids.iter().zip(chain_ids(&diff_ids)).zip(places) {
+            if let packed @ (Compression::Xz | Compression::Bzip2) = place.compression {
+                return Err(Flaw::Packed(packed));
+            }
+            let blob = *self.blobs.entry(*diff_id).or_insert(place);
+            let size = (blob.compression == Compression::None).then_some(blob.size);
+            described.push(Layer { diff_id: *diff_id, chain_id, size, stored: blob.size });
+        }
+        self.images.push(Image { id, platform, references, layers: described, config: Some(content) });
+        Ok(())
+    }
+
+    /// Of images that differ by platform alone, keeps what a VPU runs. `groups` names, for each image, those it goes with.
+    pub(super) fn keep_vpu_platform(&mut self, groups: &[usize]) {
+        let keep: Vec<bool> = groups
+            .iter()
+            .zip(&self.images)
+            .map(|(group, image)| {
+                let mut of_group = groups.iter().zip(&self.images).filter(|(other, _)| *other == group);
+                image.platform.is_vpu() || !of_group.any(|(_, other)| other.platform.is_vpu())
+            })
+            .collect();
+        let mut keep = keep.into_iter();
+        self.images.retain(|_| keep.next().unwrap_or(true));
+    }
+}
+
+/// A configuration is named by its digest in every layout but hand-made ones: `<hex>.json` or `blobs/sha256/<hex>`.
+fn check_name(name: &str, id: &ImageId) -> Result<(), Flaw> {
+    let stem = name.rsplit('/').next().unwrap_or(name).trim_end_matches(".json");
+    match stem.parse::<ImageId>() {
+        Ok(promised) if promised != *id => Err(Flaw::Digest { name: name.into(), found: id.to_string() }),
+        _ => Ok(()),
+    }
+}

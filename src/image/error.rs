@@ -1,0 +1,207 @@
+//! What can be wrong with an image on this computer, and what to do about it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Compression, DiffId, ImageId, Reference, ReferenceError};
+use crate::failure::{ExitCode, Explain};
+
+/// Why an image cannot be had from this computer.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// Neither a file nor an image of that name.
+    #[error("there is neither a file nor an image `{0}` on this computer")]
+    Missing(String),
+    /// No file of that name, and no docker to ask.
+    #[error("there is no file `{name}` on this computer, and no docker that could have an image of that name")]
+    NoDocker {
+        /// What was asked for.
+        name: String,
+        /// Why the command could not be started.
+        source: io::Error,
+    },
+    /// Docker is there but cannot be asked.
+    #[error("there is no file `{name}` on this computer, and its docker cannot be asked for an image: {reason}")]
+    Docker {
+        /// What was asked for.
+        name: String,
+        /// What docker said.
+        reason: String,
+    },
+    /// A directory where a file is expected.
+    #[error("`{}` is a directory, not an image archive", .0.display())]
+    Directory(PathBuf),
+    /// A file that cannot be read, or a temporary one that cannot be written.
+    #[error("`{}` cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// No room for a copy of what docker saves.
+    #[error("the image could not be copied to a temporary file")]
+    Spool(#[source] io::Error),
+    /// A file that is no image, or a damaged one.
+    #[error("`{}` is no image that can be loaded: {flaw}", path.display())]
+    Flawed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: Flaw,
+    },
+    /// One name for several images.
+    #[error("`{}` holds {} images, and none or several of them are named `{name}`", path.display(), found.len())]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// The name asked for.
+        name: Reference,
+        /// The names that are in it.
+        found: Vec<String>,
+    },
+    /// The name the image is to have is none.
+    #[error("the image cannot be named so: {0}")]
+    Name(#[from] ReferenceError),
+}
+
+/// What is wrong with an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    /// No bytes.
+    #[error("it is empty")]
+    Empty,
+    /// Something else.
+    #[error("it is no tar archive")]
+    NotTar,
+    /// It ends in the middle.
+    #[error("it is cut off")]
+    Truncated,
+    /// Nonsense where a tar header should be, or a stream that does not decompress.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// A compression that is not read here.
+    #[error("{}", match .0 { Compression::Xz => "it is compressed with xz", _ => "it is compressed with bzip2" })]
+    Packed(Compression),
+    /// A part that is read into memory is far larger than it ever is.
+    #[error("`{name}` in it has {size} bytes, more than any image has there")]
+    TooLarge {
+        /// The part.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// More of something than any image has.
+    #[error("it has more {0} than any image")]
+    TooMany(&'static str),
+    /// A part that is named but not there.
+    #[error("`{0}` is missing in it")]
+    Missing(String),
+    /// A name that leads out of the archive.
+    #[error("`{0}` in it leads out of the archive")]
+    Outside(String),
+    /// A part that does not say what it should.
+    #[error("`{name}` in it cannot be understood: {source}")]
+    Json {
+        /// The part.
+        name: String,
+        /// What was expected.
+        source: serde_json::Error,
+    },
+    /// The bytes are not those that the name promises.
+    #[error("`{name}` in it is damaged: its digest is {found}")]
+    Digest {
+        /// The part.
+        name: String,
+        /// The digest of its bytes.
+        found: String,
+    },
+    /// The layers are not those the configuration speaks of.
+    #[error("it lists {listed} layers for image {image}, which has {layers}")]
+    Layers {
+        /// The image.
+        image: ImageId,
+        /// Layers in the manifest.
+        listed: usize,
+        /// Layers in the configuration.
+        layers: usize,
+    },
+    /// A layer whose bytes are not those of its diff ID.
+    #[error("the layer {0} in it is damaged: its content has another digest")]
+    Layer(DiffId),
+    /// A reference in it that docker would refuse.
+    #[error("it has a wrong name for an image: {0}")]
+    Reference(#[from] ReferenceError),
+    /// A tar archive of something else.
+    #[error("it has neither `manifest.json` nor `index.json`, nor is it a root file system, for it has no programs")]
+    NoImage,
+    /// Programs for a processor that nobody has heard of.
+    #[error("the programs in it are for an unknown processor (ELF machine {0})")]
+    UnknownMachine(u16),
+    /// It could not be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Flaw {
+    /// With the file it was found in. What the operating system refuses is no flaw of the file.
+    pub(super) fn at(self, path: &Path) -> ImageError {
+        let path = path.to_owned();
+        match self {
+            Self::Io(error) => match error.kind() {
+                io::ErrorKind::UnexpectedEof => ImageError::Flawed { path, flaw: Self::Truncated },
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                    ImageError::Flawed { path, flaw: Self::Damaged(error.to_string()) }
+                }
+                _ => ImageError::Unreadable { path, source: error },
+            },
+            flaw => ImageError::Flawed { path, flaw },
+        }
+    }
+}
+
+impl From<Flaw> for io::Error {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Io(error) => error,
+            flaw => Self::new(io::ErrorKind::InvalidData, flaw),
+        }
+    }
+}
+
+impl Explain for ImageError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Flawed { .. } | Self::Ambiguous { .. } => ExitCode::Image,
+            Self::Name(_) => ExitCode::Usage,
+            _ => ExitCode::LocalFile,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing(_) => "check the path; `docker image ls` lists the images that docker has here".into(),
+            Self::NoDocker { .. } => "check the path, or save the image where docker is: `docker save -o app.tar IMAGE`".into(),
+            Self::Docker { .. } => {
+                "check the path; for an image in docker, start docker and see that `docker image ls` works".into()
+            }
+            Self::Directory(_) => "name the archive itself, as `docker save -o app.tar IMAGE` writes it".into(),
+            Self::Spool(_) => "free some room where temporary files go, or set `TMPDIR` to a roomier place".into(),
+            Self::Ambiguous { found, .. } => format!("it has {}; leave the name out to send all", found.join(", ")),
+            Self::Flawed { path, flaw: Flaw::Packed(compression) } => {
+                format!("unpack it first: `{} {}`", compression.unpack_command(), path.display())
+            }
+            Self::Flawed { flaw: Flaw::NotTar | Flaw::NoImage | Flaw::UnknownMachine(_), .. } => {
+                "write the image with `docker save -o app.tar IMAGE`, or build it with `--output type=docker,dest=app.tar`"
+                    .into()
+            }
+            Self::Flawed { flaw: Flaw::Reference(_), .. } | Self::Name(_) => {
+                "a name is like `app` or `registry:5000/team/app:1.0`".into()
+            }
+            Self::Flawed { .. } => "write or copy the archive again".into(),
+            Self::Unreadable { .. } => return None,
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! What is in a tar archive: one walk over its headers finds the parts of an image, or the programs of a root file system.
+
+use std::{collections::HashMap, path::Path};
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    Compression, Flaw,
+    bytes::Bytes,
+    programs::Programs,
+    tarball::{Kind, Walk, clean, read_exactly, read_up_to},
+};
+
+/// The largest JSON part that is read, and all that is kept while walking, in bytes. Real ones have some kilobytes.
+const LARGEST_JSON: u64 = 2 << 20;
+/// The most that all JSON parts of an archive may come to, in bytes.
+const ALL_JSON: u64 = 8 << 20;
+/// The largest JSON part that is kept while walking, so that a compressed archive need not be read again for it.
+const KEPT_JSON: u64 = 256 << 10;
+/// The most that the names of all members may come to, in bytes, before they are given up: no image has so many.
+const ALL_NAMES: usize = 8 << 20;
+/// The files that tell the kind of an archive, however many others there are.
+const KIND_TELLERS: [&str; 3] = ["manifest.json", "index.json", "oci-layout"];
+/// The longest way that links may take.
+const LONGEST_CHAIN: usize = 16;
+
+/// Where the content of a member is in the archive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Bytes from the beginning.
+    pub(super) offset: u64,
+    /// Its size there, in bytes.
+    pub(super) size: u64,
+    /// How it is compressed by itself.
+    pub(super) compression: Compression,
+}
+
+/// What was found in an archive.
+pub(super) struct Survey {
+    bytes: Bytes,
+    files: HashMap<String, Place>,
+    links: HashMap<String, String>,
+    /// The content of small JSON parts by their place in the archive.
+    kept: HashMap<u64, Vec<u8>>,
+    json_left: u64,
+    too_many: bool,
+    outside: Option<String>,
+    /// The programs in it.
+    pub(super) programs: Programs,
+}
+
+impl Survey {
+    /// Walks over the archive `path`, compressed as a whole in this way.
+    pub(super) fn of(path: &Path, compression: Compression) -> Result<Self, Flaw> {
+        let mut walk = Walk::new(Bytes::open(path, compression)?);
+        let (mut files, mut links, mut kept) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (mut names_left, mut kept_left) = (ALL_NAMES, LARGEST_JSON);
+        let (mut too_many, mut outside, mut programs) = (false, None, Programs::default());
+        while let Some(member) = walk.next()? {
+            let Some(name) = clean(&member.name) else {
+                outside.get_or_insert(member.name);
+                continue;
+            };
+            // A map's entry costs about as much again as a name.
+            let cost = name.len() + 128;
+            too_many |= cost > names_left;
+            match member.kind {
+                Kind::File => {
+                    let mut beginning = [0; 20];
+                    let read = read_up_to(&mut walk.bytes, first(&mut beginning, member.size))?;
+                    let beginning = beginning.get(..read).unwrap_or_default();
+                    programs.count(beginning);
+                    let is_json = matches!(beginning.first(), Some(b'{' | b'['));
+                    if is_json && member.size <= kept_left.min(KEPT_JSON) {
+                        kept_left -= member.size;
+                        let mut content = beginning.to_vec();
+                        content.extend(read_exactly(&mut walk.bytes, member.size - read as u64)?);
+                        kept.insert(member.offset, content);
+                    }
+                    if !too_many || KIND_TELLERS.contains(&name.as_str()) {
+                        let compression = Compression::of(beginning);
+                        files.insert(name, Place { offset: member.offset, size: member.size, compression });
+                    }
+                }
+                Kind::Symlink(target) if !too_many => {
+                    let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
+                    let target = if target.starts_with('/') { target } else { format!("{directory}/{target}") };
+                    links.insert(name, target);
+                }
+                Kind::HardLink(target) if !too_many => {
+                    links.insert(name, target);
+                }
+                _ => {}
+            }
+            names_left = names_left.saturating_sub(cost);
+        }
+        Ok(Self { bytes: walk.bytes, files, links, kept, json_left: ALL_JSON, too_many, outside, programs })
+    }
+
+    /// Whether there is a file of that name at the root.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// That it is fit to be an image archive: all of its members are known.
+    pub(super) fn complete(&self) -> Result<(), Flaw> {
+        if self.too_many {
+            return Err(Flaw::TooMany("members"));
+        }
+        self.inside()
+    }
+
+    /// That none of its members leads out of it.
+    pub(super) fn inside(&self) -> Result<(), Flaw> {
+        self.outside.as_ref().map_or(Ok(()), |name| Err(Flaw::Outside(name.clone())))
+    }
+
+    /// Where the content of `name` is; links are followed.
+    pub(super) fn place(&self, name: &str) -> Result<Place, Flaw> {
+        let mut path = clean(name).ok_or_else(|| Flaw::Outside(name.into()))?;
+        for _ in 0..LONGEST_CHAIN {
+            if let Some(place) = self.files.get(&path) {
+                return Ok(*place);
+            }
+            let target = self.links.get(&path).ok_or_else(|| Flaw::Missing(name.into()))?;
+            path = clean(target).ok_or_else(|| Flaw::Outside(name.into()))?;
+        }
+        Err(Flaw::Missing(name.into()))
+    }
+
+    /// The content of a JSON part.
+    pub(super) fn content(&mut self, name: &str) -> Result<Vec<u8>, Flaw> {
+        let Place { offset, size, .. } = self.place(name)?;
+        if size > LARGEST_JSON {
+            return Err(Flaw::TooLarge { name: name.into(), size });
+        }
+        self.json_left = self.json_left.checked_sub(size).ok_or(Flaw::TooMany("metadata"))?;
+        if let Some(content) = self.kept.get(&offset) {
+            return Ok(content.clone());
+        }
+        self.bytes.go_to(offset)?;
+        read_exactly(&mut self.bytes, size)
+    }
+
+    /// A JSON part as what it says.
+    pub(super) fn json<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Flaw> {
+        let content = self.content(name)?;
+        parse(name, &content)
+    }
+}
+
+/// As much of a buffer as a member of `size` bytes can fill.
+fn first(buffer: &mut [u8], size: u64) -> &mut [u8] {
+    let length = buffer.len().min(usize::try_from(size).unwrap_or(usize::MAX));
+    buffer.get_mut(..length).unwrap_or_default()
+}
+
+/// Reads JSON; the error names the part it is in.
+pub(super) fn parse<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, Flaw> {
+    serde_json::from_slice(content).map_err(|source| Flaw::Json { name: name.into(), source })
+}

@@ -1,0 +1,215 @@
+//! The application itself: the compose project, what it needs on the device, and whose output is shown.
+
+use std::collections::BTreeMap;
+
+use super::{Action, Attaching, Bringing, PlanError, Planner, Sending, transfers::sending};
+use crate::{
+    commands::compose::Project,
+    compose::{ComposeFile, project_name},
+    config::{Compose, ComposeFiles, Deployment, RemotePath},
+    facts::{
+        ComposeTool, Container, ContainerState, Health,
+        gather::name_on_device,
+        here::{Here, Source},
+    },
+    stage::Stage,
+};
+
+/// The application's name: as given, or that of its compose project.
+pub fn name(wanted: &Deployment) -> String {
+    let project = || wanted.compose.as_ref().map(|compose| project_name(directory(&compose.files).name()));
+    wanted.application.clone().or_else(project).filter(|name| !name.is_empty()).unwrap_or_else(|| "deployment".into())
+}
+
+/// The directory of the compose project on the device.
+fn directory(files: &ComposeFiles) -> RemotePath {
+    match files {
+        ComposeFiles::Here { directory, .. } => directory.clone(),
+        ComposeFiles::OnDevice(path) => path.parent(),
+    }
+}
+
+/// The compose files' paths on the device.
+fn paths(files: &ComposeFiles) -> Vec<RemotePath> {
+    match files {
+        ComposeFiles::Here { files, directory } => {
+            files.iter().enumerate().map(|(index, file)| directory.join(&name_on_device(index, file))).collect()
+        }
+        ComposeFiles::OnDevice(path) => vec![path.clone()],
+    }
+}
+
+/// What the compose stage sends.
+pub struct Sent<'a> {
+    /// Where it goes.
+    pub directory: &'a RemotePath,
+    /// Each file or tree, by its path below that.
+    pub sources: &'a BTreeMap<String, Source>,
+}
+
+/// What the compose stage sends, if it sends anything.
+pub fn sent<'a>(wanted: &'a Deployment, here: &'a Here) -> Option<Sent<'a>> {
+    match wanted.compose.as_ref().map(|compose| &compose.files) {
+        Some(ComposeFiles::Here { directory, .. }) => {
+            here.compose.as_ref().map(|compose| Sent { directory, sources: &compose.sources })
+        }
+        _ => None,
+    }
+}
+
+/// The first version of docker-compose that takes a file without `version:`.
+const VERSION_OPTIONAL: (u32, u32) = (1, 27);
+
+impl Planner<'_> {
+    pub(super) fn compose(&mut self) -> Result<(), PlanError> {
+        let Some(compose) = self.wanted.compose.as_ref() else { return Ok(()) };
+        if self.facts.docker.is_none() {
+            return Err(PlanError::NoDocker);
+        }
+        let tool = self.facts.compose.clone().ok_or(PlanError::NoCompose)?;
+        let (file, digest) = self.compose_file(compose)?;
+        check_version(&tool, &file)?;
+        let services = expected_services(compose, &file)?;
+        let sending = self.compose_sending()?;
+        let project = project_name(directory(&compose.files).name());
+        let digest = format!("{digest} {}", services.join(" "));
+        let recreate = sending.files.iter().any(|file| self.facts.paths.contains_key(file.remote.as_str()))
+            || self.transfers_touch(&directory(&compose.files));
+        let containers: Vec<_> = self.docker().project(&project).cloned().collect();
+        let settled = services.iter().all(|service| self.runs(&containers, service, &file));
+        let recorded = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref()) == Some(&digest);
+        if sending.is_empty() && !recreate && settled && recorded {
+            self.add(Stage::Compose, format!("{} run as wanted", services.join(", ")), Vec::new());
+            return Ok(());
+        }
+        self.warn_of_missing_images(&file, &services);
+        let mut actions = Vec::new();
+        if !sending.is_empty() {
+            actions.push(Action::Send(sending));
+        }
+        actions.push(Action::Up(Bringing {
+            project: Project {
+                tool,
+                name: project.clone(),
+                files: paths(&compose.files).iter().map(ToString::to_string).collect(),
+            },
+            services: compose.services.clone(),
+            completing: services.iter().filter(|name| file.services.get(*name).is_some_and(|s| s.completes)).cloned().collect(),
+            expected: services.clone(),
+            wait: compose.wait,
+            recreate,
+            first: containers.is_empty(),
+        }));
+        actions.extend(self.remember(|record| {
+            record.projects.insert(project.clone());
+            record.up = Some(digest);
+        }));
+        self.add(Stage::Compose, format!("bring {} up", services.join(", ")), actions);
+        Ok(())
+    }
+
+    fn compose_file(&self, compose: &Compose) -> Result<(ComposeFile, String), PlanError> {
+        let (file, digest) = match (&self.facts.here.compose, &compose.files) {
+            (Some(local), _) => (local.file.clone(), local.digest.clone()),
+            (None, ComposeFiles::OnDevice(path)) => {
+                let text = self.facts.texts.get(path.as_str()).ok_or_else(|| PlanError::Missing { path: path.to_string() })?;
+                let file = ComposeFile::parse(text)
+                    .map_err(|error| PlanError::ComposeFile { file: path.to_string(), reason: error.to_string() })?;
+                (file, text_digest(text))
+            }
+            (None, ComposeFiles::Here { .. }) => (ComposeFile::default(), String::new()),
+        };
+        if let (ComposeFiles::Here { .. }, Some(path)) =
+            (&compose.files, file.references.iter().find(|path| path.split('/').any(|part| part == "..")))
+        {
+            return Err(PlanError::Outside { path: path.clone() });
+        }
+        Ok((file, digest))
+    }
+
+    fn compose_sending(&self) -> Result<Sending, PlanError> {
+        let mut all = Sending::default();
+        if let Some(sent) = sent(self.wanted, &self.facts.here) {
+            for (name, source) in sent.sources {
+                all.merge(sending(source, &sent.directory.join(name), &self.facts)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether an earlier stage sends files below `directory`: containers that bind them have to see them.
+    fn transfers_touch(&self, directory: &RemotePath) -> bool {
+        let below = format!("{directory}/");
+        self.plan.stages.iter().flat_map(|stage| &stage.actions).any(|action| {
+            matches!(action, Action::Send(sending) if sending.files.iter().any(|file| file.remote.as_str().starts_with(&below)))
+        })
+    }
+
+    fn runs(&self, containers: &[Container], service: &str, file: &ComposeFile) -> bool {
+        let wanted = file.services.get(service);
+        let image = wanted.and_then(|wanted| wanted.image.as_deref()).map(super::docker::with_tag);
+        let mut of_service = containers.iter().filter(|container| container.service.as_deref() == Some(service)).peekable();
+        of_service.peek().is_some()
+            && of_service.all(|container| {
+                let completed = wanted.is_some_and(|wanted| wanted.completes) && container.exit_code == 0;
+                let state = match container.state {
+                    ContainerState::Running => matches!(container.health, None | Some(Health::Healthy)),
+                    ContainerState::Exited => completed,
+                    _ => false,
+                };
+                let id = image.as_ref().and_then(|image| self.docker().image(image)).map(|image| &image.id);
+                state && id.is_none_or(|id| *id == container.image)
+            })
+    }
+
+    fn warn_of_missing_images(&mut self, file: &ComposeFile, services: &[String]) {
+        let images = services.iter().filter_map(|service| file.services.get(service)?.image.as_deref());
+        let missing = images.map(super::docker::with_tag).filter(|image| self.docker().image(image).is_none());
+        let warnings: Vec<_> =
+            missing.map(|image| format!("image `{image}` is not on the device: its docker will try to pull it")).collect();
+        self.plan.warnings.extend(warnings);
+    }
+
+    /// The compose file on the device that belongs to this deployment.
+    pub(super) fn compose_path(&self) -> Option<RemotePath> {
+        self.wanted.compose.as_ref().and_then(|compose| paths(&compose.files).into_iter().next())
+    }
+
+    pub(super) fn attach(&mut self) -> Result<(), PlanError> {
+        let Some(wanted) = self.wanted.attach.clone() else { return Ok(()) };
+        if self.facts.docker.is_none() {
+            return Err(PlanError::NoDocker);
+        }
+        let known: Vec<_> = self.docker().containers.iter().map(|container| container.name.clone()).collect();
+        if self.wanted.compose.is_none() && !known.contains(&wanted.container) {
+            return Err(PlanError::NoContainer { container: wanted.container, known: known.join(", ") });
+        }
+        let says = format!("show the output of `{}`", wanted.container);
+        self.add(Stage::Attach, says, vec![Action::Attach(Attaching { wanted, clock: self.facts.clock })]);
+        Ok(())
+    }
+}
+
+fn text_digest(text: &str) -> String {
+    use sha2::Digest;
+    crate::facts::here::hexadecimal(&sha2::Sha256::digest(text))
+}
+
+fn check_version(tool: &ComposeTool, file: &ComposeFile) -> Result<(), PlanError> {
+    let ComposeTool::Hyphen(version) = tool else { return Ok(()) };
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let version_pair = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if file.version.is_none() && version_pair < VERSION_OPTIONAL {
+        return Err(PlanError::ComposeVersion { version: version.clone() });
+    }
+    Ok(())
+}
+
+/// The services that have to run: those named, or all.
+fn expected_services(compose: &Compose, file: &ComposeFile) -> Result<Vec<String>, PlanError> {
+    if let Some(service) = compose.services.iter().find(|service| !file.services.contains_key(*service)) {
+        let known = file.services.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        return Err(PlanError::UnknownService { service: service.clone(), known });
+    }
+    Ok(if compose.services.is_empty() { file.services.keys().cloned().collect() } else { compose.services.clone() })
+}

@@ -1,0 +1,221 @@
+//! Volumes and images: what is there already is left, what is missing comes.
+
+use super::{Action, Loading, PlanError, Planner, count};
+use crate::{
+    commands::{docker, files},
+    config::{Image, ImageSource, Volume},
+    facts::{Archive, Docker, DockerImage, DockerVolume, here::LocalImage},
+    image::runs_on,
+    stage::Stage,
+};
+
+/// A reference with its tag, as docker lists it.
+pub fn with_tag(reference: &str) -> String {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
+}
+
+/// How a volume on the device differs from the one wanted; `None` when it does not.
+pub fn difference(there: &DockerVolume, wanted: &Volume) -> Option<String> {
+    let option = |name: &str| there.options.get(name).map(String::as_str);
+    let device = option("device").unwrap_or("nothing");
+    if there.driver != "local" {
+        return Some(format!("its driver is `{}`", there.driver));
+    }
+    if option("o").is_none_or(|o| !o.split(',').any(|word| word == "bind" || word == "rbind")) {
+        return Some("it is no bind volume".into());
+    }
+    (device != wanted.path.as_str()).then(|| format!("it binds `{device}` and not `{}`", wanted.path))
+}
+
+impl Planner<'_> {
+    /// The engine; an empty one where there is none, for stages that have said so already.
+    pub(super) fn docker(&self) -> &Docker {
+        static NONE: Docker =
+            Docker { version: String::new(), containers: Vec::new(), images: Vec::new(), volumes: Vec::new() };
+        self.facts.docker.as_ref().unwrap_or(&NONE)
+    }
+
+    pub(super) fn volume(&mut self) -> Result<(), PlanError> {
+        if self.wanted.volume.is_empty() {
+            return Ok(());
+        }
+        if self.facts.docker.is_none() {
+            return Err(PlanError::NoDocker);
+        }
+        let mut actions = Vec::new();
+        let mut created = Vec::new();
+        for volume in &self.wanted.volume {
+            match self.docker().volumes.iter().find(|there| there.name == volume.name) {
+                Some(there) => {
+                    if let Some(how) = difference(there, volume) {
+                        return Err(PlanError::Conflict {
+                            what: format!("volume `{}`", volume.name),
+                            how,
+                            hint: "choose another name, or remove it with `--remove_volumes`".into(),
+                        });
+                    }
+                }
+                None => {
+                    if !self.facts.is_directory(volume.path.as_str()) {
+                        actions.push(Action::Run(files::make_directories(&[volume.path.as_str().into()])));
+                    }
+                    actions.push(Action::Run(docker::create_bind_volume(
+                        &volume.name,
+                        volume.path.as_str(),
+                        &self.application,
+                    )));
+                    created.push(volume.name.clone());
+                }
+            }
+        }
+        let says = if created.is_empty() { "there already".to_owned() } else { format!("create {}", created.join(", ")) };
+        actions.extend(self.remember(|record| record.volumes.extend(created)));
+        self.add(Stage::Volume, says, actions);
+        Ok(())
+    }
+
+    pub(super) fn image(&mut self) -> Result<(), PlanError> {
+        if self.wanted.image.is_empty() {
+            return Ok(());
+        }
+        if self.facts.docker.is_none() {
+            return Err(PlanError::NoDocker);
+        }
+        let (mut actions, mut ids, mut says) = (Vec::new(), Vec::new(), Vec::new());
+        for source in 0..self.wanted.image.len() {
+            let images: Vec<_> = self.facts.here.images.iter().filter(|image| image.source == source).cloned().collect();
+            self.add_local_images(source, &images, &mut actions, &mut says)?;
+            ids.extend(images.into_iter().map(|image| image.id));
+        }
+        for image in &self.wanted.image {
+            if let ImageSource::OnDevice(path) = &image.source
+                && !self.archive_is_loaded(image, path.as_str())
+            {
+                self.check_archive(path.as_str())?;
+                let name = image.name.clone().unwrap_or_default();
+                actions.push(Action::Run(docker::load_on_device(path.as_str(), &name, &changes(image))));
+                says.push(format!("load {path}"));
+            }
+        }
+        if says.is_empty() {
+            says.push(format!("{} there already", count(self.wanted.image.len(), "image")));
+        }
+        actions.extend(self.remember(|record| record.images.extend(ids)));
+        self.add(Stage::Image, says.join(", "), actions);
+        Ok(())
+    }
+
+    /// Adds what it takes to have the images of one source: all of them are sent when one is missing.
+    fn add_local_images(
+        &mut self,
+        source: usize,
+        images: &[LocalImage],
+        actions: &mut Vec<Action>,
+        says: &mut Vec<String>,
+    ) -> Result<(), PlanError> {
+        images.iter().try_for_each(|image| self.check_architecture(image))?;
+        let there = |image: &LocalImage| self.docker().images.iter().find(|there| there.id == image.id);
+        if images.iter().any(|image| there(image).is_none()) {
+            let shown = images.iter().map(shown).collect::<Vec<_>>().join(", ");
+            says.push(format!("send {shown}"));
+            let back = |image: &LocalImage| {
+                let tags = image.references.iter().map(|reference| with_tag(reference)).chain([image.id.clone()]);
+                tags.map(|tag| (tag, image.id.clone())).collect::<Vec<_>>()
+            };
+            actions.push(Action::Load(Loading { source, shown, images: images.iter().flat_map(back).collect() }));
+        } else {
+            for image in images {
+                let missing = |tag: &String| there(image).is_some_and(|there| !there.tags.contains(tag));
+                for tag in image.references.iter().map(|reference| with_tag(reference)).filter(missing) {
+                    says.push(format!("tag {tag}, which is there"));
+                    actions.push(Action::Run(docker::tag(&image.id, &tag)));
+                }
+            }
+        }
+        for image in images {
+            let tags: Vec<_> = image.references.iter().map(|reference| with_tag(reference)).collect();
+            self.expect_image(&image.id, &tags);
+        }
+        Ok(())
+    }
+
+    fn check_architecture(&self, image: &LocalImage) -> Result<(), PlanError> {
+        if self.circumstances.allow_architecture || runs_on(&image.platform, &self.facts.machine, &self.facts.emulators) {
+            return Ok(());
+        }
+        Err(PlanError::Architecture {
+            image: shown(image),
+            platform: image.platform.to_string(),
+            machine: self.facts.machine.clone(),
+        })
+    }
+
+    /// From here on the image is there and has its tags, and no other image has them.
+    fn expect_image(&mut self, id: &str, tags: &[String]) {
+        let Some(docker) = &mut self.facts.docker else { return };
+        for image in &mut docker.images {
+            image.tags.retain(|tag| !tags.contains(tag));
+        }
+        match docker.images.iter_mut().find(|image| image.id == id) {
+            Some(image) => image.tags.extend(tags.iter().cloned()),
+            None => docker.images.push(DockerImage {
+                id: id.into(),
+                tags: tags.to_vec(),
+                parent: None,
+                layers: Vec::new(),
+                size: 0,
+                archive: None,
+            }),
+        }
+    }
+
+    fn archive_is_loaded(&self, image: &Image, path: &str) -> bool {
+        let arrives = self.plan.stages.iter().flat_map(|stage| &stage.actions).any(
+            |action| matches!(action, Action::Send(sending) if sending.files.iter().any(|file| file.remote.as_str() == path)),
+        );
+        let there = match self.facts.archives.get(path) {
+            Some(Archive::Image(id)) => self.docker().images.iter().find(|image| image.id == *id),
+            Some(Archive::RootFileSystem(digest)) => {
+                self.docker().images.iter().find(|image| image.archive.as_ref() == Some(digest))
+            }
+            None => None,
+        };
+        let tagged = |there: &&DockerImage| image.name.as_ref().is_none_or(|name| there.tags.contains(&with_tag(name)));
+        !arrives && there.filter(tagged).is_some()
+    }
+
+    fn check_archive(&self, path: &str) -> Result<(), PlanError> {
+        let arrives = self.plan.stages.iter().flat_map(|stage| &stage.actions).any(
+            |action| matches!(action, Action::Send(sending) if sending.files.iter().any(|file| file.remote.as_str() == path)),
+        );
+        if arrives || self.facts.archives.contains_key(path) { Ok(()) } else { Err(PlanError::Missing { path: path.into() }) }
+    }
+}
+
+/// An image as people call it.
+fn shown(image: &LocalImage) -> String {
+    image.references.first().unwrap_or(&image.id).clone()
+}
+
+/// The `--change` words of `docker import`: what a bare root file system does not carry itself.
+fn changes(image: &Image) -> Vec<String> {
+    let json = |words: &[String]| serde_json::to_string(words).unwrap_or_default();
+    let metadata = &image.metadata;
+    let mut changes: Vec<_> = metadata.environment.iter().map(|entry| env_change(entry)).collect();
+    if !metadata.entrypoint.is_empty() {
+        changes.push(format!("ENTRYPOINT {}", json(&metadata.entrypoint)));
+    }
+    if !metadata.command.is_empty() {
+        changes.push(format!("CMD {}", json(&metadata.command)));
+    }
+    changes.extend(metadata.working_directory.iter().map(|directory| format!("WORKDIR {directory}")));
+    changes
+}
+
+/// `ENV NAME="value"` in a Dockerfile's own quoting.
+fn env_change(entry: &str) -> String {
+    let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+    let quoted = value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$");
+    format!("ENV {name}=\"{quoted}\"")
+}

@@ -1,0 +1,142 @@
+//! Why a plan cannot be made: what is wanted and what is there contradict each other. Nothing has been touched then.
+
+use crate::failure::{ExitCode, Explain};
+
+/// A contradiction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The configuration interface is needed and does not answer.
+    #[error("the device's configuration interface on port 80 does not answer, and only there its name can be set")]
+    NoInterface,
+    /// The name does not fit.
+    #[error("the name `{name}` has {length} characters, and the device takes at most {limit}")]
+    NameTooLong {
+        /// The name.
+        name: String,
+        /// Its length.
+        length: usize,
+        /// The device's limit.
+        limit: usize,
+    },
+    /// There is no docker, or it does not answer.
+    #[error("docker does not answer on the device")]
+    NoDocker,
+    /// There is no compose.
+    #[error("the device has neither `docker-compose` nor `docker compose`")]
+    NoCompose,
+    /// There is no autostart.
+    #[error("the device has no autostart units (`oem-dc@` or `oem-dc-autostart`)")]
+    NoAutostart,
+    /// Something is there that is not what is wanted.
+    #[error("{what} is there already and differs: {how}")]
+    Conflict {
+        /// The thing, as `volume `share``.
+        what: String,
+        /// How it differs.
+        how: String,
+        /// What can be done.
+        hint: String,
+    },
+    /// Something is not there that is needed.
+    #[error("`{path}` is not on the device")]
+    Missing {
+        /// Its path.
+        path: String,
+    },
+    /// Removing it would remove the device's own.
+    #[error("`{path}` is not removed: the device needs it")]
+    Precious {
+        /// Its path.
+        path: String,
+    },
+    /// An image of another architecture.
+    #[error("image `{image}` is for {platform}, and the device is {machine}")]
+    Architecture {
+        /// The image.
+        image: String,
+        /// Its platform.
+        platform: String,
+        /// The device's machine.
+        machine: String,
+    },
+    /// A service that the compose file does not have.
+    #[error("service `{service}` is not in the compose file; it has {known}")]
+    UnknownService {
+        /// The service.
+        service: String,
+        /// Those it has.
+        known: String,
+    },
+    /// A container that is not there.
+    #[error("there is no container `{container}` on the device; there is {}", if known.is_empty() { "none" } else { known.as_str() })]
+    NoContainer {
+        /// The container.
+        container: String,
+        /// Those there are.
+        known: String,
+    },
+    /// Autostart of a service without a compose file.
+    #[error("autostart of `{service}` needs its compose file")]
+    NoComposeFile {
+        /// The service.
+        service: String,
+    },
+    /// A compose file that is none.
+    #[error("`{file}` is no compose file: {reason}")]
+    ComposeFile {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+    /// A compose file that the device's compose does not read.
+    #[error("the device's docker-compose {version} takes no compose file without `version:`")]
+    ComposeVersion {
+        /// The device's version.
+        version: String,
+    },
+    /// A compose file that needs what is outside its directory.
+    #[error("the compose file names `{path}`, which is outside its own directory")]
+    Outside {
+        /// The path as named.
+        path: String,
+    },
+}
+
+impl Explain for PlanError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NoInterface => ExitCode::ConfigurationInterface,
+            Self::NameTooLong { .. }
+            | Self::Precious { .. }
+            | Self::UnknownService { .. }
+            | Self::NoComposeFile { .. }
+            | Self::ComposeFile { .. }
+            | Self::Outside { .. } => ExitCode::Usage,
+            Self::NoDocker | Self::NoContainer { .. } | Self::NoCompose | Self::NoAutostart | Self::Missing { .. } => {
+                ExitCode::RemoteCommand
+            }
+            Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
+            Self::Architecture { .. } => ExitCode::Image,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoInterface => "check that `http://<address>` answers; in recovery mode only port 8080 does".into(),
+            Self::NoDocker => "after a reboot docker takes a while to start: run it again in a minute".into(),
+            Self::Conflict { hint, .. } => hint.clone(),
+            Self::Missing { .. } => "send it first: `--transfers_to_vpu LOCAL,REMOTE`".into(),
+            Self::Precious { .. } => "name what is inside it".into(),
+            Self::Architecture { .. } => {
+                "build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same".into()
+            }
+            Self::ComposeVersion { .. } => "begin the compose file with `version: \"2.4\"`".into(),
+            Self::Outside { .. } => "move it beside the compose file".into(),
+            Self::NoComposeFile { .. } => "name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML".into(),
+            Self::NameTooLong { .. } | Self::NoContainer { .. } | Self::NoCompose | Self::NoAutostart | Self::UnknownService { .. } | Self::ComposeFile { .. } => {
+                return None;
+            }
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! Why there is no connection, and the way out.
+
+use std::{io, path::PathBuf};
+
+use crate::failure::{ExitCode, Explain};
+
+/// Why the device could not be reached or logged in to.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name stands for no address.
+    #[error("`{address}` is not a known host name: {source}")]
+    Name {
+        /// The name.
+        address: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The device is there, but nothing listens on the port.
+    #[error("`{address}` refuses connections on port {port}")]
+    Refused {
+        /// Its address.
+        address: String,
+        /// The port.
+        port: u16,
+    },
+    /// Nobody answers.
+    #[error("`{address}` does not answer on port {port}: {reason}")]
+    NoAnswer {
+        /// Its address.
+        address: String,
+        /// The port.
+        port: u16,
+        /// What the operating system said, or how long was waited.
+        reason: String,
+    },
+    /// Something answers that does not speak SSH.
+    #[error("what answers at `{address}` on port {port} does not speak SSH: {reason}")]
+    NotSsh {
+        /// Its address.
+        address: String,
+        /// The port.
+        port: u16,
+        /// What gave it away.
+        reason: String,
+    },
+    /// An SSH server with which no connection can be agreed on.
+    #[error("the SSH server at `{address}` and this program do not come together: {reason}")]
+    Handshake {
+        /// Its address.
+        address: String,
+        /// What failed.
+        reason: String,
+    },
+    /// The host key is not known, and nobody vouched for it.
+    #[error("the host key of `{host}` is not known{}: {fingerprint}", if *.other_type { " (keys of other types are)" } else { "" })]
+    HostKeyUnknown {
+        /// The host as known_hosts names it.
+        host: String,
+        /// `SHA256:…`.
+        fingerprint: String,
+        /// Whether keys of other types are known for the host.
+        other_type: bool,
+    },
+    /// Another host key is known for this address.
+    #[error("the host key of `{host}` has changed to {fingerprint} (another one stands in `{path}`, line {line})", path = file.display())]
+    HostKeyChanged {
+        /// The host as known_hosts names it.
+        host: String,
+        /// `SHA256:…` of the key it shows now.
+        fingerprint: String,
+        /// The file with the other key.
+        file: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// Whether it is the file that is appended to, the user's own.
+        default: bool,
+    },
+    /// The host key is marked as revoked.
+    #[error("the host key of `{host}` is marked as revoked: {fingerprint}")]
+    HostKeyRevoked {
+        /// The host as known_hosts names it.
+        host: String,
+        /// `SHA256:…`.
+        fingerprint: String,
+    },
+    /// A known_hosts file could not be read or written.
+    #[error("the known host keys in `{path}`: {source}", path = path.display())]
+    KnownHosts {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The named key cannot be used.
+    #[error("the key `{path}`: {reason}", path = path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The device accepts nothing that was offered.
+    #[error("`{address}` lets `{user}` in with nothing that was tried: {}", if tried.is_empty() { "there is no key".to_owned() } else { tried.join(", ") })]
+    NotAccepted {
+        /// Its address.
+        address: String,
+        /// The user.
+        user: String,
+        /// Each key with its fingerprint, and each other way.
+        tried: Vec<String>,
+    },
+}
+
+impl Explain for ConnectError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Name { .. } | Self::Refused { .. } | Self::NoAnswer { .. } | Self::NotSsh { .. } | Self::Handshake { .. } => {
+                ExitCode::Unreachable
+            }
+            Self::HostKeyUnknown { .. } | Self::HostKeyChanged { .. } | Self::HostKeyRevoked { .. } => ExitCode::HostKey,
+            Self::KnownHosts { .. } | Self::Identity { .. } => ExitCode::LocalFile,
+            Self::NotAccepted { .. } => ExitCode::Authentication,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Name { .. } => "check the spelling, or give the address itself, as in `--IP 192.168.0.69`".into(),
+            Self::Refused { .. } => {
+                "is the port right (`--port`), and is sshd up? a device that just started needs up to 200 s".into()
+            }
+            Self::NoAnswer { .. } => "check power and cable, that this computer has an address in the device's network (for \
+                                      192.168.0.69 as 192.168.0.2, but not that very one), and, from firmware 1.21.6 on, that \
+                                      the device's firewall lets port 22 through"
+                .into(),
+            Self::NotSsh { .. } => "is the address right, and the port (`--port`, 22 on these devices)?".into(),
+            Self::Handshake { .. } => "is this an O3R device?".into(),
+            Self::HostKeyUnknown { host, other_type: true, .. } => format!(
+                "it may be another device: answer the question at a terminal, or forget the old keys with `ssh-keygen -R \
+                 {}`",
+                quoted(host)
+            ),
+            Self::HostKeyUnknown { .. } => {
+                "compare the fingerprint if you can; `--accept-new` accepts and remembers a key that \
+                                            is not known, and `o3r-deploy trust` sets up a new device"
+                    .into()
+            }
+            Self::HostKeyChanged { host, file, default, .. } => {
+                let file = if *default { String::new() } else { format!("-f {} ", quoted(&file.display().to_string())) };
+                format!(
+                    "every new O3R device answers at the same address, so another device may simply be plugged in: if that is \
+                     so, run `ssh-keygen {file}-R {}` and try again",
+                    quoted(host)
+                )
+            }
+            Self::HostKeyRevoked { .. } => "somebody marked it `@revoked`: ask why before anything else".into(),
+            Self::KnownHosts { .. } => "the file is only read and appended to: check its owner and mode".into(),
+            Self::Identity { .. } => "name another with `--identity`, or make one with `o3r-deploy trust`".into(),
+            Self::NotAccepted { address, .. } => format!("`o3r-deploy trust --IP {address}` gives the device a key of yours"),
+        })
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

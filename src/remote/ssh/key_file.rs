@@ -1,0 +1,69 @@
+//! Private keys in files, as far as they can be read without asking anybody.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use russh::keys::{self, PrivateKey, decode_secret_key};
+
+use super::{ConnectError, identity};
+use crate::secret::Secret;
+
+/// A private key's file.
+pub(super) struct KeyFile {
+    pub(super) path: PathBuf,
+    /// The key, unless it is encrypted.
+    pub(super) key: Option<Arc<PrivateKey>>,
+    /// Its public half, where that can be told.
+    pub(super) public: Option<keys::PublicKey>,
+}
+
+/// The key that the user named: it must be there.
+pub(super) fn named(path: &Path) -> Result<KeyFile, ConnectError> {
+    load(path).map_err(|error| {
+        let reason = match error {
+            keys::Error::IO(error) => error.to_string(),
+            error => format!("it is not a private key that can be read: {error}"),
+        };
+        ConnectError::Identity { path: path.to_owned(), reason }
+    })
+}
+
+/// A key that may be there; one that is there and cannot be read is noted among what was tried.
+pub(super) fn usual(path: &Path, tried: &mut Vec<String>) -> Option<KeyFile> {
+    match load(path) {
+        Ok(file) => Some(file),
+        Err(keys::Error::IO(error)) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tried.push(format!("`{}`, which cannot be read: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<KeyFile, keys::Error> {
+    let text = std::fs::read_to_string(path)?;
+    let key = match decode_secret_key(&text, None) {
+        Ok(key) => Some(Arc::new(key)),
+        Err(error) if is_encrypted(&text, &error) => None,
+        Err(error) => return Err(error),
+    };
+    let public = match &key {
+        Some(key) => Some(key.public_key().clone()),
+        None => identity::public_key_of(path).ok().and_then(|line| line.parse().ok()),
+    };
+    Ok(KeyFile { path: path.to_owned(), key, public })
+}
+
+/// Of the older formats only the text tells.
+fn is_encrypted(text: &str, error: &keys::Error) -> bool {
+    matches!(error, keys::Error::KeyIsEncrypted)
+        || PrivateKey::from_openssh(text).is_ok_and(|key| key.is_encrypted())
+        || text.contains("ENCRYPTED")
+}
+
+/// Opens an encrypted key; `None` when the pass phrase is wrong.
+pub(super) fn decrypt(path: &Path, phrase: &Secret) -> Option<PrivateKey> {
+    decode_secret_key(&std::fs::read_to_string(path).ok()?, Some(phrase.expose())).ok()
+}

@@ -1,0 +1,204 @@
+//! The device over SSH: one connection, made for a current-thread runtime, that carries commands and files.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use russh_sftp::client::SftpSession;
+use tokio::sync::{OnceCell, Semaphore, watch};
+
+use self::dial::{Client, Dialer, Line, Traffic};
+use super::{Exit, Get, Got, Input, OnBytes, OnOutput, Put, Remote, RemoteError};
+use crate::{command::Command, secret::Secret};
+
+mod agent;
+mod dial;
+mod error;
+mod exec;
+mod host_key;
+mod identity;
+mod key_file;
+mod known_hosts;
+mod login;
+mod pieces;
+mod room;
+mod sftp;
+mod stream;
+
+pub use error::ConnectError;
+pub use host_key::HostKeyVerdict;
+pub use identity::{Identity, ensure_key, merge_authorized_keys, public_key_of};
+pub use known_hosts::append;
+
+/// Which device, and how to log in.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Host name or address.
+    pub address: String,
+    /// The port of its sshd.
+    pub port: u16,
+    /// The user to log in as.
+    pub user: String,
+    /// The key to log in with, before all others.
+    pub identity: Option<PathBuf>,
+    /// Whether a host key that is not known is accepted and remembered without a question.
+    pub accept_new: bool,
+    /// The password, tried after all keys.
+    pub password: Option<Secret>,
+    /// Files with known host keys; the first takes new ones.
+    pub known_hosts: Vec<PathBuf>,
+    /// Whether the device may still have the password of old firmware, which is then tried.
+    pub old_firmware: bool,
+    /// The agent's socket, on Windows its named pipe.
+    pub agent: Option<PathBuf>,
+    /// Private keys to try after the agent's; those that are missing are passed over.
+    pub keys: Vec<PathBuf>,
+}
+
+impl Target {
+    /// A device as it comes, with what this computer's user has: known hosts and keys in `~/.ssh`, and an agent. This is the
+    /// one place that looks into the environment.
+    pub fn new(address: impl Into<String>) -> Self {
+        let directory = std::env::home_dir().map(|home| home.join(".ssh"));
+        let own = |names: &[&str]| directory.iter().flat_map(|path| names.iter().map(|name| path.join(name))).collect();
+        let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
+        Self {
+            address: address.into(),
+            port: 22,
+            user: "oem".into(),
+            identity: None,
+            accept_new: false,
+            password: None,
+            known_hosts: own(&["known_hosts"]),
+            old_firmware: false,
+            agent: agent.or_else(|| cfg!(windows).then(|| r"\\.\pipe\openssh-ssh-agent".into())),
+            keys: own(&["id_o3r", "id_ed25519", "id_ecdsa", "id_rsa"]),
+        }
+    }
+}
+
+/// Somebody who may be asked.
+pub trait Ask {
+    /// Yes or no; `None` when nobody can be asked.
+    fn confirm(&mut self, question: &str) -> Option<bool>;
+
+    /// A pass phrase or password; `None` when nobody can be asked.
+    fn secret(&mut self, question: &str) -> Option<Secret>;
+}
+
+/// Commands that run at once over one connection: sshd allows ten sessions (MaxSessions), one is SFTP's, one is spare.
+const SESSIONS: usize = 8;
+
+/// A device that is logged in to.
+pub struct Ssh {
+    handle: russh::client::Handle<Client>,
+    lost: watch::Receiver<Option<String>>,
+    sessions: Semaphore,
+    sftp: OnceCell<Option<SftpSession>>,
+    traffic: Arc<Traffic>,
+    host_key: String,
+}
+
+/// Connects and logs in.
+///
+/// # Errors
+/// What stood in the way, with a hint: the network, the host key, or the login.
+pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectError> {
+    let dialer = Dialer::new(target)?;
+    let traffic = Arc::clone(&dialer.traffic);
+    let Line { handle, lost, host_key } = login::login(dialer, ask).await?;
+    tracing::debug!(target: LOG, "connected to {}@{}:{}", target.user, target.address, target.port);
+    Ok(Ssh {
+        handle,
+        lost,
+        sessions: Semaphore::new(SESSIONS),
+        sftp: OnceCell::new(),
+        traffic,
+        host_key: host_key::fingerprint(&host_key),
+    })
+}
+
+/// Where commands and their output are logged.
+const LOG: &str = "o3r_deploy::remote";
+
+impl Ssh {
+    /// The fingerprint of the device's host key, `SHA256:…`.
+    pub fn host_key_fingerprint(&self) -> &str {
+        &self.host_key
+    }
+
+    /// Whether the device offers SFTP; asked once. Without it, files travel through commands.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub async fn has_sftp(&self) -> Result<bool, RemoteError> {
+        Ok(self.sftp().await?.is_some())
+    }
+
+    /// Bytes sent through the socket so far, with all that SSH adds.
+    pub fn bytes_sent(&self) -> u64 {
+        self.traffic.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes received through the socket so far, with all that SSH adds.
+    pub fn bytes_received(&self) -> u64 {
+        self.traffic.received.load(Ordering::Relaxed)
+    }
+
+    /// Says goodbye and waits a moment until the connection is closed.
+    pub async fn disconnect(self) {
+        let goodbye = self.handle.disconnect(russh::Disconnect::ByApplication, "", "");
+        let closed = async {
+            // A connection that is gone already needs no goodbye.
+            let _ = goodbye.await;
+            self.lost().await
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), closed).await;
+    }
+
+    async fn sftp(&self) -> Result<Option<&SftpSession>, RemoteError> {
+        Ok(self.sftp.get_or_try_init(|| sftp::open(self)).await?.as_ref())
+    }
+
+    /// Waits until the connection is lost, and says why.
+    async fn lost(&self) -> RemoteError {
+        let mut lost = self.lost.clone();
+        let reason = lost.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        RemoteError::Lost { reason: reason.unwrap_or_else(|| "it was closed".into()) }
+    }
+
+    /// Does `work` unless the connection is lost meanwhile; a failure of work on a connection that is gone is its loss.
+    async fn unless_lost<T>(&self, work: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
+        let result = tokio::select! {
+            biased;
+            result = work => result,
+            lost = self.lost() => Err(lost),
+        };
+        match result {
+            Err(RemoteError::File { .. }) if self.handle.is_closed() => Err(self.lost().await),
+            result => result,
+        }
+    }
+}
+
+impl Remote for Ssh {
+    async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError> {
+        exec::exchange(self, command, input, &mut |_| (), exec::Sink::Call(output)).await
+    }
+
+    async fn put(&self, files: &[Put], progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        match self.sftp().await? {
+            Some(session) => sftp::put(self, session, files, progress).await,
+            None => stream::put(self, files, progress).await,
+        }
+    }
+
+    async fn get(&self, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+        match self.sftp().await? {
+            Some(session) => sftp::get(self, session, files, progress).await,
+            None => stream::get(self, files, progress).await,
+        }
+    }
+}

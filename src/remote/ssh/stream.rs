@@ -1,0 +1,306 @@
+//! Files without SFTP: any number of them as one tar stream through one command.
+
+use std::{
+    collections::HashMap,
+    io::{self, BufReader, Read},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::UNIX_EPOCH,
+};
+
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use super::{
+    Ssh,
+    exec::{Sink, exchange},
+    pieces::{PIECE, PieceReader, PieceWriter},
+    room,
+};
+use crate::{
+    command::Command,
+    remote::{Exit, Get, Got, Input, OnBytes, Put, Remote, RemoteError, is_no_space, last_lines},
+};
+
+/// Pieces between the thread that reads or writes files and the connection.
+const WAITING: usize = 4;
+
+/// As [`crate::remote::Remote::put`].
+pub(super) async fn put(ssh: &Ssh, files: &[Put], progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let (sender, pieces) = mpsc::channel(WAITING);
+    let payload = Arc::new(AtomicU64::new(0));
+    let archive = spawn_blocking({
+        let (files, payload) = (files.to_vec(), Arc::clone(&payload));
+        move || pack(&files, sender, &payload)
+    });
+    // `-o`: as the user who unpacks, whom both GNU's tar and busybox's then take; `-p`: the mode exactly.
+    let command = Command::new("tar").args(["-x", "-p", "-o", "-f", "-", "-C", "/"]);
+    let (mut stderr, mut told) = (Vec::new(), 0);
+    let mut sent = |_| told += tell(&payload, told, progress);
+    let exit =
+        exchange(ssh, &command, Input::Pieces(pieces), &mut sent, Sink::Call(&mut |_, bytes| stderr.extend_from_slice(bytes)))
+            .await;
+    // The thread ends once nobody takes its pieces; a file that could not be read explains the rest.
+    match (archive.await, exit) {
+        (Ok(Err(error)), Ok(_) | Err(RemoteError::Input(_))) if !matches!(error, RemoteError::Input(_)) => Err(error),
+        (_, Err(error)) => Err(error),
+        (_, Ok(exit)) if exit.is_success() => {
+            tell(&payload, told, progress);
+            Ok(())
+        }
+        (_, Ok(exit)) => Err(why_not(ssh, files, &command, exit, &stderr).await),
+    }
+}
+
+/// Tells of the payload bytes that were not told of, and returns their number.
+fn tell(payload: &AtomicU64, told: u64, progress: &mut OnBytes<'_>) -> u64 {
+    let news = payload.load(Ordering::Relaxed).saturating_sub(told);
+    if news > 0 {
+        progress(news);
+    }
+    news
+}
+
+/// `tar` names what it could not write, unless the name is one that it shows escaped; then the first file stands for all.
+async fn why_not(ssh: &Ssh, files: &[Put], command: &Command, exit: Exit, stderr: &[u8]) -> RemoteError {
+    let lines = last_lines(stderr, 20);
+    let named = lines.iter().find_map(|line| files.iter().find(|file| line.contains(in_archive(&file.remote))));
+    let (Some(file), Some(reason)) = (named.or(files.first()), lines.first()) else {
+        return RemoteError::Failed { command: command.shown(), exit, last_lines: lines };
+    };
+    let path = file.remote.clone();
+    if lines.iter().any(|line| is_no_space(line)) {
+        return RemoteError::NoSpace { path };
+    }
+    match room::is_missing(ssh, &path).await {
+        Err(lost) => lost,
+        Ok(true) => RemoteError::NoSpace { path },
+        Ok(false) if named.is_some() || files.len() == 1 => RemoteError::File { path, reason: reason.clone() },
+        Ok(false) => RemoteError::Failed { command: command.shown(), exit, last_lines: lines },
+    }
+}
+
+/// A path as it stands in an archive: without what would make it absolute.
+fn in_archive(path: &str) -> &str {
+    path.trim_start_matches('/')
+}
+
+fn pack(files: &[Put], sender: mpsc::Sender<io::Result<Vec<u8>>>, payload: &AtomicU64) -> Result<(), RemoteError> {
+    let failed = sender.clone();
+    let mut archive = tar::Builder::new(PieceWriter::new(sender));
+    let result = files
+        .iter()
+        .try_for_each(|file| pack_one(&mut archive, file, payload))
+        .and_then(|()| archive.into_inner().and_then(PieceWriter::finish).map_err(RemoteError::Input));
+    if result.is_err() {
+        // Without this the device would take the end of the stream for the end of the archive.
+        let _ = failed.blocking_send(Err(io::ErrorKind::Interrupted.into()));
+    }
+    result
+}
+
+fn pack_one<W: io::Write>(archive: &mut tar::Builder<W>, file: &Put, payload: &AtomicU64) -> Result<(), RemoteError> {
+    let local = |source| RemoteError::Local { path: file.local.clone(), source };
+    let source = std::fs::File::open(&file.local).map_err(local)?;
+    let metadata = source.metadata().map_err(local)?;
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(metadata.len());
+    header.set_mode(file.mode);
+    header.set_mtime(modified.unwrap_or_default().as_secs());
+    let mut source = Measured { inner: BufReader::with_capacity(PIECE, source), left: metadata.len(), payload, failed: None };
+    let result = archive.append_data(&mut header, in_archive(&file.remote), &mut source);
+    match (result, source.failed) {
+        (_, Some(error)) => Err(local(error)),
+        (Ok(()), None) => Ok(()),
+        (Err(error), None) => Err(RemoteError::Input(error)),
+    }
+}
+
+/// Reads exactly the bytes that the header promised: a file that grows is taken as far as it was, one that shrinks is an error.
+struct Measured<'a, R> {
+    inner: R,
+    left: u64,
+    payload: &'a AtomicU64,
+    /// What went wrong here, told apart from what went wrong with the archive.
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Measured<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let room = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let result = match buf.get_mut(..room) {
+            Some(room) if !room.is_empty() => self.inner.read(room),
+            _ => return Ok(0),
+        };
+        match result {
+            Ok(0) => {
+                self.failed = Some(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was sent"));
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Ok(count) => {
+                self.left -= count as u64;
+                self.payload.fetch_add(count as u64, Ordering::Relaxed);
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                self.failed = Some(io::Error::new(error.kind(), error.to_string()));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// As [`crate::remote::Remote::get`].
+pub(super) async fn get(ssh: &Ssh, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (sender, pieces) = mpsc::channel(WAITING);
+    let payload = Arc::new(AtomicU64::new(0));
+    let unpacked = spawn_blocking({
+        let (files, payload) = (files.to_vec(), Arc::clone(&payload));
+        move || unpack(&files, pieces, &payload)
+    });
+    // Names come through standard input, so that there may be any number; where that makes `xargs` start `tar` several times,
+    // the archives stand one after the other. `-h`: a link stands for its file, as in SFTP.
+    let command = Command::new("xargs").args(["-0", "tar", "-c", "-h", "-f", "-", "-C", "/"]);
+    let mut stderr = Vec::new();
+    let (names, mut told) = (names(files.iter().map(|file| file.remote.as_str())), 0);
+    let exit = {
+        let mut sent = |_| ();
+        let exchange = exchange(ssh, &command, Input::Bytes(names), &mut sent, Sink::Pieces(sender, &mut stderr));
+        tokio::pin!(exchange);
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                exit = &mut exchange => break exit,
+                _ = tick.tick() => told += tell(&payload, told, progress),
+            }
+        }
+    };
+    let unpacked = unpacked.await.expect("the thread that unpacks does not panic");
+    let exit = match exit {
+        Ok(exit) => exit,
+        Err(RemoteError::Input(error)) => return Err(unpacked.err().unwrap_or(RemoteError::Input(error))),
+        Err(error) => return Err(error),
+    };
+    tell(&payload, told, progress);
+    let failed =
+        |exit: &Exit| RemoteError::Failed { command: command.shown(), exit: exit.clone(), last_lines: last_lines(&stderr, 20) };
+    let got = match unpacked {
+        // 1 and 123 are what `tar` and `xargs` say of files that changed or vanished.
+        Err(RemoteError::Input(_)) if !exit.is_success() => return Err(failed(&exit)),
+        result => result?,
+    };
+    if !matches!(exit, Exit::Code(0 | 1 | 2 | 123)) {
+        return Err(failed(&exit));
+    }
+    explain_missing(ssh, files, &got, &stderr).await?;
+    Ok(got.into_iter().map(|bytes| bytes.map_or(Got::Vanished, Got::Bytes)).collect())
+}
+
+/// Names for `xargs -0`, relative to `/` and such that none looks like an option.
+fn names<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    paths.flat_map(|path| [b"./", in_archive(path).as_bytes(), b"\0"].concat()).collect()
+}
+
+/// A file that did not come has vanished, or it is there and could not be read: the device is asked which.
+async fn explain_missing(ssh: &Ssh, files: &[Get], got: &[Option<u64>], stderr: &[u8]) -> Result<(), RemoteError> {
+    let missing: Vec<_> = files.iter().zip(got).filter(|(_, got)| got.is_none()).map(|(file, _)| file).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let script = "for path do [ ! -e \"/$path\" ] || printf '%s\\0' \"$path\"; done";
+    let command = Command::new("xargs").args(["-0", "sh", "-c", script, "sh"]);
+    let names = names(missing.iter().map(|file| file.remote.as_str()));
+    let there = ssh.run(&command, Input::Bytes(names)).await?.success(&command)?;
+    let Some(path) = there.split(|byte| *byte == 0).next().filter(|path| !path.is_empty()) else { return Ok(()) };
+    let path = path.strip_prefix(b".").unwrap_or(path);
+    let path = String::from_utf8_lossy(path).into_owned();
+    let lines = last_lines(stderr, usize::MAX);
+    let reason = lines.iter().find(|line| line.contains(in_archive(&path))).or(lines.first()).cloned();
+    Err(RemoteError::File { path, reason: reason.unwrap_or_else(|| "it is not a file that can be read".into()) })
+}
+
+/// Unpacks what comes into the local files; how many bytes came of each.
+fn unpack(files: &[Get], pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -> Result<Vec<Option<u64>>, RemoteError> {
+    let mut wanted: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    for (index, file) in files.iter().enumerate().rev() {
+        wanted.entry(in_archive(&file.remote).as_bytes()).or_default().push(index);
+    }
+    let mut first: HashMap<Vec<u8>, &Path> = HashMap::new();
+    let mut got = vec![None; files.len()];
+    let mut archive = tar::Archive::new(PieceReader::new(pieces));
+    archive.set_ignore_zeros(true);
+    for entry in archive.entries().map_err(RemoteError::Input)? {
+        let mut entry = entry.map_err(RemoteError::Input)?;
+        let name = entry.path_bytes().into_owned();
+        let name = own_name(&name);
+        let Some((index, file)) = wanted.get_mut(name).and_then(Vec::pop).and_then(|index| Some((index, files.get(index)?)))
+        else {
+            continue;
+        };
+        let local = |source| RemoteError::Local { path: file.local.clone(), source };
+        let bytes = match entry.header().entry_type() {
+            kind if kind.is_file() => {
+                let mut target = std::fs::File::create(&file.local).map_err(local)?;
+                copy(&mut entry, &mut target, payload).map_err(|error| error.of(&file.local))?
+            }
+            // A second name of a file that came already.
+            tar::EntryType::Link => {
+                let original = entry.link_name_bytes().unwrap_or_default().into_owned();
+                let Some(path) = first.get(own_name(&original)) else { continue };
+                std::fs::copy(path, &file.local).map_err(local)?
+            }
+            _ => continue,
+        };
+        first.entry(name.to_owned()).or_insert(&file.local);
+        if let Some(got) = got.get_mut(index) {
+            *got = Some(bytes);
+        }
+    }
+    Ok(got)
+}
+
+/// `tar` keeps the `./` of the name that it was given, or drops it.
+fn own_name(name: &[u8]) -> &[u8] {
+    let name = name.strip_prefix(b".").filter(|rest| rest.starts_with(b"/")).unwrap_or(name);
+    name.iter().position(|byte| *byte != b'/').and_then(|start| name.get(start..)).unwrap_or_default()
+}
+
+enum CopyError {
+    Source(io::Error),
+    Target(io::Error),
+}
+
+impl CopyError {
+    fn of(self, path: &Path) -> RemoteError {
+        match self {
+            Self::Source(error) => RemoteError::Input(error),
+            Self::Target(source) => RemoteError::Local { path: path.to_owned(), source },
+        }
+    }
+}
+
+fn copy(source: &mut impl Read, target: &mut impl io::Write, payload: &AtomicU64) -> Result<u64, CopyError> {
+    let (mut piece, mut total) = (vec![0; PIECE], 0);
+    loop {
+        let count = match source.read(&mut piece) {
+            Ok(0) => return Ok(total),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CopyError::Source(error)),
+        };
+        target.write_all(piece.get(..count).unwrap_or_default()).map_err(CopyError::Target)?;
+        total += count as u64;
+        payload.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}

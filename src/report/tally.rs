@@ -1,0 +1,146 @@
+//! What a run came to, counted from its own events, and the summary made of it.
+
+use std::{collections::BTreeSet, error::Error, path::PathBuf, time::Instant};
+
+use super::{Event, Outcome, Summary};
+use crate::{
+    failure::{ExitCode, Failure},
+    stage::Stage,
+};
+
+/// Counts along.
+#[derive(Debug)]
+pub(super) struct Tally {
+    begun: Instant,
+    dry_run: bool,
+    changed: BTreeSet<Stage>,
+    unchanged: BTreeSet<Stage>,
+    bytes: u64,
+    step: u64,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        let (changed, unchanged) = Default::default();
+        Self { begun: Instant::now(), dry_run: false, changed, unchanged, bytes: 0, step: 0 }
+    }
+
+    pub(super) fn event(&mut self, event: &Event) {
+        match event {
+            Event::Planned { dry_run, stages } => {
+                self.dry_run = *dry_run;
+                self.unchanged.extend(stages.iter().filter(|stage| stage.steps.is_empty()).map(|stage| stage.stage));
+            }
+            Event::StageStarted { .. } | Event::Step { .. } => self.step = 0,
+            Event::Progress { bytes, .. } => {
+                self.bytes += bytes.saturating_sub(self.step);
+                self.step = *bytes;
+            }
+            Event::StageFinished { stage, outcome: Outcome::Done, .. } => {
+                self.unchanged.remove(stage);
+                self.changed.insert(*stage);
+            }
+            Event::StageFinished { stage, outcome: Outcome::NothingToDo, .. } => {
+                self.unchanged.insert(*stage);
+            }
+            Event::StageFinished { outcome: Outcome::Read, .. }
+            | Event::Connected(_)
+            | Event::Output { .. }
+            | Event::Note { .. }
+            | Event::Warning { .. }
+            | Event::Finished(_) => {}
+        }
+    }
+
+    /// The summary of a run that ended now, with `failure` or well.
+    pub(super) fn summary(&self, failure: Option<&Failure>, log_file: Option<PathBuf>) -> Summary {
+        let error = failure.map(Failure::to_string);
+        Summary {
+            exit_code: failure.map_or(ExitCode::Success, Failure::exit_code) as u8,
+            dry_run: self.dry_run,
+            causes: failure.map(|failure| causes(&*failure.error)).unwrap_or_default(),
+            hint: failure.and_then(|failure| failure.error.hint()),
+            last_lines: failure.map(|failure| failure.error.last_lines().to_vec()).unwrap_or_default(),
+            error,
+            changed: self.changed.iter().copied().collect(),
+            unchanged: self.unchanged.iter().copied().collect(),
+            bytes: self.bytes,
+            seconds: self.begun.elapsed().as_secs_f64(),
+            log_file,
+        }
+    }
+}
+
+/// What led to an error, outermost first. A cause whose text the error above it already ends with is not said twice.
+fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let (mut said, mut causes) = (error.to_string(), Vec::new());
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !said.ends_with(&text) {
+            causes.push(text.clone());
+        }
+        said = text;
+        next = cause.source();
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{command::Command, failure::Explain, remote};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the name could not be given: {source}")]
+    struct Outer {
+        source: Middle,
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the device does not answer")]
+    struct Middle {
+        source: std::io::Error,
+    }
+
+    impl Explain for Outer {
+        fn exit_code(&self) -> ExitCode {
+            ExitCode::ConfigurationInterface
+        }
+
+        fn hint(&self) -> Option<String> {
+            Some("plug it in".into())
+        }
+    }
+
+    #[test]
+    fn causes_are_told_once_each() {
+        let outer = Outer { source: Middle { source: std::io::Error::other("cable") } };
+        let summary = Tally::new().summary(Some(&Failure::from(outer).in_stage(Stage::Rename)), None);
+        assert_eq!(summary.error.as_deref(), Some("rename: the name could not be given: the device does not answer"));
+        assert_eq!(summary.causes, ["cable"]);
+        assert_eq!((summary.exit_code, summary.hint.as_deref()), (13, Some("plug it in")));
+    }
+
+    #[test]
+    fn a_failed_command_brings_its_last_lines() {
+        let output = remote::Output { exit: remote::Exit::Code(1), stdout: b"one\ntwo\n".to_vec(), stderr: Vec::new() };
+        let error = output.success(&Command::new("false")).expect_err("it failed");
+        let summary = Tally::new().summary(Some(&Failure::from(error)), None);
+        assert_eq!(summary.last_lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn bytes_are_summed_over_steps_and_stages_are_counted_once() {
+        let mut tally = Tally::new();
+        let stage = Stage::Image;
+        let progress = |bytes| Event::Progress { stage, bytes, total: None };
+        let step = || Event::Step { stage, says: String::new() };
+        let finished = |outcome| Event::StageFinished { stage, outcome, says: String::new(), seconds: 0.0 };
+        for event in [progress(5), progress(10), step(), progress(7), finished(Outcome::NothingToDo), finished(Outcome::Done)] {
+            tally.event(&event);
+        }
+        let summary = tally.summary(None, None);
+        assert_eq!((summary.bytes, summary.changed, summary.unchanged), (17, vec![Stage::Image], vec![]));
+    }
+}

@@ -1,0 +1,82 @@
+//! Why a plan could not be carried out, beyond what the device or this computer said itself.
+
+use std::path::PathBuf;
+
+use crate::failure::{ExitCode, Explain};
+
+/// A failure of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// The image on the device is another one than the one sent.
+    #[error("the image on the device has the ID `{found}`, and the one sent has `{sent}`")]
+    OtherImage {
+        /// What docker says.
+        found: String,
+        /// What was sent.
+        sent: String,
+    },
+    /// The application does not run.
+    #[error("container `{container}` {why}")]
+    Unhealthy {
+        /// The container.
+        container: String,
+        /// What is wrong with it.
+        why: String,
+        /// Its last lines, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// The container attached to failed.
+    #[error("container `{container}` ended with exit code {code}")]
+    ContainerFailed {
+        /// The container.
+        container: String,
+        /// Its exit code.
+        code: i64,
+        /// Its last lines, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// The device described its containers in a way that is not understood.
+    #[error("docker's answer is not understood: {0}")]
+    Answer(#[from] serde_json::Error),
+    /// A file here could not be written.
+    #[error("`{path}` on this computer cannot be written: {source}", path = path.display())]
+    Local {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+impl Explain for RunError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Interrupted => ExitCode::Interrupted,
+            Self::OtherImage { .. } => ExitCode::Image,
+            Self::Unhealthy { .. } => ExitCode::Unhealthy,
+            Self::ContainerFailed { .. } => ExitCode::ContainerFailed,
+            Self::Answer(_) => ExitCode::RemoteCommand,
+            Self::Local { .. } => ExitCode::LocalFile,
+        }
+    }
+
+    fn last_lines(&self) -> &[String] {
+        match self {
+            Self::Unhealthy { last_lines, .. } | Self::ContainerFailed { last_lines, .. } => last_lines,
+            _ => &[],
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
+            Self::Unhealthy { container, .. } => Some(format!(
+                "its output above tells why; `--attach_to {container}` shows it live, and a longer `wait:` gives it more time"
+            )),
+            _ => None,
+        }
+    }
+}

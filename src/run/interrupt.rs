@@ -1,0 +1,52 @@
+//! Ctrl-C: the first is a request, which the work at hand answers; the second ends the program.
+
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use crate::failure::ExitCode;
+
+/// Tells whether the user has pressed Ctrl-C. Clones share one state.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    state: Rc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pressed: std::cell::Cell<bool>,
+    notify: Notify,
+}
+
+impl Interrupt {
+    /// Listens for Ctrl-C from now on. Needs a running `LocalSet` or current-thread runtime.
+    pub fn listen() -> Self {
+        let interrupt = Self::default();
+        let listener = interrupt.clone();
+        tokio::task::spawn_local(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if listener.state.pressed.replace(true) {
+                    std::process::exit(i32::from(ExitCode::Interrupted as u8));
+                }
+                listener.state.notify.notify_waiters();
+            }
+        });
+        interrupt
+    }
+
+    /// Waits for Ctrl-C; at once if it was pressed and not yet taken.
+    pub async fn wait(&self) {
+        loop {
+            let notified = self.state.notify.notified();
+            if self.state.pressed.get() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Takes the request: what comes afterwards is not interrupted by it.
+    pub fn take(&self) {
+        self.state.pressed.set(false);
+    }
+}

@@ -1,0 +1,69 @@
+//! Text as people may see it: lines from the device made harmless, and figures in one form everywhere.
+
+use std::time::Duration;
+
+/// One line from the device as people may see it: nothing in it steers a terminal or reorders what is read. Tabs and line
+/// breaks become spaces; other control characters and the bidirectional overrides of Unicode go.
+pub fn printable(line: &str) -> String {
+    let spaced = line.chars().map(|c| if matches!(c, '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}') { ' ' } else { c });
+    spaced.filter(|c| !c.is_control() && !is_override(*c)).collect::<String>().trim_end().to_owned()
+}
+
+/// The characters that change the direction of the text after them: with them `gpj.exe` reads as `exe.jpg`.
+fn is_override(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A number of bytes with its unit, decimal as on disks and wires: `812 MB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1000.0;
+    let mut units = UNITS.into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for larger in units {
+        // 999.5 is where a figure without decimals would round up to 1000.
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        unit = larger;
+    }
+    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// A span of time in the form `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round() as u64;
+    match seconds {
+        _ if time.as_secs_f64() < 9.95 => format!("{:.1} s", time.as_secs_f64()),
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_steers_a_terminal_is_left_of_a_line() {
+        assert_eq!(printable("\u{1b}[2Jred\u{7}\ttab\r\nnext\u{9b}31m \u{202e}cod.exe\0 "), "[2Jred tab  next31m cod.exe");
+        assert_eq!(printable("Grüße °C 漢字"), "Grüße °C 漢字");
+    }
+
+    #[test]
+    fn bytes_have_two_or_three_figures_and_a_unit() {
+        let shown = [0, 999, 1000, 9_949, 9_950, 999_499, 999_500, 812_000_000, 4_200_000_000, u64::MAX].map(bytes);
+        assert_eq!(shown.join(", "), "0 B, 999 B, 1.0 kB, 9.9 kB, 10 kB, 999 kB, 1.0 MB, 812 MB, 4.2 GB, 18447 PB");
+    }
+
+    #[test]
+    fn spans_are_short_to_read() {
+        let shown = [0.04, 9.94, 9.96, 59.4, 59.6, 200.0, 7500.0].map(|seconds| span(Duration::from_secs_f64(seconds)));
+        assert_eq!(shown.join(", "), "0.0 s, 9.9 s, 10 s, 59 s, 1 min 0 s, 3 min 20 s, 2 h 5 min");
+    }
+}

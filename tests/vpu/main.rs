@@ -1,0 +1,4 @@
+//! The program against virtual VPUs, looked at by other means than the program's own report.
+
+mod device;
+mod first_run;
