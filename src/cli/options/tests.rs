@@ -418,3 +418,10 @@ fn the_example_parses_and_its_script_for_logs_pulls_logs_alone() {
     let logs = logs.unwrap_or_else(|error| panic!("{error}")).deployment;
     assert_eq!((logs.logs.len(), logs.directories.len(), logs.stamp, logs.compose), (1, 0, None, None));
 }
+
+#[test]
+fn a_tilde_that_the_shell_has_replaced_is_noticed() {
+    let home = std::env::home_dir().expect("a home").display().to_string();
+    let said = refused(&["--dirs_to_make", &format!("{home}/share")]).replace(&home, "/here");
+    insta::assert_snapshot!(said, @"--dirs_to_make: `/here/share` is below this computer's home: the shell made it of a `~`; quote it: '~/share'");
+}

@@ -16,6 +16,7 @@ use super::{
     ConfigError, Deployment, Device, LocalPath, RemotePath,
     layer::{Layer, Origin, Place, find},
     locate::Target,
+    paths::REMOTE_HOME,
     problem::{MOST, Problem, ProblemKind},
     settings::Settings,
 };
@@ -85,6 +86,11 @@ impl<'a> Check<'a> {
     }
 
     fn remote(&mut self, at: &Place<'_>, text: &str) -> Option<RemotePath> {
+        if matches!(at.layer.origin, Origin::Options(_))
+            && let Some(rest) = below_local_home(text)
+        {
+            self.wrong(at, format!("`{text}` is below this computer's home: the shell made it of a `~`; quote it: '~/{rest}'"));
+        }
         let path = RemotePath::new(text);
         path.map_err(|error| self.wrong(at, format!("{error}; expected a path on the device, such as `~/share`"))).ok()
     }
@@ -195,6 +201,12 @@ impl<'a> Check<'a> {
         };
         Device { address, port, user, identity }
     }
+}
+
+/// What follows this computer's home in a path that is meant for the device, where nobody but a shell would have put it.
+fn below_local_home(text: &str) -> Option<String> {
+    let home = std::env::home_dir().filter(|home| home.components().count() > 1 && home != Path::new(REMOTE_HOME))?;
+    Some(Path::new(text).strip_prefix(home).ok()?.display().to_string())
 }
 
 fn readable(path: &Path) -> io::Result<()> {
