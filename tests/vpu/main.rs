@@ -2,3 +2,5 @@
 
 mod device;
 mod first_run;
+mod images;
+mod images_run;
