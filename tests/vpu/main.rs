@@ -4,3 +4,5 @@ mod device;
 mod first_run;
 mod images;
 mod images_run;
+mod pipeline;
+mod witness;
