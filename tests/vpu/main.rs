@@ -2,3 +2,7 @@
 
 mod device;
 mod first_run;
+mod images;
+mod images_run;
+mod pipeline;
+mod witness;
