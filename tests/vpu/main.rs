@@ -1,6 +1,7 @@
 //! The program against virtual VPUs, looked at by other means than the program's own report.
 
 mod device;
+mod example;
 mod first_run;
 mod images;
 mod images_run;
