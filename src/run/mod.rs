@@ -19,6 +19,7 @@ mod fetch;
 mod health;
 mod image;
 mod interrupt;
+mod lines;
 mod send;
 mod up;
 

@@ -1,10 +1,13 @@
 //! The program against virtual VPUs, looked at by other means than the program's own report.
 
+mod attach;
 mod delivery;
 mod device;
+mod example;
 mod first_run;
 mod images;
 mod images_run;
 mod layers;
 mod pipeline;
+mod program;
 mod witness;
