@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_slow_wire_gets_smaller_members_than_a_fast_one() {
         let zeros = || (0..64).map(|_| Ok(vec![0; MEMBER])).collect();
-        let mut slow = compress(source(zeros()));
+        let slow = compress(source(zeros()));
         // Nobody takes anything until the queue is full: from then on there is time to compress.
         while slow.len() < WAITING {
             std::thread::yield_now();
