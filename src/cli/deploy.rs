@@ -55,7 +55,10 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     session.report.event(&Event::Planned { dry_run, stages: plan.shown() });
     if !dry_run {
         confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
-        carry_out(session, wanted, &plan, &remote, &interface, images).await?;
+        let result = carry_out(session, wanted, &plan, &remote, &interface, images).await;
+        let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
+        session.report.event(&Event::Traffic { sent, received });
+        result?;
     }
     remote.disconnect().await;
     Ok(())
