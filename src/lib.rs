@@ -20,3 +20,8 @@ pub mod run;
 pub mod secret;
 pub mod stage;
 pub mod text;
+
+/// The examples of the README are run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
