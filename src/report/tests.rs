@@ -388,7 +388,7 @@ fn the_keys_of_the_json_stay() {
     keys.dedup();
     insta::assert_snapshot!(keys.join("\n"), @r"
     connected: address docker firmware name serial
-    finished: bytes causes changed dry_run error exit_code hint last_lines log_file seconds unchanged
+    finished: bytes causes changed details dry_run error exit_code hint last_lines log_file seconds unchanged
     output: line
     planned: dry_run stages
     progress: bytes stage total
@@ -397,7 +397,7 @@ fn the_keys_of_the_json_stay() {
     step: says stage
     warning: text
     ");
-    insta::assert_snapshot!(json(&badly()).last().expect("the end"), @r#"{"bytes":15000000,"causes":["the disk is full"],"changed":["directories"],"dry_run":false,"error":"image: `docker load` failed on the device: exit code 1","event":"finished","exit_code":9,"hint":"free some room","last_lines":["loading layer","no space left\u001b[1A"],"log_file":"/logs/Deployments/26.11.21_07.34.56+0000.log","seconds":65.2,"unchanged":[]}"#);
+    insta::assert_snapshot!(json(&badly()).last().expect("the end"), @r#"{"bytes":15000000,"causes":["the disk is full"],"changed":["directories"],"details":[],"dry_run":false,"error":"image: `docker load` failed on the device: exit code 1","event":"finished","exit_code":9,"hint":"free some room","last_lines":["loading layer","no space left\u001b[1A"],"log_file":"/logs/Deployments/26.11.21_07.34.56+0000.log","seconds":65.2,"unchanged":[]}"#);
 }
 
 #[test]
