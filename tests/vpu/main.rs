@@ -1,6 +1,10 @@
 //! The program against virtual VPUs, looked at by other means than the program's own report.
 
+mod broken;
 mod device;
+mod failures;
 mod first_run;
 mod images;
 mod images_run;
+mod names;
+mod state;
