@@ -8,6 +8,7 @@ pub mod command;
 pub mod commands;
 pub mod compose;
 pub mod config;
+pub mod delivery;
 pub mod device;
 pub mod facts;
 pub mod failure;

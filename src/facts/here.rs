@@ -41,6 +41,8 @@ pub struct LocalImage {
     pub platform: Platform,
     /// The references it is to have.
     pub references: Vec<String>,
+    /// Its layers, the lowest first: diff ID and size in bytes as it is stored here.
+    pub layers: Vec<(String, u64)>,
 }
 
 /// A compose project on this computer.

@@ -6,6 +6,7 @@ use crate::{
     command::Command,
     commands::compose::Project,
     config::{Attach, Deployment, RemotePath},
+    delivery::Delivery,
     facts::Facts,
     failure::Failure,
     report::PlannedStage,
@@ -115,15 +116,19 @@ pub struct Fetching {
     pub size: u64,
 }
 
-/// A source of images to stream.
+/// An image to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loading {
-    /// Which of [`Deployment::image`].
+    /// Which of [`Deployment::image`] it comes from.
     pub source: usize,
+    /// Its ID, read back afterwards.
+    pub id: String,
+    /// The references it gets, read back as well.
+    pub references: Vec<String>,
     /// How it is called, for people.
     pub shown: String,
-    /// Each image's reference (or ID, where it has none) and ID, read back afterwards.
-    pub images: Vec<(String, String)>,
+    /// What of it travels, and in which parcels.
+    pub delivery: Delivery,
 }
 
 /// A compose project to bring up.
@@ -198,7 +203,12 @@ impl Action {
                 files.iter().map(step).collect()
             }
             Self::Load(loading) => {
-                vec![format!("stream {} into {}", loading.shown, crate::commands::docker::load().shown())]
+                let load = crate::commands::docker::load().shown();
+                let parcel = |parcel: &std::ops::Range<usize>| {
+                    let bytes = crate::text::bytes(loading.delivery.bytes(parcel));
+                    format!("stream layers {}..{} of {} ({bytes}) into {load}", parcel.start + 1, parcel.end, loading.shown)
+                };
+                loading.delivery.parcels.iter().map(parcel).collect()
             }
             Self::Up(bringing) => vec![
                 bringing.command().shown(),

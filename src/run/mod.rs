@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use crate::{
     commands::docker,
+    delivery::Supply,
     device::ConfigurationInterface,
     failure::Failure,
-    image::{ImageError, LoadStream},
     plan::{Action, Plan, StagePlan},
     remote::{Input, Remote},
     report::{Event, Outcome, Report},
@@ -35,8 +35,8 @@ pub struct Runner<'a, R> {
     pub interface: &'a ConfigurationInterface,
     /// Who is told.
     pub report: &'a mut dyn Report,
-    /// Gives the bytes of one of the sources of [`crate::config::Deployment::image`].
-    pub supply: &'a dyn Fn(usize) -> Result<LoadStream, ImageError>,
+    /// The images of [`crate::config::Deployment::image`] that are on this computer.
+    pub supply: &'a Supply,
     /// Ctrl-C.
     pub interrupt: Interrupt,
 }
@@ -121,6 +121,9 @@ impl<R: Remote> Runner<'_, R> {
     async fn take_back(&mut self, action: &Action) {
         match action {
             Action::Send(sending) => self.abandon(sending).await,
+            Action::Load(_) => {
+                let _ = self.remote.run(&docker::remove_partial(), Input::Empty).await;
+            }
             done => self.undo(done).await,
         }
     }

@@ -71,7 +71,7 @@ fn with_files(kind: Kind) -> Vpu {
 fn a_transfer_that_is_interrupted_leaves_nothing_behind() {
     for kind in [OVP81X, OVP80X] {
         let vpu = with_files(kind);
-        let before = vpu.state();
+        let before = vpu.whole_state();
         for destination in ["tree,~/there", "tree,~/new/deep/er", "tree,~/empty"] {
             let running = Running::start(&vpu, &words(&["--transfers_to_vpu", destination]));
             vpu.as_soon_as(ARRIVING, &format!("kill -STOP {FILES}"));
@@ -99,7 +99,7 @@ fn a_transfer_that_is_interrupted_leaves_nothing_behind() {
 fn a_transfer_whose_command_is_killed_leaves_nothing_behind() {
     for kind in [OVP81X, OVP80X] {
         let vpu = with_files(kind);
-        let before = vpu.state();
+        let before = vpu.whole_state();
         let running = Running::start(&vpu, &words(&["--transfers_to_vpu", "tree,~/new"]));
         vpu.as_soon_as(ARRIVING, &format!("kill -KILL {FILES}"));
         // Many files are under way at once: any of them may be the first to be missed.
@@ -148,7 +148,7 @@ fn after_a_lost_connection_nothing_is_half_there_and_the_next_run_finishes_the_w
         assert_eq!(vpu.root("cat /home/oem/there/sub/large").len(), String::from_utf8_lossy(&noise(LARGE)).len());
         vpu.succeed(&transfer);
 
-        let before = vpu.state();
+        let before = vpu.whole_state();
         let running = Running::start(&vpu, &words(&["--transfers_from_vpu", "~/out,got"]));
         vpu.as_soon_as(&format!("[ -n \"{FILES}\" ]"), "kill $(pgrep -u oem -x sshd)");
         running.ends(&vpu, 12);
@@ -163,7 +163,7 @@ fn an_image_that_does_not_arrive_whole_leaves_nothing_behind() {
     Image::new("app:1", "sleep 1000").file("ballast", 0o644, noise(LARGE)).save(&archive);
     let load = words(&["--image", "./app.tar,other:2"]);
     const LOAD: &str = "pid=$(pgrep -u oem -f \"^docker image load\") && ls /var/lib/docker/tmp/*";
-    let before = vpu.state();
+    let before = vpu.whole_state();
 
     let running = Running::start(&vpu, &load);
     vpu.as_soon_as(LOAD, "kill -STOP $(pgrep -u oem -f '^docker image load')");

@@ -1,12 +1,6 @@
 //! A path, name or tag never does anything but be itself, whatever characters it has.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{Read, Write},
-    os::unix::ffi::OsStrExt,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io::Read, os::unix::ffi::OsStrExt, path::Path};
 
 use serde_json::{Value, json};
 
@@ -126,26 +120,6 @@ impl Vpu {
         );
         assert!(!said.contains('\u{1b}'), "{said}");
     }
-
-    /// The device's name, asked as any client asks.
-    fn name(&self) -> String {
-        let body = "<?xml version='1.0'?><methodCall><methodName>get</methodName><params><param><value><array><data><value>\
-                    <string>/device/info/name</string></value></data></array></value></param></params></methodCall>";
-        let mut stream = std::net::TcpStream::connect((self.address.as_str(), 80)).expect("it listens");
-        let head = format!(
-            "POST /api/rpc/v1/com.ifm.efector/ HTTP/1.0\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(format!("{head}{body}").as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
-        let text = answer.split("<string>").nth(1).and_then(|rest| rest.split("</string>").next()).expect("a string");
-        let text = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
-            .iter()
-            .fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
-        let value: Value = serde_json::from_str(&text).expect("JSON");
-        value.pointer("/device/info/name").and_then(Value::as_str).expect("a name").to_owned()
-    }
 }
 
 #[test]
@@ -169,7 +143,7 @@ fn files_and_folders_of_any_name_arrive_as_they_are_on_both_sides() {
         vpu.configure(json!({ "transfers": { "to_device": to } }));
         vpu.assert_harmless(&vpu.succeed(&[]));
         assert_eq!(vpu.tree("/home/oem/whole tree $(touch pwned)\n"), sent);
-        for (name, tree) in NAMES.iter().zip(vpu.trees(&folders)) {
+        for (name, tree) in NAMES.iter().zip(folders.iter().map(|folder| vpu.tree(folder))) {
             let file = (name.as_bytes().to_owned(), (0o644, Some(name.as_bytes().to_owned())));
             assert_eq!(tree, Tree::from([file]), "{name:?}");
         }
@@ -190,13 +164,6 @@ fn files_and_folders_of_any_name_arrive_as_they_are_on_both_sides() {
         }
         let again = vpu.succeed(&[]);
         assert!(again.contains("all files are there"), "{again}");
-    }
-}
-
-impl Vpu {
-    /// Several trees.
-    fn trees(&self, paths: &[String]) -> Vec<Tree> {
-        paths.iter().map(|path| self.tree(path)).collect()
     }
 }
 
@@ -320,7 +287,7 @@ fn names_that_docker_or_systemd_cannot_have_are_refused_at_once() {
     let vpu = Vpu::trusted(OVP81X);
     Image::new("app:1", "sleep 1000").save(&vpu.home.path().join("app.tar"));
     vpu.write("compose.yml", json!({ "services": { "-d": { "image": "app:1" }, "web": { "image": "app:1" } } }).to_string());
-    let before = vpu.state();
+    let before = vpu.whole_state();
     let bad = ["a b", "-d", "--all", "$(touch pwned)", "`touch pwned`", "a;touch pwned", "a\nb", "*", "ü", "'", "\"\"\"\""];
     for name in bad {
         let refused = |option: &str, value: String| {

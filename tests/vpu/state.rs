@@ -32,7 +32,7 @@ pub struct State(BTreeSet<String>);
 impl Vpu {
     /// What there is on the device and in the user's home. The program's own log files are left out: there is a new one for
     /// every run.
-    pub fn state(&self) -> State {
+    pub fn whole_state(&self) -> State {
         let mut lines: BTreeSet<_> = self.root(LOOK).lines().map(str::to_owned).collect();
         let find = "find . -path ./o3r_logs/Deployments -prune -o ! -path ./o3r_logs -printf '%P %y %m %l\\n' -type f -exec sha256sum {} +";
         let here = must(std::process::Command::new("sh").args(["-c", find]).current_dir(self.home.path()));
@@ -45,7 +45,7 @@ impl Vpu {
     pub fn assert_as_before(&self, before: &State) {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let after = self.state();
+            let after = self.whole_state();
             if after == *before {
                 return;
             }
@@ -61,7 +61,7 @@ impl Vpu {
     /// own words.
     #[track_caller]
     pub fn refused(&self, code: i32, words: &[&str]) -> String {
-        let before = self.state();
+        let before = self.whole_state();
         let said = self.fails(code, words);
         self.assert_as_before(&before);
         said
@@ -82,13 +82,5 @@ impl Vpu {
         let lines = said[from..].lines().filter(|line| !line.starts_with("log: "));
         let lines: Vec<_> = lines.map(|line| line.replace(&self.address, "ADDRESS").replace(&home, "HOME")).collect();
         lines.join("\n")
-    }
-}
-
-impl Vpu {
-    /// The device's serial number, as it was made.
-    pub fn serial(&self) -> String {
-        let last = self.address.rsplit('.').next().expect("an address");
-        format!("009000000{last:0>3}")
     }
 }
