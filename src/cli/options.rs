@@ -62,7 +62,7 @@ pub struct Options {
 
     /// Logs to pull, before anything is destroyed and at the end [default: ~/share/logs>~/o3r_logs/From_VPUs]
     ///
-    /// They land in a folder for each device: LOCAL/sn<serial>_<name>. '' pulls none.
+    /// They land in a folder for each device, `LOCAL/sn<serial>_<name>`. '' pulls none.
     ///
     /// Example: --get_logs_from_vpu '~/share/logs>C:\logs'
     #[arg(long = "get_logs_from_vpu", alias = "get-logs-from-vpu", value_name = "REMOTE>LOCAL", num_args = 1.., help_heading = "Logs")]
@@ -143,9 +143,10 @@ pub struct Options {
 
     /// Directories to create on the device [default: ~/share]
     ///
-    /// `~` at the start of a path on the device is /home/oem. '' creates none.
+    /// `~` at the start of a path on the device is /home/oem; in quotes, or the shell makes this computer's home of it. ''
+    /// creates none.
     ///
-    /// Example: --dirs_to_make ~/share '~/my data'
+    /// Example: --dirs_to_make '~/share' '~/my data'
     #[arg(long = "dirs_to_make", alias = "dirs-to-make", value_name = "DIRECTORY", num_args = 1.., help_heading = "Directories")]
     pub dirs_to_make: Option<Vec<String>>,
 
@@ -153,7 +154,7 @@ pub struct Options {
     ///
     /// '' writes none.
     ///
-    /// Example: --append_deployment_timestamp_to ~/share/Deployments
+    /// Example: --append_deployment_timestamp_to '~/share/Deployments'
     #[arg(
         long = "append_deployment_timestamp_to",
         alias = "append-deployment-timestamp-to",
@@ -192,7 +193,7 @@ pub struct Options {
 
     /// Bind volumes to create: the directory on the device and the volume's name
     ///
-    /// Example: --volume_to_setup ~/share,share
+    /// Example: --volume_to_setup '~/share,share'
     #[arg(
         long = "volume_to_setup",
         alias = "volume-to-setup",
@@ -212,7 +213,7 @@ pub struct Options {
 
     /// Image to load from an archive that is on the device, and the reference it is to have
     ///
-    /// Example: --image_to_import ~/share/python_app.tar,python_app:1.0
+    /// Example: --image_to_import '~/share/python_app.tar,python_app:1.0'
     #[arg(
         long = "image_to_import",
         alias = "image-to-import",
@@ -230,7 +231,7 @@ pub struct Options {
 
     /// Paths to remove from the device once the images are there
     ///
-    /// Example: --items_to_cleanup ~/share/python_app.tar,~/share/old
+    /// Example: --items_to_cleanup '~/share/python_app.tar,~/share/old'
     #[arg(
         long = "items_to_cleanup",
         alias = "items-to-cleanup",
@@ -257,7 +258,7 @@ pub struct Options {
     ///
     /// Without FILE it is the compose file of this deployment.
     ///
-    /// Example: --enable_autostart ~/python_app/docker-compose.yml:python_app
+    /// Example: --enable_autostart '~/python_app/docker-compose.yml:python_app'
     #[arg(
         long = "enable_autostart",
         alias = "enable-autostart",
@@ -290,7 +291,7 @@ pub struct Options {
     /// How long to show it, in seconds; 0: until it ends or Ctrl-C [default: 0]
     ///
     /// Example: --run_duration 2.5
-    #[arg(long = "run_duration", alias = "run-duration", value_name = "SECONDS", value_parser = told::seconds, help_heading = "Attach")]
+    #[arg(long = "run_duration", alias = "run-duration", value_name = "SECONDS", value_parser = told::seconds, allow_negative_numbers = true, help_heading = "Attach")]
     pub run_duration: Option<f64>,
 
     /// Remove the container at the end; --dont_stop_upon_exit takes it back
@@ -381,3 +382,6 @@ pub fn deployment(options: &Options, working_directory: &Path) -> Result<Wanted,
     let deployment = config::check(&layers, problems)?;
     Ok(Wanted { deployment, config_file })
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,20 +47,22 @@ fn shown(parts: &[String]) -> String {
     let list: Vec<_> = parts.iter().map(|part| format!("`{part}`")).collect();
     match parts.len() {
         1 => format!("one part, {}", list.concat()),
-        count => format!("{count} parts, {}", list.join(" and ")),
+        count => format!("{count} parts, {}", list.join(", ")),
     }
 }
 
+/// A way out, shown with the user's own words.
 fn advice(text: &str, parts: &[String], form: &Form) -> String {
     let separator = form.separator;
-    if parts.len() > 2 {
-        format!(
-            "; a part that holds `{separator}` is put in double quotes, and the whole in single quotes: '\"a{separator}b\"{separator}c'"
-        )
-    } else if text.contains(&format!("\\{separator}")) {
-        format!("; a backslash before `{separator}` makes it part of a name: put such a part in double quotes")
-    } else {
-        String::new()
+    match parts {
+        [first @ .., last] if first.len() > 1 => {
+            let quoted = join(&[first.join(&separator.to_string()), last.clone()], separator);
+            format!("; a `{separator}` that belongs to a name stands in double quotes: '{quoted}'")
+        }
+        _ if text.contains(&format!("\\{separator}")) => {
+            format!("; a backslash before `{separator}` makes it part of the name: put that name in double quotes")
+        }
+        _ => String::new(),
     }
 }
 
@@ -202,11 +204,11 @@ mod tests {
     #[test]
     fn a_wrong_number_of_parts_is_refused_with_what_was_understood() {
         let said = |text| pair(text, FORM).expect_err("it is refused").to_string();
-        insta::assert_snapshot!(said("a"), @"");
-        insta::assert_snapshot!(said("a,b,c"), @"");
-        insta::assert_snapshot!(said(r"C:\a\,b"), @"");
-        insta::assert_snapshot!(said("\"a,b"), @"");
-        insta::assert_snapshot!(said("\"a\"b,c"), @"");
+        insta::assert_snapshot!(said("a"), @"`a` is understood as one part, `a`; expected `FROM,TO`, such as `./config,~/share/config`");
+        insta::assert_snapshot!(said("a,b,c"), @r#"`a,b,c` is understood as 3 parts, `a`, `b`, `c`; expected `FROM,TO`, such as `./config,~/share/config`; a `,` that belongs to a name stands in double quotes: '"a,b",c'"#);
+        insta::assert_snapshot!(said(r"C:\a\,b"), @r"`C:\a\,b` is understood as one part, `C:\a,b`; expected `FROM,TO`, such as `./config,~/share/config`; a backslash before `,` makes it part of the name: put that name in double quotes");
+        insta::assert_snapshot!(said("\"a,b"), @r#"in `"a,b` a double quote is opened and not closed"#);
+        insta::assert_snapshot!(said("\"a\"b,c"), @r#"in `"a"b,c` something stands between a closing double quote and the next `,`"#);
     }
 
     proptest! {

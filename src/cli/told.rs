@@ -7,7 +7,7 @@ use super::{
     pairs::{Form, PairError, file_and_service, one_or_two, pair, split},
 };
 use crate::config::{
-    KeyPath, Layer, Origin, Problem, ProblemKind,
+    KeyPath, Layer, Origin, Problem,
     settings::{
         Attach, Autostart, AutostartService, CleanUp, Compose, Device, Image, LogPull, OneOrMore, Settings, Transfer,
         Transfers, Volume,
@@ -20,6 +20,8 @@ const TO: Form = Form { says: "LOCAL,REMOTE", example: "./config,~/share/config"
 const VOLUME: Form = Form { says: "PATH,NAME", example: "~/share,share", separator: ',' };
 const IMAGE: Form = Form { says: "SOURCE[,NAME]", example: "./python_app.tar,python_app:1.0", separator: ',' };
 const IMPORT: Form = Form { says: "TAR[,NAME]", example: "~/share/python_app.tar,python_app:1.0", separator: ',' };
+
+const SERVICE: Form = Form { says: "[FILE:]SERVICE", example: "~/python_app/docker-compose.yml:python_app", separator: ':' };
 
 /// What the options say, and what is wrong with their form.
 pub(super) fn layer(options: &Options, working_directory: &Path) -> (Layer, Vec<Problem>) {
@@ -66,7 +68,7 @@ impl Told {
             match read(word) {
                 Ok(some) => items.extend(some),
                 Err(error) => {
-                    self.problems.push(Problem { place: option.into(), text: error.to_string(), kind: ProblemKind::Said });
+                    self.problems.push(Problem::new(option, error.to_string()));
                 }
             }
         }
@@ -181,7 +183,7 @@ impl Told {
     fn autostart(&mut self, options: &Options) -> Autostart {
         let services = |word: &str| {
             let parts = split(word, ',')?;
-            Ok(parts.iter().map(|part| autostart_service(part)).collect())
+            parts.iter().map(|part| autostart_service(part)).collect()
         };
         Autostart {
             enable: self.list("autostart.enable", "--enable_autostart", options.enable_autostart.as_ref(), services),
@@ -191,10 +193,11 @@ impl Told {
     }
 }
 
-fn autostart_service(text: &str) -> AutostartService {
+fn autostart_service(text: &str) -> Result<AutostartService, PairError> {
     match file_and_service(text) {
-        (file, Some(service)) => AutostartService { service, file: Some(file) },
-        (service, None) => AutostartService { service, file: None },
+        (file, Some(service)) => Ok(AutostartService { service, file: Some(file) }),
+        (service, None) if !service.contains(['/', '\\']) => Ok(AutostartService { service, file: None }),
+        (file, None) => Err(PairError::Count { text: file.clone(), parts: vec![file], form: SERVICE }),
     }
 }
 

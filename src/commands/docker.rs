@@ -36,6 +36,11 @@ pub fn load() -> Command {
     docker(&["image", "load", "--quiet"])
 }
 
+/// Removes the intermediate images of deliveries.
+pub fn remove_partial() -> Command {
+    Command::script(include_str!("scripts/remove_partial.sh")).arg(crate::delivery::PARTIAL)
+}
+
 /// Loads or imports an archive that is on the device already and gives it `name`, unless its image is there.
 pub fn load_on_device(path: &str, name: &str, changes: &[String]) -> Command {
     Command::script(include_str!("scripts/load_on_device.sh")).arg(path).arg(name).args(changes)

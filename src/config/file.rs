@@ -12,7 +12,7 @@ use super::{
     key_path::KeyPath,
     layer::{Layer, Origin},
     locate::Target,
-    problem::{ConfigError, Problem, ProblemKind},
+    problem::{ConfigError, MOST, Problem},
     schema::schema,
     settings::Settings,
     shape, yaml,
@@ -61,8 +61,8 @@ pub fn read(path: &Path, name: &str) -> Result<(Layer, Vec<Problem>), ConfigErro
     if bytes.len() as u64 > SIZE_LIMIT {
         return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
-    let wrong = |place, text| ConfigError::Wrong(vec![Problem { place, text, kind: ProblemKind::Said }]);
-    let text = String::from_utf8(bytes).map_err(|_| wrong(name.to_owned(), "it is not UTF-8 text".into()))?;
+    let wrong = |place, text| ConfigError::Wrong(vec![Problem::new(place, text)]);
+    let text = String::from_utf8(bytes).map_err(|_| wrong(name.to_owned(), "it is not UTF-8 text".to_owned()))?;
     let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let base = std::path::absolute(base).map_err(unreadable)?;
     parse(text, base, name).map_err(|error| {
@@ -83,10 +83,12 @@ fn parse(text: String, base: PathBuf, name: &str) -> Result<(Layer, Vec<Problem>
         .iter()
         .map(|misfit| {
             let target = if misfit.is_key { Target::Key } else { Target::Value };
-            Problem { place: origin.place(&misfit.path, target), text: misfit.text.clone(), kind: ProblemKind::Said }
+            origin.problem(&misfit.path, target, &misfit.text)
         })
         .collect();
-    if let Value::Mapping(mapping) = &mut value {
+    if let Value::Mapping(mapping) = &mut value
+        && misfits.len() < MOST
+    {
         // The rest of a stage that is wrong says nothing reliable; the other stages can still be checked.
         mapping.retain(|key, _| {
             let stage = KeyPath::default().key(key.as_str().unwrap_or_default());
@@ -97,11 +99,7 @@ fn parse(text: String, base: PathBuf, name: &str) -> Result<(Layer, Vec<Problem>
         value = Value::Mapping(serde_yaml::Mapping::new());
     }
     let settings = serde_path_to_error::deserialize(value).unwrap_or_else(|error| {
-        problems.push(Problem {
-            place: format!("{name}: {}", error.path()),
-            text: error.inner().to_string(),
-            kind: ProblemKind::Said,
-        });
+        problems.push(Problem::new(format!("{name}: {}", error.path()), error.inner().to_string()));
         Settings::default()
     });
     Ok((Layer { settings, base, origin }, problems))

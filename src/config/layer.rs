@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{
     key_path::KeyPath,
     locate::{Target, locate},
-    problem::{Problem, ProblemKind},
+    problem::Problem,
     settings::Settings,
 };
 
@@ -35,22 +35,19 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// A problem with what was said at `path`.
-    pub fn problem(&self, path: &KeyPath, text: impl Into<String>) -> Problem {
-        Problem { place: self.place(path, Target::Value), text: text.into(), kind: ProblemKind::Said }
-    }
-
-    /// The place of a value as people find it: the file's line and the key, or the option.
-    pub(super) fn place(&self, path: &KeyPath, target: Target) -> String {
+    /// A problem with what was said at `path`, placed as people find it: at the file's line and key, or at the option.
+    pub(super) fn problem(&self, path: &KeyPath, target: Target, problem: impl Into<String>) -> Problem {
         match self {
             Self::Options(options) => {
                 let nearest = options.iter().filter(|(whole, _)| path.is_within(whole));
                 let nearest = nearest.max_by_key(|(whole, _)| whole.steps().len());
-                nearest.map_or_else(|| path.to_string(), |(_, option)| (*option).to_owned())
+                Problem::new(nearest.map_or_else(|| path.to_string(), |(_, option)| (*option).to_owned()), problem)
             }
             Self::File { name, text } => {
-                let at = locate(text, path, target).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-                if path.steps().is_empty() { format!("{name}{at}") } else { format!("{name}{at}: {path}") }
+                let location = locate(text, path, target);
+                let at = location.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+                let place = if path.steps().is_empty() { format!("{name}{at}") } else { format!("{name}{at}: {path}") };
+                Problem { location, ..Problem::new(place, problem) }
             }
         }
     }

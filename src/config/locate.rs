@@ -167,7 +167,7 @@ aliased: *anchor
     fn values_and_keys_are_found() {
         assert_eq!(value(&KeyPath::new("first")), Some((1, 8)));
         assert_eq!(locate(TEXT, &KeyPath::new("list"), Target::Key), Some((2, 1)));
-        assert_eq!(value(&KeyPath::new("list").index(0).key("b")), Some((3, 13)));
+        assert_eq!(value(&KeyPath::new("list").index(0).key("b")), Some((3, 15)));
         assert_eq!(value(&KeyPath::new("list").index(1).key("a")), Some((4, 8)));
         assert_eq!(locate(TEXT, &KeyPath::new("list").index(1).key("b"), Target::Key), Some((5, 5)));
     }

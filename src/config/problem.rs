@@ -10,10 +10,19 @@ use crate::failure::{ExitCode, Explain};
 pub struct Problem {
     /// Where: `o3r-deploy.yaml:3:5: rename`, or an option as it is typed.
     pub place: String,
+    /// Line and column in the file, counted from 1; `None` for options.
+    pub location: Option<(usize, usize)>,
     /// What is wrong, and what was expected.
     pub text: String,
     /// Of which kind.
     pub kind: ProblemKind,
+}
+
+impl Problem {
+    /// What was said at a place without lines is wrong.
+    pub fn new(place: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { place: place.into(), location: None, text: text.into(), kind: ProblemKind::Said }
+    }
 }
 
 /// What kind of thing is wrong.
@@ -67,24 +76,28 @@ pub enum ConfigError {
     Wrong(Vec<Problem>),
 }
 
-/// Problems shown at most.
-const SHOWN: usize = 50;
+/// Problems that are looked for at most in one place: whoever has more sees the rest the next time.
+pub(super) const MOST: usize = 20;
 
 fn list(problems: &[Problem]) -> String {
     if let [only] = problems {
         return only.to_string();
     }
-    let mut text = format!("{} things are wrong in the configuration", problems.len());
-    for problem in problems.iter().take(SHOWN) {
+    let at_least = if problems.len() >= MOST { "at least " } else { "" };
+    let mut text = format!("{at_least}{} things are wrong in the configuration", problems.len());
+    for problem in problems {
         text.push_str(&format!("\n  {problem}"));
-    }
-    if problems.len() > SHOWN {
-        text.push_str(&format!("\n  … and {} more", problems.len() - SHOWN));
     }
     text
 }
 
 impl ConfigError {
+    /// All that is wrong, the options' part first, then the file's from top to bottom.
+    pub(super) fn wrong(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.location);
+        Self::Wrong(problems)
+    }
+
     /// The problems, where there is a list of them.
     pub fn problems(&self) -> &[Problem] {
         match self {
@@ -95,6 +108,11 @@ impl ConfigError {
 }
 
 impl Explain for ConfigError {
+    fn details(&self) -> Vec<String> {
+        let problems = self.problems();
+        if problems.len() > 1 { problems.iter().map(ToString::to_string).collect() } else { Vec::new() }
+    }
+
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing { .. } | Self::Unreadable { .. } => ExitCode::LocalFile,

@@ -3,7 +3,7 @@
 use serde_json::Value as Schema;
 use serde_yaml::Value;
 
-use super::key_path::KeyPath;
+use super::{key_path::KeyPath, problem::MOST};
 
 /// A value whose shape is wrong.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,9 +15,6 @@ pub(super) struct Misfit {
     /// What is wrong.
     pub text: String,
 }
-
-/// Misfits that are looked for at most: a file with more of them is another file.
-const MOST: usize = 100;
 
 /// Everything in `value` that does not fit `schema`.
 pub(super) fn misfits(value: &Value, schema: &Schema) -> Vec<Misfit> {
@@ -53,6 +50,9 @@ fn walk(value: &Value, schema: &Schema, path: &KeyPath, found: &mut Vec<Misfit>)
                 wrong(path.clone(), false, format!("the key `{name}` is missing"));
             }
             for (key, value) in mapping {
+                if found.len() >= MOST {
+                    break;
+                }
                 let key = key.as_str().unwrap_or_default();
                 match known.iter().find(|(name, _)| *name == key).map(|(_, schema)| *schema).or(other) {
                     Some(schema) => walk(value, schema, &path.key(key), found),

@@ -9,6 +9,8 @@ use serde_yaml::{Mapping, Value};
 /// cannot reach it, for it may not be larger than [`super::file::SIZE_LIMIT`].
 const EXPANDED_LIMIT: usize = 4 << 20;
 
+const TOO_MUCH: &str = "its aliases make more of it than any deployment needs";
+
 /// Text that is no YAML, or not within bounds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct YamlError {
@@ -20,7 +22,12 @@ pub(super) struct YamlError {
 
 impl From<serde_yaml::Error> for YamlError {
     fn from(error: serde_yaml::Error) -> Self {
-        Self { location: error.location().map(|at| (at.line(), at.column())), text: without_location(&error.to_string()) }
+        let text = match without_location(&error.to_string()) {
+            text if text.starts_with("repetition limit") => TOO_MUCH.into(),
+            text if text.starts_with("recursion limit") => "it is nested too deeply".into(),
+            text => text,
+        };
+        Self { location: error.location().map(|at| (at.line(), at.column())), text }
     }
 }
 
@@ -32,6 +39,15 @@ fn without_location(text: &str) -> String {
     format!("{before}{after}")
 }
 
+/// Names the one mistake whose message leads nobody to it.
+fn with_advice(mut error: YamlError, text: &str) -> YamlError {
+    let line = error.location.and_then(|(line, _)| text.lines().nth(line.saturating_sub(1))).unwrap_or_default();
+    if line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
+        error.text.push_str("; the line begins with a tab, and YAML takes only spaces there");
+    }
+    error
+}
+
 /// Reads one document; nothing, and comments alone, are `null`. Anchors, aliases and merge keys (`<<`) are resolved.
 pub(super) fn read(text: &str) -> Result<Value, YamlError> {
     let text = text.trim_start_matches('\u{feff}');
@@ -39,7 +55,8 @@ pub(super) fn read(text: &str) -> Result<Value, YamlError> {
         return Ok(Value::Null);
     }
     let left = Cell::new(EXPANDED_LIMIT);
-    let mut value = Reader { left: &left }.deserialize(serde_yaml::Deserializer::from_str(text))?;
+    let read = Reader { left: &left }.deserialize(serde_yaml::Deserializer::from_str(text));
+    let mut value = read.map_err(|error| with_advice(error.into(), text))?;
     value.apply_merge()?;
     Ok(value)
 }
@@ -52,7 +69,7 @@ struct Reader<'l> {
 impl Reader<'_> {
     fn spend<E: Error>(self, bytes: usize) -> Result<(), E> {
         let left = self.left.get().checked_sub(bytes + 2);
-        self.left.set(left.ok_or_else(|| E::custom("its aliases make more of it than any deployment needs"))?);
+        self.left.set(left.ok_or_else(|| E::custom(TOO_MUCH))?);
         Ok(())
     }
 }

@@ -131,7 +131,9 @@ impl Planner<'_> {
                 .tags
                 .iter()
                 .any(|tag| self.is_kept(tag) || tag.split_once(':').is_some_and(|(name, _)| self.is_kept(name)));
-            if intermediate || kept || wanted.contains(&image.id) {
+            // What an interrupted delivery left is of use to the next one, which removes it.
+            let partial = image.tags.iter().any(|tag| tag.starts_with(crate::delivery::PARTIAL));
+            if intermediate || kept || partial || wanted.contains(&image.id) {
                 continue;
             }
             let shown = image.tags.first().unwrap_or(&image.id).clone();

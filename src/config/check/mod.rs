@@ -15,7 +15,9 @@ mod stages;
 use super::{
     ConfigError, Deployment, Device, LocalPath, RemotePath,
     layer::{Layer, Origin, Place, find},
-    problem::{Problem, ProblemKind},
+    locate::Target,
+    paths::REMOTE_HOME,
+    problem::{MOST, Problem, ProblemKind},
     settings::Settings,
 };
 
@@ -47,11 +49,8 @@ pub fn check(layers: &[Layer], problems: Vec<Problem>) -> Result<Deployment, Con
         attach: check.attach(),
         application,
     };
-    if check.problems.is_empty() { Ok(deployment) } else { Err(ConfigError::Wrong(check.problems)) }
+    if check.problems.is_empty() { Ok(deployment) } else { Err(ConfigError::wrong(check.problems)) }
 }
-
-/// Problems that are looked for at most.
-const MOST: usize = 100;
 
 struct Check<'a> {
     layers: &'a [Layer],
@@ -75,7 +74,7 @@ impl<'a> Check<'a> {
 
     fn report(&mut self, at: &Place<'_>, text: String, kind: ProblemKind) {
         if self.problems.len() < MOST {
-            self.problems.push(Problem { kind, ..at.layer.origin.problem(&at.path, text) });
+            self.problems.push(Problem { kind, ..at.layer.origin.problem(&at.path, Target::Value, text) });
         }
     }
 
@@ -87,6 +86,11 @@ impl<'a> Check<'a> {
     }
 
     fn remote(&mut self, at: &Place<'_>, text: &str) -> Option<RemotePath> {
+        if matches!(at.layer.origin, Origin::Options(_))
+            && let Some(rest) = below_local_home(text)
+        {
+            self.wrong(at, format!("`{text}` is below this computer's home: the shell made it of a `~`; quote it: '~/{rest}'"));
+        }
         let path = RemotePath::new(text);
         path.map_err(|error| self.wrong(at, format!("{error}; expected a path on the device, such as `~/share`"))).ok()
     }
@@ -199,6 +203,15 @@ impl<'a> Check<'a> {
     }
 }
 
+/// What follows this computer's home in a path that is meant for the device, where nobody but a shell would have put it.
+fn below_local_home(text: &str) -> Option<String> {
+    let home = std::env::home_dir().filter(|home| home.components().count() > 1 && home != Path::new(REMOTE_HOME))?;
+    Some(Path::new(text).strip_prefix(home).ok()?.display().to_string())
+}
+
 fn readable(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_dir() { fs::read_dir(path).map(drop) } else { fs::File::open(path).map(drop) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::{collections::HashSet, path::Path};
 use super::{Check, Place, names};
 use crate::config::{
     CleanUp, LogPull, RemotePath, Transfer, Transfers, Volume,
+    paths::REMOTE_HOME,
     settings::{self, Settings},
 };
 
@@ -135,7 +136,7 @@ impl<'a> Check<'a> {
             Some((paths, at)) => self.each((paths, at), |check, at, text| {
                 let path = check.remote(at, text)?;
                 let climbs = path.as_str().split('/').any(|part| part == "..");
-                if climbs || ["/", "/home", crate::config::paths::REMOTE_HOME].contains(&path.as_str()) {
+                if climbs || ["/", "/home", REMOTE_HOME].contains(&path.as_str()) {
                     check.wrong(at, format!("`{path}` would take more with it than what is left over"));
                 }
                 Some(path)

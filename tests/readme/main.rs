@@ -1,0 +1,7 @@
+//! The documents say what is true: tables are those of the program, examples are understood, files that are named are there.
+//! What needs a device is in `tests/vpu/readme.rs`.
+
+mod document;
+mod examples;
+mod stages;
+mod tables;
