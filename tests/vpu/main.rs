@@ -2,13 +2,13 @@
 
 mod attach;
 mod broken;
+mod defects;
 mod delivery;
 mod device;
 mod example;
 mod failures;
 mod first_run;
 mod images;
-mod images_run;
 mod layers;
 mod names;
 mod pipeline;
