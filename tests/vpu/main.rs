@@ -11,4 +11,5 @@ mod layers;
 mod names;
 mod pipeline;
 mod state;
+mod trees;
 mod witness;
