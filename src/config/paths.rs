@@ -71,9 +71,10 @@ impl RemotePath {
         Self { path: if parent.is_empty() { "/".into() } else { parent.into() }, slash: false }
     }
 
-    /// The directories it is in, the innermost first and `/` last.
+    /// The directories above it, the uppermost first, without `/`.
     pub fn above(&self) -> Vec<Self> {
-        std::iter::successors(Some(self.parent()), |path| (path.as_str() != "/").then(|| path.parent())).collect()
+        let slashes = self.path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+        slashes.filter_map(|at| Some(Self { path: self.path.get(..at)?.to_owned(), slash: false })).collect()
     }
 
     /// Its last part; empty for `/`.
@@ -135,8 +136,8 @@ mod tests {
         let path = RemotePath::new("~/a/b").expect("a path");
         assert_eq!(path.parent().as_str(), "/home/oem/a");
         assert_eq!(path.name(), "b");
-        assert_eq!(path.above().iter().map(RemotePath::as_str).collect::<Vec<_>>(), ["/home/oem/a", "/home/oem", "/home", "/"]);
         assert_eq!(path.join("c").as_str(), "/home/oem/a/b/c");
+        assert_eq!(path.above().iter().map(RemotePath::as_str).collect::<Vec<_>>(), ["/home", "/home/oem", "/home/oem/a"]);
         assert_eq!(RemotePath::new("/").expect("a path").join("c").as_str(), "/c");
         assert_eq!(RemotePath::new("/c").expect("a path").parent().as_str(), "/");
     }

@@ -81,12 +81,12 @@ impl Sending {
     /// back.
     pub(super) fn make_above(&mut self, path: &RemotePath, facts: &Facts) {
         let there = |path: &RemotePath| {
-            [REMOTE_HOME, "/"].contains(&path.as_str())
+            path.as_str() == REMOTE_HOME
                 || facts.paths.contains_key(path.as_str())
                 || self.directories.iter().any(|(made, _)| made == path.as_str())
         };
         let above = path.above();
-        let missing: Vec<_> = above.iter().take_while(|path| !there(path)).collect();
+        let missing: Vec<_> = above.iter().rev().take_while(|path| !there(path)).collect();
         self.directories.extend(missing.into_iter().rev().map(|path| (path.as_str().to_owned(), 0o755)));
     }
 

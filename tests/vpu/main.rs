@@ -14,4 +14,5 @@ mod names;
 mod pipeline;
 mod program;
 mod state;
+mod trees;
 mod witness;
