@@ -43,6 +43,12 @@ pub enum PlanError {
         /// Its path.
         path: String,
     },
+    /// Something is there that cannot be fetched.
+    #[error("`{path}` on the device is no file or directory that this user can read")]
+    Unreadable {
+        /// Its path.
+        path: String,
+    },
     /// Removing it would remove the device's own.
     #[error("`{path}` is not removed: the device needs it")]
     Precious {
@@ -113,9 +119,12 @@ impl Explain for PlanError {
             | Self::NoComposeFile { .. }
             | Self::ComposeFile { .. }
             | Self::Outside { .. } => ExitCode::Usage,
-            Self::NoDocker | Self::NoContainer { .. } | Self::NoCompose | Self::NoAutostart | Self::Missing { .. } => {
-                ExitCode::RemoteCommand
-            }
+            Self::NoDocker
+            | Self::NoContainer { .. }
+            | Self::NoCompose
+            | Self::NoAutostart
+            | Self::Missing { .. }
+            | Self::Unreadable { .. } => ExitCode::RemoteCommand,
             Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
             Self::Architecture { .. } => ExitCode::Image,
         }
@@ -127,6 +136,7 @@ impl Explain for PlanError {
             Self::NoDocker => "after a reboot docker takes a while to start: run it again in a minute".into(),
             Self::Conflict { hint, .. } => hint.clone(),
             Self::Missing { .. } => "send it first: `--transfers_to_vpu LOCAL,REMOTE`".into(),
+            Self::Unreadable { .. } => "a container may have made it as root: change its owner or mode from within a container".into(),
             Self::Precious { .. } => "name what is inside it".into(),
             Self::Architecture { .. } => {
                 "build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same".into()

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use super::document::{blocks, calls, readme, root};
+use super::{
+    document::calls,
+    readme::{blocks, readme, root},
+};
 
 #[test]
 fn every_link_leads_somewhere() {
@@ -42,7 +45,8 @@ fn every_option_in_a_command_of_the_readme_is_one() {
     let commands = blocks(&readme()).into_iter().filter(|block| block.language == "sh" && block.text.contains("o3r-deploy "));
     let mut count = 0;
     for block in commands {
-        let lines: String = block.text.lines().filter(|line| line.contains("o3r-deploy ")).map(|line| format!("{line}\n")).collect();
+        let lines: String =
+            block.text.lines().filter(|line| line.contains("o3r-deploy ")).map(|line| format!("{line}\n")).collect();
         let lines = lines.replace("cd deployment_examples/python_app && ./build.sh", ":").replace("> ", "#");
         for call in calls(&lines) {
             count += 1;

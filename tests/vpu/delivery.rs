@@ -104,7 +104,7 @@ fn only_missing_layers_are_sent_and_an_image_that_is_there_is_not() {
 fn a_base_that_vanishes_between_plan_and_load_is_sent_after_all() {
     let vpu = Vpu::trusted(OVP81X);
     let base = Layer::random("base", 500);
-    let (first, _) = archive(&vpu, "1.tar", &[("app:1", &[base.clone()])]);
+    let (first, _) = archive(&vpu, "1.tar", &[("app:1", std::slice::from_ref(&base))]);
     deliver(&vpu, &first);
     // The first load finds the base gone.
     vpu.root(
