@@ -53,15 +53,17 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
         session.report.event(&Event::Warning { text: text.clone() });
     }
     session.report.event(&Event::Planned { dry_run, stages: plan.shown() });
-    if !dry_run {
-        confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
-        let result = carry_out(session, wanted, &plan, &remote, &interface, images).await;
-        let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
-        session.report.event(&Event::Traffic { sent, received });
-        result?;
+    if dry_run {
+        remote.disconnect().await;
+        return Ok(());
     }
+    confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
+    let result = carry_out(session, wanted, &plan, &remote, &interface, images).await;
+    let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
+    session.report.event(&Event::Traffic { sent, received });
+    // After a failure too: what was given up on the device is told to end before the connection goes.
     remote.disconnect().await;
-    Ok(())
+    result
 }
 
 /// Connects and reads the device.

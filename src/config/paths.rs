@@ -71,6 +71,11 @@ impl RemotePath {
         Self { path: if parent.is_empty() { "/".into() } else { parent.into() }, slash: false }
     }
 
+    /// The directories it is in, the innermost first and `/` last.
+    pub fn above(&self) -> Vec<Self> {
+        std::iter::successors(Some(self.parent()), |path| (path.as_str() != "/").then(|| path.parent())).collect()
+    }
+
     /// Its last part; empty for `/`.
     pub fn name(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(_, name)| name)
@@ -130,6 +135,7 @@ mod tests {
         let path = RemotePath::new("~/a/b").expect("a path");
         assert_eq!(path.parent().as_str(), "/home/oem/a");
         assert_eq!(path.name(), "b");
+        assert_eq!(path.above().iter().map(RemotePath::as_str).collect::<Vec<_>>(), ["/home/oem/a", "/home/oem", "/home", "/"]);
         assert_eq!(path.join("c").as_str(), "/home/oem/a/b/c");
         assert_eq!(RemotePath::new("/").expect("a path").join("c").as_str(), "/c");
         assert_eq!(RemotePath::new("/c").expect("a path").parent().as_str(), "/");

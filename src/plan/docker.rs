@@ -1,8 +1,8 @@
 //! Volumes and images: what is there already is left, what is missing comes.
 
-use super::{Action, Loading, PlanError, Planner, count};
+use super::{Action, Loading, PlanError, Planner, Sending, count};
 use crate::{
-    commands::{docker, files},
+    commands::docker,
     config::{Image, ImageSource, Volume},
     delivery::{self, Delivery},
     facts::{Archive, Docker, DockerImage, DockerVolume, here::LocalImage},
@@ -59,14 +59,16 @@ impl Planner<'_> {
                     }
                 }
                 None => {
+                    let mut making = Sending::default();
                     if !self.facts.is_directory(volume.path.as_str()) {
-                        actions.push(Action::Run(files::make_directories(&[volume.path.as_str().into()])));
+                        making.make_above(&volume.path, &self.facts);
+                        making.directories.push((volume.path.as_str().into(), 0o755));
+                        actions.push(Action::Send(making));
                     }
-                    actions.push(Action::Run(docker::create_bind_volume(
-                        &volume.name,
-                        volume.path.as_str(),
-                        &self.application,
-                    )));
+                    actions.push(Action::Make {
+                        make: docker::create_bind_volume(&volume.name, volume.path.as_str(), &self.application),
+                        undo: docker::remove_volumes(std::slice::from_ref(&volume.name)),
+                    });
                     created.push(volume.name.clone());
                 }
             }

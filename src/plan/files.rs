@@ -1,7 +1,12 @@
 //! The small stages: name, external storage, directories, stamp and leftovers.
 
-use super::{Action, PlanError, Planner, StagePlan, count};
-use crate::{commands::files, config::RemotePath, facts::PathKind, stage::Stage};
+use super::{Action, PlanError, Planner, Sending, StagePlan, count};
+use crate::{
+    commands::files,
+    config::RemotePath,
+    facts::{PathFact, PathKind},
+    stage::Stage,
+};
 
 /// What is never removed, whoever asks.
 const PRECIOUS: [&str; 8] =
@@ -37,10 +42,14 @@ impl Planner<'_> {
         if self.wanted.directories.is_empty() {
             return Ok(());
         }
-        let mut missing = Vec::new();
+        let (mut missing, mut making) = (Vec::new(), Sending::default());
         for path in &self.wanted.directories {
             match self.facts.paths.get(path.as_str()).map(|fact| fact.kind) {
-                None => missing.push(path.as_str().to_owned()),
+                None => {
+                    making.make_above(path, &self.facts);
+                    making.directories.push((path.as_str().to_owned(), 0o755));
+                    missing.push(path.as_str().to_owned());
+                }
                 Some(PathKind::File) => return Err(not_a_directory(path.as_str())),
                 Some(_) => {}
             }
@@ -49,8 +58,11 @@ impl Planner<'_> {
             self.add(Stage::Directories, format!("{} there", plural_are(self.wanted.directories.len())), Vec::new());
             return Ok(());
         }
-        let says = missing.join(", ");
-        self.add(Stage::Directories, says, vec![Action::Run(files::make_directories(&missing))]);
+        for (path, mode) in &making.directories {
+            let fact = PathFact { kind: PathKind::Directory, mode: *mode, size: 0, sha256: None };
+            self.facts.paths.insert(path.clone(), fact);
+        }
+        self.add(Stage::Directories, missing.join(", "), vec![Action::Send(making)]);
         Ok(())
     }
 
@@ -107,7 +119,7 @@ pub(super) fn not_a_directory(path: &str) -> PlanError {
     PlanError::Conflict {
         what: format!("`{path}`"),
         how: "it is a file, and a directory is wanted".into(),
-        hint: format!("remove it with `--items_to_cleanup {path}` in a run of its own, or choose another path"),
+        hint: "remove it with `--items_to_cleanup` in a run of its own, or choose another path".into(),
     }
 }
 

@@ -54,6 +54,13 @@ pub struct StagePlan {
 pub enum Action {
     /// Run a command that must succeed.
     Run(Command),
+    /// Run a command that must succeed and makes something, with the command that takes it back should the stage fail.
+    Make {
+        /// Makes it.
+        make: Command,
+        /// Takes it back.
+        undo: Command,
+    },
     /// Run a command that must succeed and changes nothing that lasts.
     Touch(Command),
     /// Give the device a name.
@@ -92,6 +99,8 @@ pub struct SendFile {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
+    /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
+    pub new: bool,
 }
 
 /// One file to fetch, to a temporary name and then renamed into place.
@@ -181,7 +190,7 @@ impl Action {
     /// Each command and transfer, for people.
     pub fn steps(&self) -> Vec<String> {
         match self {
-            Self::Run(command) | Self::Touch(command) => vec![command.shown()],
+            Self::Run(command) | Self::Touch(command) | Self::Make { make: command, .. } => vec![command.shown()],
             Self::Rename(name) => vec![format!("set /device/info/name to `{name}`, save it, read it back")],
             Self::Send(sending) => {
                 let directories = sending.directories.iter().map(|(path, mode)| format!("make {path} (mode {mode:o})"));

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Action, Fetching, PlanError, Planner, SendFile, Sending, count, files::not_a_directory, logs};
 use crate::{
-    config::{RemotePath, Transfer},
+    config::{REMOTE_HOME, RemotePath, Transfer},
     facts::{
         Facts, PathFact, PathKind,
-        here::{LocalFile, Source, safe_name},
+        here::{LocalFile, Source, local_name},
     },
     stage::Stage,
 };
@@ -29,6 +29,7 @@ pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Resu
     match source {
         Source::File(file) => send_file(file, destination.clone(), facts, &mut sending)?,
         Source::Tree { files, directories } => {
+            sending.make_above(destination, facts);
             let at = |name: &str| if name.is_empty() { destination.clone() } else { destination.join(name) };
             for (name, mode) in directories {
                 let path = at(name);
@@ -59,12 +60,14 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
         fact.kind == PathKind::File && fact.sha256.as_ref() == Some(&file.sha256) && fact.mode & 0o777 == file.mode
     };
     if there.filter(same).is_none() {
-        let parent = remote.parent();
-        let made = sending.directories.iter().any(|(path, _)| path == parent.as_str());
-        if !made && !facts.paths.contains_key(parent.as_str()) {
-            sending.directories.push((parent.as_str().to_owned(), 0o755));
-        }
-        sending.files.push(SendFile { local: file.path.clone(), remote, mode: file.mode, size: file.size });
+        sending.make_above(&remote, facts);
+        sending.files.push(SendFile {
+            local: file.path.clone(),
+            remote,
+            mode: file.mode,
+            size: file.size,
+            new: there.is_none(),
+        });
     }
     Ok(())
 }
@@ -72,6 +75,19 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
 impl Sending {
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.directories.is_empty()
+    }
+
+    /// Makes each directory above `path` that is missing, the outermost first: what is made is named, so that it can be taken
+    /// back.
+    pub(super) fn make_above(&mut self, path: &RemotePath, facts: &Facts) {
+        let there = |path: &RemotePath| {
+            [REMOTE_HOME, "/"].contains(&path.as_str())
+                || facts.paths.contains_key(path.as_str())
+                || self.directories.iter().any(|(made, _)| made == path.as_str())
+        };
+        let above = path.above();
+        let missing: Vec<_> = above.iter().take_while(|path| !there(path)).collect();
+        self.directories.extend(missing.into_iter().rev().map(|path| (path.as_str().to_owned(), 0o755)));
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -156,7 +172,7 @@ impl Planner<'_> {
 pub fn lands(transfer: &Transfer, files: &BTreeMap<String, PathFact>, facts: &Facts) -> PathBuf {
     let slash = transfer.local.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
     let takes_file = files.contains_key("") && facts.here.directories.contains(&transfer.local);
-    if slash || takes_file { transfer.local.join(safe_name(transfer.remote.name())) } else { transfer.local.clone() }
+    if slash || takes_file { transfer.local.join(local_name(transfer.remote.name())) } else { transfer.local.clone() }
 }
 
 #[cfg(test)]

@@ -149,6 +149,8 @@ pub struct Summary {
     pub dry_run: bool,
     /// The failure, where it failed: one line, as `error:` shows it.
     pub error: Option<String>,
+    /// The single things that are wrong, where the error only counts them.
+    pub details: Vec<String>,
     /// What led to it, outermost first.
     pub causes: Vec<String>,
     /// The way out, where one is known.

@@ -53,12 +53,15 @@ impl Tally {
 
     /// The summary of a run that ended now, with `failure` or well.
     pub(super) fn summary(&self, failure: Option<&Failure>, log_file: Option<PathBuf>) -> Summary {
-        let error = failure.map(Failure::to_string);
+        let details = failure.map(|failure| failure.error.details()).unwrap_or_default();
+        let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+        let error = failure.map(Failure::to_string).map(|text| if details.is_empty() { text } else { first_line(text) });
         Summary {
             exit_code: failure.map_or(ExitCode::Success, Failure::exit_code) as u8,
             dry_run: self.dry_run,
             causes: failure.map(|failure| causes(&*failure.error)).unwrap_or_default(),
             hint: failure.and_then(|failure| failure.error.hint()),
+            details,
             last_lines: failure.map(|failure| failure.error.last_lines().to_vec()).unwrap_or_default(),
             error,
             changed: self.changed.iter().copied().collect(),

@@ -402,7 +402,7 @@ fn the_keys_of_the_json_stay() {
     keys.dedup();
     insta::assert_snapshot!(keys.join("\n"), @r"
     connected: address docker firmware name serial
-    finished: causes changed dry_run error exit_code hint last_lines log_file received seconds sent unchanged
+    finished: causes changed details dry_run error exit_code hint last_lines log_file received seconds sent unchanged
     note: text
     output: line
     planned: dry_run stages
@@ -413,7 +413,7 @@ fn the_keys_of_the_json_stay() {
     traffic: received sent
     warning: text
     ");
-    insta::assert_snapshot!(json(&badly()).last().expect("the end"), @r#"{"causes":["the disk is full"],"changed":["directories"],"dry_run":false,"error":"image: `docker load` failed on the device: exit code 1","event":"finished","exit_code":9,"hint":"free some room","last_lines":["loading layer","no space left\u001b[1A"],"log_file":"/logs/Deployments/26.11.21_07.34.56+0000.log","received":0,"seconds":65.2,"sent":0,"unchanged":[]}"#);
+    insta::assert_snapshot!(json(&badly()).last().expect("the end"), @r#"{"causes":["the disk is full"],"changed":["directories"],"details":[],"dry_run":false,"error":"image: `docker load` failed on the device: exit code 1","event":"finished","exit_code":9,"hint":"free some room","last_lines":["loading layer","no space left\u001b[1A"],"log_file":"/logs/Deployments/26.11.21_07.34.56+0000.log","received":0,"seconds":65.2,"sent":0,"unchanged":[]}"#);
 }
 
 #[test]

@@ -67,6 +67,7 @@ pub(super) fn closing(summary: &Summary) -> Vec<String> {
         None => lines.push(success(summary)),
         Some(error) => {
             lines.push(format!("error: {}", printable(error)));
+            lines.extend(summary.details.iter().map(|detail| format!("  {}", printable(detail))));
             lines.extend(summary.causes.iter().map(|cause| format!("  caused by: {}", printable(cause))));
             if !summary.last_lines.is_empty() {
                 lines.push("  last lines:".to_owned());

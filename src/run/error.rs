@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use crate::failure::{ExitCode, Explain};
 
+/// How the reason begins why an application that took too long does not run.
+pub(super) const LATE: &str = "is not up after";
+
 /// A failure of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -73,9 +76,17 @@ impl Explain for RunError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
-            Self::Unhealthy { container, .. } => Some(format!(
-                "its output above tells why; `--attach_to {container}` shows it live, and a longer `wait:` gives it more time"
-            )),
+            Self::Unhealthy { why, last_lines, .. } => {
+                let foreign = last_lines.iter().any(|line| line.contains("exec format error"));
+                let why = if foreign {
+                    "its program is for another processor: build the image with `docker buildx build --platform linux/arm64`"
+                } else if why.starts_with(LATE) {
+                    "a longer `wait` of `compose` gives it more time"
+                } else {
+                    "correct what its output tells and run the same command again"
+                };
+                Some(if last_lines.is_empty() { format!("it has said nothing; {why}") } else { why.into() })
+            }
             _ => None,
         }
     }

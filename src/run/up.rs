@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{RunError, Runner, Seen, Verdict, judge};
+use super::{RunError, Runner, Seen, Verdict, error::LATE, judge};
 use crate::{
     commands::docker,
     facts::Container,
@@ -60,5 +60,5 @@ fn late(containers: &[Container], why: String, wait: Duration) -> (String, Strin
     let named = containers.iter().find(|container| why.contains(&format!("`{}`", container.name)));
     let name = named.map_or_else(|| "of the project".to_owned(), |container| container.name.clone());
     let what = why.replace(&format!("container `{name}` "), "");
-    (name, format!("is not up after {} s: it {what}", wait.as_secs()))
+    (name, format!("{LATE} {} s: it {what}", wait.as_secs()))
 }

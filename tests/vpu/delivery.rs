@@ -12,7 +12,7 @@ fn deliver(vpu: &Vpu, archive: &str) -> u64 {
     let said = vpu.succeed(&["--image", archive, "--json"]);
     let traffic = said.lines().find(|line| line.contains(r#""event":"traffic""#)).expect("traffic is told");
     let event: serde_json::Value = serde_json::from_str(traffic).expect("JSON");
-    event["sent"].as_u64().expect("a number")
+    event.get("sent").and_then(serde_json::Value::as_u64).expect("a number")
 }
 
 /// The ID of an image on the device, asked of its docker from within.
@@ -39,6 +39,12 @@ fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Writes an archive of one image below the user's home; gives its path and the image's ID.
+fn one(vpu: &Vpu, name: &str, reference: &str, layers: &[Layer]) -> (String, String) {
+    let (path, mut ids) = archive(vpu, name, &[(reference, layers)]);
+    (path, ids.pop().expect("one image"))
+}
+
 fn archive(vpu: &Vpu, name: &str, images: &[(&str, &[Layer])]) -> (String, Vec<String>) {
     let path = vpu.home.path().join(name);
     let ids = save(&path, images);
@@ -59,9 +65,9 @@ fn layers_of_all_kinds(kind: Kind) {
         ("many:1", &many),
     ];
     for (reference, layers) in all {
-        let (path, ids) = archive(&vpu, "image.tar", &[(reference, layers)]);
+        let (path, expected) = one(&vpu, "image.tar", reference, layers);
         deliver(&vpu, &path);
-        assert_eq!(id(&vpu, reference), ids[0], "{reference}");
+        assert_eq!(id(&vpu, reference), expected, "{reference}");
     }
     // Docker itself reads back what it has: every layer is as it was.
     for (reference, _) in all {
@@ -69,7 +75,7 @@ fn layers_of_all_kinds(kind: Kind) {
     }
     let (path, ids) = archive(&vpu, "two.tar", &[("two:a", &[a.clone(), b.clone()]), ("two:b", &[b, a])]);
     deliver(&vpu, &path);
-    assert_eq!([id(&vpu, "two:a"), id(&vpu, "two:b")], [ids[0].clone(), ids[1].clone()]);
+    assert_eq!([id(&vpu, "two:a"), id(&vpu, "two:b")], *ids);
     assert_eq!(images(&vpu).lines().count(), 8);
     assert_eq!(leftovers(&vpu), "");
 }
@@ -88,13 +94,13 @@ fn every_kind_of_layer_arrives_as_it_is_on_an_ovp80x() {
 fn only_missing_layers_are_sent_and_an_image_that_is_there_is_not() {
     let vpu = Vpu::trusted(OVP81X);
     let layers: Vec<_> = ["one", "two", "three"].iter().map(|name| Layer::random(name, 20_000)).collect();
-    let (first, _) = archive(&vpu, "1.tar", &[("app:1", &layers)]);
+    let (first, _) = one(&vpu, "1.tar", "app:1", &layers);
     assert!(deliver(&vpu, &first) > 60_000_000);
     let changed: Vec<_> = layers.iter().take(2).cloned().chain([Layer::random("new", 200)]).collect();
-    let (second, ids) = archive(&vpu, "2.tar", &[("app:2", &changed)]);
+    let (second, expected) = one(&vpu, "2.tar", "app:2", &changed);
     let sent = deliver(&vpu, &second);
     assert!((200_000..300_000).contains(&sent), "{sent} bytes");
-    assert_eq!(id(&vpu, "app:2"), ids[0]);
+    assert_eq!(id(&vpu, "app:2"), expected);
     let nothing = deliver(&vpu, &second);
     assert!(nothing < 30_000, "{nothing} bytes");
     assert_eq!(images(&vpu).lines().count(), 2, "{}", images(&vpu));
@@ -104,7 +110,7 @@ fn only_missing_layers_are_sent_and_an_image_that_is_there_is_not() {
 fn a_base_that_vanishes_between_plan_and_load_is_sent_after_all() {
     let vpu = Vpu::trusted(OVP81X);
     let base = Layer::random("base", 500);
-    let (first, _) = archive(&vpu, "1.tar", &[("app:1", std::slice::from_ref(&base))]);
+    let (first, _) = one(&vpu, "1.tar", "app:1", std::slice::from_ref(&base));
     deliver(&vpu, &first);
     // The first load finds the base gone.
     vpu.root(
@@ -112,10 +118,10 @@ fn a_base_that_vanishes_between_plan_and_load_is_sent_after_all() {
          'if [ \"$1 $2\" = \"image load\" ] && [ ! -e /home/oem/gone ]; then touch /home/oem/gone; docker.real image rm app:1 >/dev/null; fi' \
          'exec docker.real \"$@\"' > /usr/bin/docker && chmod 755 /usr/bin/docker",
     );
-    let (second, ids) = archive(&vpu, "2.tar", &[("app:2", &[base, Layer::random("top", 100)])]);
+    let (second, expected) = one(&vpu, "2.tar", "app:2", &[base, Layer::random("top", 100)]);
     let said = vpu.succeed(&["--image", &second]);
     assert!(said.contains("warning: the device does not take `app:2` without the layers that it has"), "{said}");
-    assert_eq!(images(&vpu).trim(), format!("app:2 {}", ids[0]));
+    assert_eq!(images(&vpu).trim(), format!("app:2 {expected}"));
     assert_eq!(leftovers(&vpu), "");
 }
 
@@ -123,7 +129,7 @@ fn a_base_that_vanishes_between_plan_and_load_is_sent_after_all() {
 fn an_interrupted_delivery_goes_on_behind_the_last_parcel_and_leaves_nothing_behind() {
     let vpu = Vpu::trusted(OVP81X);
     let layers: Vec<_> = ["one", "two", "three"].iter().map(|name| Layer::random(name, 40_000)).collect();
-    let (path, ids) = archive(&vpu, "app.tar", &[("app:1", &layers)]);
+    let (path, expected) = one(&vpu, "app.tar", "app:1", &layers);
     let mut program = vpu.command(&["--image", &path]).spawn().expect("the program runs");
     eventually("a parcel is loaded", || images(&vpu).contains("o3r-deploy.partial"));
     program.kill().expect("killed");
@@ -131,7 +137,7 @@ fn an_interrupted_delivery_goes_on_behind_the_last_parcel_and_leaves_nothing_beh
     let partial = vpu.root("docker image ls --quiet o3r-deploy.partial | wc -l").trim().parse::<u64>().expect("a number");
     let sent = deliver(&vpu, &path);
     assert!(sent < (3 - partial) * 41_500_000, "{sent} bytes after {partial} parcels");
-    assert_eq!(images(&vpu).trim(), format!("app:1 {}", ids[0]));
+    assert_eq!(images(&vpu).trim(), format!("app:1 {expected}"));
     assert_eq!(leftovers(&vpu), "");
 }
 
@@ -140,7 +146,7 @@ fn a_disk_that_fills_up_in_the_middle_leaves_no_image_behind() {
     let vpu = Vpu::trusted(OVP81X);
     vpu.root("mount -t tmpfs -o size=60m tmpfs /var/lib/docker/tmp");
     let layers = [Layer::random("small", 30_000), Layer::random("large", 90_000)];
-    let (path, _) = archive(&vpu, "app.tar", &[("app:1", &layers)]);
+    let (path, _) = one(&vpu, "app.tar", "app:1", &layers);
     let (code, said) = vpu.run(&["--image", &path]);
     assert_eq!(code, 9, "{said}");
     assert!(said.contains("error: image: "), "{said}");

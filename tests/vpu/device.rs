@@ -51,14 +51,18 @@ impl Vpu {
     /// The program with this device's address, run in the user's home.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_o3r-deploy"));
+        self.environment(&mut command).args(words);
         command
-            .args(words)
+    }
+
+    /// Has a command run in the user's home, with this device's address.
+    pub fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
             .env("HOME", self.home.path())
             .env("IFM3D_IP", &self.address)
             .env_remove("SSH_AUTH_SOCK")
             .env_remove("O3R_DEPLOY_PASSWORD")
-            .current_dir(self.home.path());
-        command
+            .current_dir(self.home.path())
     }
 
     /// Runs the program; gives its exit code and all that it said.

@@ -30,12 +30,19 @@ pub struct Image {
     script: String,
     health: Option<String>,
     architecture: String,
+    more: Vec<(String, u32, Vec<u8>)>,
 }
 
 impl Image {
     /// An image called `reference` (`name:tag`) that runs `script` in busybox's `sh`. `docker stop` ends it at once.
     pub fn new(reference: &str, script: &str) -> Self {
-        Self { reference: reference.into(), script: script.into(), health: None, architecture: "arm64".into() }
+        Self {
+            reference: reference.into(),
+            script: script.into(),
+            health: None,
+            architecture: "arm64".into(),
+            more: Vec::new(),
+        }
     }
 
     /// Gives it a health check: a script, run every second, healthy when it ends with 0.
@@ -50,9 +57,22 @@ impl Image {
         self
     }
 
+    /// Puts a file into it, in a second layer.
+    pub fn file(mut self, path: &str, mode: u32, content: Vec<u8>) -> Self {
+        self.more.push((path.into(), mode, content));
+        self
+    }
+
     /// Writes the archive to `path` and gives the image's ID, `sha256:…`.
     pub fn save(&self, path: &Path) -> String {
-        let layer = layer();
+        let mut layers = vec![layer().to_vec()];
+        if !self.more.is_empty() {
+            let mut layer = tar::Builder::new(Vec::new());
+            self.more.iter().for_each(|(path, mode, content)| file(&mut layer, path, *mode, content));
+            layers.push(layer.into_inner().expect("in memory"));
+        }
+        let diff_ids: Vec<_> = layers.iter().map(|layer| format!("sha256:{}", digest(layer))).collect();
+        let paths: Vec<_> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
         let mut config = json!({
             "Cmd": ["/bin/sh", "-c", self.script],
             "Env": ["PATH=/bin"],
@@ -61,24 +81,25 @@ impl Image {
         });
         if let Some(health) = &self.health {
             let second = 1_000_000_000_u64;
-            config["Healthcheck"] =
-                json!({ "Test": ["CMD-SHELL", health], "Interval": second, "Timeout": 20 * second, "Retries": 3 });
+            let check = json!({ "Test": ["CMD-SHELL", health], "Interval": second, "Timeout": 20 * second, "Retries": 3 });
+            config.as_object_mut().expect("an object").insert("Healthcheck".into(), check);
         }
         let config = json!({
             "architecture": self.architecture,
             "os": "linux",
             "created": "2024-01-01T00:00:00Z",
             "config": config,
-            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", digest(layer))] },
-            "history": [{ "created": "2024-01-01T00:00:00Z", "created_by": "test" }],
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+            "history": layers.iter().map(|_| json!({ "created": "2024-01-01T00:00:00Z", "created_by": "test" })).collect::<Vec<_>>(),
         })
         .to_string();
         let id = digest(config.as_bytes());
-        let manifest = json!([{ "Config": format!("{id}.json"), "RepoTags": [self.reference], "Layers": ["layer/layer.tar"] }])
-            .to_string();
+        let manifest = json!([{ "Config": format!("{id}.json"), "RepoTags": [self.reference], "Layers": paths }]).to_string();
         let mut archive = tar::Builder::new(Vec::new());
         file(&mut archive, &format!("{id}.json"), 0o644, config.as_bytes());
-        file(&mut archive, "layer/layer.tar", 0o644, layer);
+        for (path, layer) in paths.iter().zip(&layers) {
+            file(&mut archive, path, 0o644, layer);
+        }
         file(&mut archive, "manifest.json", 0o644, manifest.as_bytes());
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, archive.into_inner().expect("in memory")).expect("written");
@@ -137,4 +158,16 @@ fn file(archive: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32, content: &[u
 
 fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes that do not compress, the same every time.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..length.div_ceil(8)).flat_map(|_| next().to_le_bytes()).take(length).collect()
 }

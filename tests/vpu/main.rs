@@ -2,14 +2,21 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod attach;
+mod broken;
 mod delivery;
 mod device;
+mod example;
+mod failures;
 mod first_run;
 mod images;
 mod images_run;
 mod layers;
+mod names;
 mod pipeline;
+mod program;
 #[path = "../support/readme.rs"]
 mod readme;
 mod readme_run;
+mod state;
 mod witness;
