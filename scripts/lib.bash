@@ -65,7 +65,14 @@ install() {
     apt_get install -y --no-install-recommends "${packages[@]}" || die "apt could not install ${packages[*]}"
 }
 
-apt_get() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2; }
+# What apt says is shown where it fails.
+apt_get() {
+    local said
+    said=$(DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" </dev/null 2>&1) || {
+        printf '%s\n' "$said" >&2
+        return 1
+    }
+}
 
 need_cargo() {
     as_owner cargo --version >/dev/null 2>&1 || die "there is no Rust toolchain for the user $OWNER" "https://rustup.rs"

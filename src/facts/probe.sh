@@ -7,15 +7,17 @@ export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 compose_home=/usr/share/oem/docker/compose
 
 # Batches of paths: names, then mode and size of each, then digests of the regular files that can be read; NUL between.
+# With `follow`, a link is what it leads to.
+unset follow
 describe='
 count=$#
 for path do if [ -e "$path" ] || [ -L "$path" ]; then set -- "$@" "$path"; fi; done
 shift "$count"
 [ $# -gt 0 ] || exit 0
 printf "%s\0" "$@"; printf "\0"
-stat -c "%f %s" "$@" 2>&1; printf "\0"
+stat ${follow:+-L} -c "%f %s" "$@" 2>&1; printf "\0"
 count=$#
-for path do if [ -f "$path" ] && [ -r "$path" ] && [ ! -L "$path" ]; then set -- "$@" "$path"; fi; done
+for path do if [ -f "$path" ] && [ -r "$path" ] && { [ -n "$follow" ] || [ ! -L "$path" ]; }; then set -- "$@" "$path"; fi; done
 shift "$count"
 if [ $# -gt 0 ]; then printf "%s\0" "$@"; fi; printf "\0"
 if [ $# -gt 0 ]; then sha256sum "$@" 2>&1; fi
@@ -81,7 +83,7 @@ while [ $# -gt 1 ]; do
       fi ;;
     tree)
       if [ -d "$name" ]; then find "$name/" -type f -exec sh -c "$describe" sh {} +
-      elif [ -f "$name" ]; then sh -c "$describe" sh "$name"
+      elif [ -f "$name" ]; then follow=1 sh -c "$describe" sh "$name"
       fi ;;
   esac
 done

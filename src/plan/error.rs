@@ -43,6 +43,12 @@ pub enum PlanError {
         /// Its path.
         path: String,
     },
+    /// Something is there that cannot be fetched.
+    #[error("`{path}` on the device is no file or directory that this user can read")]
+    Unreadable {
+        /// Its path.
+        path: String,
+    },
     /// Removing it would remove the device's own.
     #[error("`{path}` is not removed: the device needs it")]
     Precious {
@@ -113,9 +119,12 @@ impl Explain for PlanError {
             | Self::NoComposeFile { .. }
             | Self::ComposeFile { .. }
             | Self::Outside { .. } => ExitCode::Usage,
-            Self::NoDocker | Self::NoContainer { .. } | Self::NoCompose | Self::NoAutostart | Self::Missing { .. } => {
-                ExitCode::RemoteCommand
-            }
+            Self::NoDocker
+            | Self::NoContainer { .. }
+            | Self::NoCompose
+            | Self::NoAutostart
+            | Self::Missing { .. }
+            | Self::Unreadable { .. } => ExitCode::RemoteCommand,
             Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
             Self::Architecture { .. } => ExitCode::Image,
         }
@@ -132,6 +141,7 @@ impl Explain for PlanError {
             Self::NoAutostart => "give the service `restart: unless-stopped` in its compose file: docker then starts it again".into(),
             Self::UnknownService { .. } => "name one that it has, or none to bring up all".into(),
             Self::ComposeFile { .. } => crate::compose::HINT.into(),
+            Self::Unreadable { .. } => "a container may have made it as root: change its owner or mode from within a container".into(),
             Self::Precious { .. } => "name what is inside it".into(),
             Self::Architecture { .. } => {
                 "build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same".into()

@@ -148,7 +148,15 @@ impl Planner<'_> {
             if !self.facts.paths.contains_key(remote) {
                 return Err(PlanError::Missing { path: remote.into() });
             }
-            let Some(files) = self.facts.trees.get(remote) else { continue };
+            let is_directory = self.facts.is_directory(remote);
+            let Some(files) = self.facts.trees.get(remote).filter(|files| is_directory || !files.is_empty()) else {
+                return Err(PlanError::Unreadable { path: remote.into() });
+            };
+            // Logs may be left out with a warning; what is asked for by name may not.
+            if let Some(name) = files.iter().find_map(|(name, fact)| fact.sha256.is_none().then_some(name)) {
+                let path = if name.is_empty() { remote.to_owned() } else { format!("{remote}/{name}") };
+                return Err(PlanError::Unreadable { path });
+            }
             let copies = &self.facts.here.copies;
             let lands = lands(transfer, files, &self.facts);
             let (new, warnings) = logs::changed(remote, files, &lands, |path| copies.get(path).cloned());
@@ -165,4 +173,45 @@ pub fn lands(transfer: &Transfer, files: &BTreeMap<String, PathFact>, facts: &Fa
     let slash = transfer.local.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
     let takes_file = files.contains_key("") && facts.here.directories.contains(&transfer.local);
     if slash || takes_file { transfer.local.join(local_name(transfer.remote.name())) } else { transfer.local.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Deployment,
+        plan::{self, Circumstances},
+    };
+
+    fn planned(files: &[(&str, Option<&str>)], kind: PathKind) -> Result<plan::Plan, String> {
+        let remote = RemotePath::new("~/x").expect("a path");
+        let fact = |kind, sha256: Option<&str>| PathFact { kind, mode: 0o644, size: 7, sha256: sha256.map(str::to_owned) };
+        let files = files.iter().map(|(name, digest)| ((*name).to_owned(), fact(PathKind::File, *digest))).collect();
+        let facts = Facts {
+            paths: [(remote.as_str().to_owned(), fact(kind, None))].into(),
+            trees: [(remote.as_str().to_owned(), files)].into(),
+            ..Facts::default()
+        };
+        let (layer, _) = crate::config::file::read(std::path::Path::new("/dev/null"), "empty").expect("an empty file");
+        let bare = crate::config::check(&[layer], Vec::new()).expect("nothing is wrong with it");
+        let transfers =
+            crate::config::Transfers { from_device: vec![Transfer { local: "/here/x".into(), remote }], ..bare.transfers };
+        let wanted = Deployment { transfers, ..bare };
+        let circumstances = Circumstances { stem: "stem".into(), allow_architecture: false };
+        plan::plan(&wanted, &facts, &circumstances).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_file_that_is_asked_for_and_cannot_be_read_is_an_error() {
+        let said = |files: &[_], kind| planned(files, kind).expect_err("it cannot be fetched");
+        insta::assert_snapshot!(said(&[("", None)], PathKind::File), @"transfers: `/home/oem/x` on the device is no file or directory that this user can read");
+        insta::assert_snapshot!(said(&[("a", Some("1")), ("b", None)], PathKind::Directory), @"transfers: `/home/oem/x/b` on the device is no file or directory that this user can read");
+        insta::assert_snapshot!(said(&[], PathKind::Other), @"transfers: `/home/oem/x` on the device is no file or directory that this user can read");
+    }
+
+    #[test]
+    fn an_empty_directory_is_fetched_by_fetching_nothing() {
+        assert!(planned(&[], PathKind::Directory).is_ok());
+        assert!(planned(&[("", Some("1"))], PathKind::Other).is_ok(), "a link to a file");
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use super::document::{blocks, calls, readme, root};
+use super::{
+    document::calls,
+    readme::{blocks, readme, root},
+};
 
 #[test]
 fn every_link_leads_somewhere() {

@@ -3,5 +3,7 @@
 
 mod document;
 mod examples;
+#[path = "../support/readme.rs"]
+mod readme;
 mod stages;
 mod tables;

@@ -7,7 +7,10 @@ use o3r_deploy::{
     stage::Stage,
 };
 
-use super::document::{Block, blocks, calls, folder, readme, told};
+use super::{
+    document::{calls, folder, told},
+    readme::{Block, blocks, readme},
+};
 
 fn of_stage(stage: Stage) -> Vec<Block> {
     blocks(&readme()).into_iter().filter(|block| block.heading == stage.name()).collect()

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use o3r_deploy::{config::schema::schema, failure::ExitCode, stage::Stage};
 use serde_json::Value;
 
-use super::document::{readme, root};
+use super::readme::{readme, root};
 
 /// Holds what stands between `<!-- name: … -->` and `<!-- end -->` against `table`, or writes it there.
 fn same(name: &str, table: &str) {
