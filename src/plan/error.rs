@@ -59,6 +59,12 @@ pub enum PlanError {
         /// The device's machine.
         machine: String,
     },
+    /// An archive that the device's docker does not load.
+    #[error("`{path}` on the device is an OCI archive, which its docker does not load")]
+    OciArchive {
+        /// Its path.
+        path: String,
+    },
     /// A service that the compose file does not have.
     #[error("service `{service}` is not in the compose file; it has {known}")]
     UnknownService {
@@ -117,7 +123,7 @@ impl Explain for PlanError {
                 ExitCode::RemoteCommand
             }
             Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
-            Self::Architecture { .. } => ExitCode::Image,
+            Self::Architecture { .. } | Self::OciArchive { .. } => ExitCode::Image,
         }
     }
 
@@ -131,6 +137,7 @@ impl Explain for PlanError {
             Self::Architecture { .. } => {
                 "build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same".into()
             }
+            Self::OciArchive { .. } => "send it from this computer with `--image`, which rewrites it on the way".into(),
             Self::ComposeVersion { .. } => "begin the compose file with `version: \"2.4\"`".into(),
             Self::Outside { .. } => "move it beside the compose file".into(),
             Self::NoComposeFile { .. } => "name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML".into(),

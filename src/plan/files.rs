@@ -4,8 +4,8 @@ use super::{Action, PlanError, Planner, StagePlan, count};
 use crate::{commands::files, config::RemotePath, facts::PathKind, stage::Stage};
 
 /// What is never removed, whoever asks.
-const PRECIOUS: [&str; 8] =
-    ["/", "/home", "/home/oem", "/home/oem/.ssh", "/usr", "/usr/share", "/usr/share/oem", "/usr/share/oem/docker/compose"];
+const PRECIOUS: [&str; 9] =
+    ["/", "/home", "/home/oem", "/home/oem/.ssh", "/home/oem/.ssh/authorized_keys", "/usr", "/usr/share", "/usr/share/oem", "/usr/share/oem/docker/compose"];
 
 impl Planner<'_> {
     pub(super) fn rename(&mut self) -> Result<(), PlanError> {
@@ -41,14 +41,15 @@ impl Planner<'_> {
         for path in &self.wanted.directories {
             match self.facts.paths.get(path.as_str()).map(|fact| fact.kind) {
                 None => missing.push(path.as_str().to_owned()),
-                Some(PathKind::File) => return Err(not_a_directory(path.as_str())),
-                Some(_) => {}
+                Some(PathKind::Directory) => {}
+                Some(_) => return Err(not_a_directory(path.as_str())),
             }
         }
         if missing.is_empty() {
             self.add(Stage::Directories, format!("{} there", plural_are(self.wanted.directories.len())), Vec::new());
             return Ok(());
         }
+        self.wanted.directories.iter().for_each(|path| self.expect_directory(path));
         let says = missing.join(", ");
         self.add(Stage::Directories, says, vec![Action::Run(files::make_directories(&missing))]);
         Ok(())
@@ -76,10 +77,9 @@ impl Planner<'_> {
         if let Some(path) = self.wanted.leftovers.iter().find(|path| is_precious(path)) {
             return Err(PlanError::Precious { path: path.as_str().into() });
         }
-        let arrives =
-            |path: &RemotePath| self.plan.stages.iter().flat_map(|stage| &stage.actions).any(|action| sends(action, path));
-        let there = self.wanted.leftovers.iter().filter(|path| self.facts.paths.contains_key(path.as_str()) || arrives(path));
+        let there = self.wanted.leftovers.iter().filter(|path| self.facts.paths.contains_key(path.as_str()));
         let there: Vec<_> = there.map(|path| path.as_str().to_owned()).collect();
+        self.wanted.leftovers.iter().for_each(|path| self.expect_gone(path));
         if there.is_empty() {
             self.add(Stage::Leftovers, "nothing is left over", Vec::new());
         } else {
@@ -97,16 +97,10 @@ fn is_precious(path: &RemotePath) -> bool {
     path.as_str().split('/').any(|part| part == "..") || PRECIOUS.contains(&path.as_str())
 }
 
-fn sends(action: &Action, path: &RemotePath) -> bool {
-    let below = format!("{path}/");
-    matches!(action, Action::Send(sending)
-        if sending.files.iter().any(|file| file.remote == *path || file.remote.as_str().starts_with(&below)))
-}
-
 pub(super) fn not_a_directory(path: &str) -> PlanError {
     PlanError::Conflict {
         what: format!("`{path}`"),
-        how: "it is a file, and a directory is wanted".into(),
+        how: "it is no directory, and one is wanted".into(),
         hint: format!("remove it with `--items_to_cleanup {path}` in a run of its own, or choose another path"),
     }
 }

@@ -17,6 +17,7 @@ mod autostart;
 mod clean_up;
 mod docker;
 mod error;
+mod expectation;
 mod files;
 mod logs;
 mod questions;
@@ -91,6 +92,8 @@ pub struct SendFile {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: String,
 }
 
 /// One file to fetch, to a temporary name and then renamed into place.

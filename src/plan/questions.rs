@@ -60,6 +60,9 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
     for entry in &wanted.autostart.enable {
         entry.file.iter().for_each(|file| ask(file.as_str().into()));
     }
+    if let Some(ComposeFiles::OnDevice(path)) = wanted.compose.as_ref().map(|compose| &compose.files) {
+        ask(path.as_str().into());
+    }
     for transfer in &wanted.transfers.to_device {
         ask(transfer.remote.as_str().into());
         let Some(source) = here.sources.get(&transfer.local) else { continue };
@@ -79,7 +82,7 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
 
 fn ask_for_source(source: &Source, destination: &crate::config::RemotePath, ask: &mut impl FnMut(String)) {
     ask(destination.as_str().into());
-    ask(destination.parent().as_str().into());
+    destination.above().into_iter().for_each(|path| ask(path.as_str().into()));
     if let Source::Tree { files, directories } = source {
         for name in files.keys().chain(directories.keys()).filter(|name| !name.is_empty()) {
             ask(destination.join(name).as_str().into());

@@ -29,17 +29,14 @@ pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Resu
     match source {
         Source::File(file) => send_file(file, destination.clone(), facts, &mut sending)?,
         Source::Tree { files, directories } => {
-            let at = |name: &str| if name.is_empty() { destination.clone() } else { destination.join(name) };
+            for above in destination.above() {
+                need_directory(&above, 0o755, facts, &mut sending)?;
+            }
             for (name, mode) in directories {
-                let path = at(name);
-                match facts.paths.get(path.as_str()).map(|fact| fact.kind) {
-                    None => sending.directories.push((path.as_str().to_owned(), *mode)),
-                    Some(PathKind::File) => return Err(not_a_directory(path.as_str())),
-                    Some(_) => {}
-                }
+                need_directory(&destination.join(name), *mode, facts, &mut sending)?;
             }
             for (name, file) in files {
-                send_file(file, at(name), facts, &mut sending)?;
+                send_file(file, destination.join(name), facts, &mut sending)?;
             }
         }
     }
@@ -59,12 +56,22 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
         fact.kind == PathKind::File && fact.sha256.as_ref() == Some(&file.sha256) && fact.mode & 0o777 == file.mode
     };
     if there.filter(same).is_none() {
-        let parent = remote.parent();
-        let made = sending.directories.iter().any(|(path, _)| path == parent.as_str());
-        if !made && !facts.paths.contains_key(parent.as_str()) {
-            sending.directories.push((parent.as_str().to_owned(), 0o755));
+        for above in remote.above() {
+            need_directory(&above, 0o755, facts, sending)?;
         }
-        sending.files.push(SendFile { local: file.path.clone(), remote, mode: file.mode, size: file.size });
+        let (local, sha256) = (file.path.clone(), file.sha256.clone());
+        sending.files.push(SendFile { local, remote, mode: file.mode, size: file.size, sha256 });
+    }
+    Ok(())
+}
+
+/// Has a directory made that is missing. Each is named, those above others too: what a failed run made is taken back.
+fn need_directory(path: &RemotePath, mode: u32, facts: &Facts, sending: &mut Sending) -> Result<(), PlanError> {
+    match facts.paths.get(path.as_str()).map(|fact| fact.kind) {
+        Some(PathKind::Directory) => {}
+        Some(_) => return Err(not_a_directory(path.as_str())),
+        None if sending.directories.iter().any(|(made, _)| made == path.as_str()) => {}
+        None => sending.directories.push((path.as_str().to_owned(), mode)),
     }
     Ok(())
 }
@@ -118,6 +125,7 @@ impl Planner<'_> {
             actions.push(Action::Fetch(fetch));
         }
         if !send.is_empty() {
+            self.expect_sent(&send);
             actions.push(Action::Send(send));
         }
         let says = if actions.is_empty() { "all files are there".to_owned() } else { says.join(", ") };

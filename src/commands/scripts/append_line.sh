@@ -1,2 +1,2 @@
 # appends a line to a file
-mkdir -p -- "$(dirname -- "$1")" && printf '%s\n' "$2" >> "$1" && sync
+mkdir -p -- "$(dirname "$1")" && printf '%s\n' "$2" >> "$1" && sync
