@@ -194,7 +194,8 @@ secrets: { key: { file: ./key.pem } }
 
     #[test]
     fn names_of_containers_and_profiles_are_found_also_in_files_laid_over() {
-        let mut file = ComposeFile::parse("services: { a: { container_name: one }, b: { container_name: 'x-${N}' } }").expect("valid");
+        let mut file =
+            ComposeFile::parse("services: { a: { container_name: one }, b: { container_name: 'x-${N}' } }").expect("valid");
         file.merge(ComposeFile::parse("services: { b: { container_name: two, profiles: [debug] } }").expect("valid"));
         let named = |container_name: &str, has_profiles| Service {
             container_name: Some(container_name.into()),

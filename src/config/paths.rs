@@ -147,7 +147,9 @@ mod tests {
         assert_eq!(path.join("c").as_str(), "/home/oem/a/b/c");
         assert_eq!(path.join(""), path);
         assert_eq!(path.above().iter().map(RemotePath::as_str).collect::<Vec<_>>(), ["/home", "/home/oem", "/home/oem/a"]);
-        assert!(path.is_within(&path) && path.is_within(&path.parent()) && path.is_within(&RemotePath::new("/").expect("a path")));
+        assert!(
+            path.is_within(&path) && path.is_within(&path.parent()) && path.is_within(&RemotePath::new("/").expect("a path"))
+        );
         assert!(!path.is_within(&RemotePath::new("/home/oe").expect("a path")) && !path.parent().is_within(&path));
         assert_eq!(RemotePath::new("/").expect("a path").join("c").as_str(), "/c");
         assert_eq!(RemotePath::new("/c").expect("a path").parent().as_str(), "/");

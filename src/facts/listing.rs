@@ -16,7 +16,9 @@ pub fn parse(bytes: &[u8]) -> BTreeMap<String, PathFact> {
         let mut stats: &str = &stats;
         for (name, letter) in names.into_iter().zip(letters.chars()) {
             let known = match take_stat(&mut stats, &name) {
-                None if letter == 'l' => Some(PathFact { kind: PathKind::Other, mode: 0, size: 0, readable: false, sha256: None }),
+                None if letter == 'l' => {
+                    Some(PathFact { kind: PathKind::Other, mode: 0, size: 0, readable: false, sha256: None })
+                }
                 known => known,
             };
             if let Some(mut fact) = known {
@@ -77,7 +79,8 @@ mod tests {
 
     #[test]
     fn names_modes_and_digests_are_joined() {
-        let text = "/a\nb\\\0/d\0\0".to_owned() + "81a4 0 /a\nb\\\n41ed 4096 /d\n\0ro\0" + &format!("\\{DIGEST}  /a\\nb\\\\\n\0");
+        let text =
+            "/a\nb\\\0/d\0\0".to_owned() + "81a4 0 /a\nb\\\n41ed 4096 /d\n\0ro\0" + &format!("\\{DIGEST}  /a\\nb\\\\\n\0");
         let facts = parse(text.as_bytes());
         let file = facts.get("/a\nb\\").expect("the file is known");
         assert_eq!((file.kind, file.mode, file.size, file.readable), (PathKind::File, 0o644, 0, true));

@@ -180,7 +180,8 @@ fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
                 if let Some((name, content)) = named(body) {
                     let prefix = format!("{name}/");
                     let files = listing::parse(content).into_iter();
-                    let below = |path: &str| if path == name { Some("") } else { path.strip_prefix(&prefix) }.map(str::to_owned);
+                    let below =
+                        |path: &str| if path == name { Some("") } else { path.strip_prefix(&prefix) }.map(str::to_owned);
                     let files = files.filter_map(|(path, fact)| Some((below(&path)?, fact))).collect();
                     facts.trees.insert(name, files);
                 }

@@ -84,7 +84,7 @@ impl Planner<'_> {
         let settled = services.iter().all(|service| self.runs(&containers, service, &file));
         let recorded = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref()) == Some(&digest);
         if sending.is_empty() && !recreate && settled && recorded {
-            self.add(Stage::Compose, format!("{} run as wanted", services.join(", ")), Vec::new());
+            self.add(Stage::Compose, format!("{} up as wanted", services.join(", ")), Vec::new());
             return Ok(());
         }
         self.warn_of_missing_images(&file, &services);
@@ -149,9 +149,8 @@ impl Planner<'_> {
         let parts: Vec<_> = file.references.difference(&file.extends).map(|name| directory.join(name)).collect();
         let binds: Vec<_> = file.binds.iter().filter_map(|path| RemotePath::new(path).ok()).collect();
         let own = paths_below(directory);
-        let is_bound = |path: &RemotePath| {
-            (parts.iter().any(|part| path.is_within(part)) && !own.contains(path)) || binds.contains(path)
-        };
+        let is_bound =
+            |path: &RemotePath| (parts.iter().any(|part| path.is_within(part)) && !own.contains(path)) || binds.contains(path);
         let earlier = self.plan.stages.iter().flat_map(|stage| &stage.actions).filter_map(|action| match action {
             Action::Send(sending) => Some(sending),
             _ => None,
@@ -178,7 +177,7 @@ impl Planner<'_> {
 
     fn runs(&self, containers: &[Container], service: &str, file: &ComposeFile) -> bool {
         let wanted = file.services.get(service);
-        let image = wanted.and_then(|wanted| wanted.image.as_deref()).map(super::docker::with_tag);
+        let image = wanted.and_then(|wanted| wanted.image.as_deref()).map(super::engine::with_tag);
         let mut of_service = containers.iter().filter(|container| container.service.as_deref() == Some(service)).peekable();
         of_service.peek().is_some()
             && of_service.all(|container| {
@@ -199,7 +198,7 @@ impl Planner<'_> {
             return;
         }
         let images = services.iter().filter_map(|service| file.services.get(service)?.image.as_deref());
-        let missing = images.map(super::docker::with_tag).filter(|image| self.docker().image(image).is_none());
+        let missing = images.map(super::engine::with_tag).filter(|image| self.docker().image(image).is_none());
         let warnings: Vec<_> =
             missing.map(|image| format!("image `{image}` is not on the device: its docker will try to pull it")).collect();
         self.plan.warnings.extend(warnings);

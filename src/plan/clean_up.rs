@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Action, PlanError, Planner, count,
-    docker::{archive_ids, difference, with_tag},
+    engine::{archive_ids, difference, with_tag},
 };
 use crate::{
     commands::docker,
@@ -140,12 +140,14 @@ impl Planner<'_> {
         let parents: BTreeMap<_, _> = images.iter().map(|image| (image.id.clone(), image.parent.clone())).collect();
         images.sort_by_key(|image| std::cmp::Reverse(generation(&image.id, &parents)));
         let wanted = self.images_wanted();
-        let (mut going, mut staying) = (Vec::new(), Vec::<DockerImage>::new());
+        let mut going = Vec::new();
+        // The parent of each image that stays, and how that image is called.
+        let mut staying: Vec<(Option<String>, String)> = Vec::new();
         for image in images {
             let shown = image.tags.first().unwrap_or(&image.id).clone();
             let is_parent = parents.values().any(|parent| parent.as_ref() == Some(&image.id));
             let user = self.docker().containers.iter().find(|container| container.image == image.id);
-            let child = staying.iter().find(|child| child.parent.as_ref() == Some(&image.id));
+            let child = staying.iter().find(|(parent, _)| parent.as_ref() == Some(&image.id)).map(|(_, child)| child.clone());
             let stays = if wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
                 true
             } else if image.tags.is_empty() && is_parent {
@@ -154,8 +156,7 @@ impl Planner<'_> {
             } else if let Some(user) = user {
                 self.plan.warnings.push(format!("image `{shown}` stays: container `{}` uses it", user.name));
                 true
-            } else if let Some(child) = child {
-                let child = child.tags.first().unwrap_or(&child.id);
+            } else if let Some(child) = &child {
                 self.plan.warnings.push(format!("image `{shown}` stays: image `{child}` was built on it"));
                 true
             } else if self.goes(format!("image {shown}"), |record| record.images.contains(&image.id)) {
@@ -165,7 +166,7 @@ impl Planner<'_> {
                 true
             };
             if stays {
-                staying.push(image);
+                staying.push((image.parent, child.filter(|_| image.tags.is_empty()).unwrap_or(shown)));
             }
         }
         going

@@ -43,6 +43,12 @@ pub enum PlanError {
         /// Its path.
         path: String,
     },
+    /// What is to be fetched is not there.
+    #[error("`{path}` is to be fetched and is not on the device")]
+    NothingToFetch {
+        /// Its path.
+        path: String,
+    },
     /// Removing it would remove the device's own.
     #[error("`{path}` is not removed: the device needs it")]
     Precious {
@@ -119,9 +125,12 @@ impl Explain for PlanError {
             | Self::NoComposeFile { .. }
             | Self::ComposeFile { .. }
             | Self::Outside { .. } => ExitCode::Usage,
-            Self::NoDocker | Self::NoContainer { .. } | Self::NoCompose | Self::NoAutostart | Self::Missing { .. } => {
-                ExitCode::RemoteCommand
-            }
+            Self::NoDocker
+            | Self::NoContainer { .. }
+            | Self::NoCompose
+            | Self::NoAutostart
+            | Self::Missing { .. }
+            | Self::NothingToFetch { .. } => ExitCode::RemoteCommand,
             Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
             Self::Architecture { .. } | Self::OciArchive { .. } => ExitCode::Image,
         }
@@ -141,7 +150,7 @@ impl Explain for PlanError {
             Self::ComposeVersion { .. } => "begin the compose file with `version: \"2.4\"`".into(),
             Self::Outside { .. } => "move it beside the compose file".into(),
             Self::NoComposeFile { .. } => "name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML".into(),
-            Self::NameTooLong { .. } | Self::NoContainer { .. } | Self::NoCompose | Self::NoAutostart | Self::UnknownService { .. } | Self::ComposeFile { .. } => {
+            Self::NameTooLong { .. } | Self::NothingToFetch { .. } | Self::NoContainer { .. } | Self::NoCompose | Self::NoAutostart | Self::UnknownService { .. } | Self::ComposeFile { .. } => {
                 return None;
             }
         })

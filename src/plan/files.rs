@@ -4,8 +4,17 @@ use super::{Action, PlanError, Planner, StagePlan, count};
 use crate::{commands::files, config::RemotePath, facts::PathKind, stage::Stage};
 
 /// What is never removed, whoever asks.
-const PRECIOUS: [&str; 9] =
-    ["/", "/home", "/home/oem", "/home/oem/.ssh", "/home/oem/.ssh/authorized_keys", "/usr", "/usr/share", "/usr/share/oem", "/usr/share/oem/docker/compose"];
+const PRECIOUS: [&str; 9] = [
+    "/",
+    "/home",
+    "/home/oem",
+    "/home/oem/.ssh",
+    "/home/oem/.ssh/authorized_keys",
+    "/usr",
+    "/usr/share",
+    "/usr/share/oem",
+    "/usr/share/oem/docker/compose",
+];
 
 impl Planner<'_> {
     pub(super) fn rename(&mut self) -> Result<(), PlanError> {

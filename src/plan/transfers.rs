@@ -138,7 +138,7 @@ impl Planner<'_> {
         for transfer in &self.wanted.transfers.from_device {
             let remote = transfer.remote.as_str();
             if !self.facts.paths.contains_key(remote) {
-                return Err(PlanError::Missing { path: remote.into() });
+                return Err(PlanError::NothingToFetch { path: remote.into() });
             }
             let Some(files) = self.facts.trees.get(remote) else { continue };
             let copies = &self.facts.here.copies;

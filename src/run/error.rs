@@ -1,6 +1,6 @@
 //! Why a plan could not be carried out, beyond what the device or this computer said itself.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::failure::{ExitCode, Explain};
 
@@ -28,6 +28,21 @@ pub enum RunError {
         /// Its last lines, oldest first.
         last_lines: Vec<String>,
     },
+    /// The application does not run in time.
+    #[error("{says}, after {} s", wait.as_secs())]
+    Late {
+        /// What was waited for, as a sentence.
+        says: String,
+        /// How long.
+        wait: Duration,
+        /// The container, where there is one.
+        container: Option<String>,
+        /// Its last lines, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// There is no container to attach to.
+    #[error("there is no container `{0}` on the device")]
+    NoContainer(String),
     /// The container attached to failed.
     #[error("container `{container}` ended with exit code {code}")]
     ContainerFailed {
@@ -56,16 +71,18 @@ impl Explain for RunError {
         match self {
             Self::Interrupted => ExitCode::Interrupted,
             Self::OtherImage { .. } => ExitCode::Image,
-            Self::Unhealthy { .. } => ExitCode::Unhealthy,
+            Self::Unhealthy { .. } | Self::Late { .. } => ExitCode::Unhealthy,
             Self::ContainerFailed { .. } => ExitCode::ContainerFailed,
-            Self::Answer(_) => ExitCode::RemoteCommand,
+            Self::Answer(_) | Self::NoContainer(_) => ExitCode::RemoteCommand,
             Self::Local { .. } => ExitCode::LocalFile,
         }
     }
 
     fn last_lines(&self) -> &[String] {
         match self {
-            Self::Unhealthy { last_lines, .. } | Self::ContainerFailed { last_lines, .. } => last_lines,
+            Self::Unhealthy { last_lines, .. } | Self::Late { last_lines, .. } | Self::ContainerFailed { last_lines, .. } => {
+                last_lines
+            }
             _ => &[],
         }
     }
@@ -74,7 +91,11 @@ impl Explain for RunError {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
             Self::Unhealthy { container, .. } => Some(format!(
-                "its output above tells why; `--attach_to {container}` shows it live, and a longer `wait:` gives it more time"
+                "its output tells why; `--attach_to {container}` shows all of it, where the container is still there"
+            )),
+            Self::Late { container: None, .. } => Some("a longer `wait:` under `compose:` gives it more time".into()),
+            Self::Late { container: Some(container), .. } => Some(format!(
+                "a longer `wait:` under `compose:` gives it more time; `--attach_to {container}` shows its output"
             )),
             _ => None,
         }

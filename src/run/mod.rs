@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::{
     commands::docker,
     device::ConfigurationInterface,
-    failure::Failure,
+    failure::{ExitCode, Failure},
     image::{ImageError, LoadStream},
     plan::{Action, Plan, StagePlan},
     remote::{Input, Remote},
@@ -48,7 +48,8 @@ impl<R: Remote> Runner<'_, R> {
     pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
         for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
             if let Err(failure) = self.stage(stage).await {
-                if matches!(stage.stage, Stage::Compose | Stage::Attach) {
+                let of_application = matches!(stage.stage, Stage::Compose | Stage::Attach);
+                if of_application && failure.exit_code() != ExitCode::Interrupted {
                     self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;
                 }
                 return Err(failure.in_stage(stage.stage));
@@ -134,3 +135,6 @@ impl<R: Remote> Runner<'_, R> {
         output.map(|output| crate::remote::last_lines(&output.stdout, 20)).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,7 +150,13 @@ impl Planner<'_> {
     }
 
     /// Adds what it takes to have the images of an archive on the device.
-    fn add_archive(&mut self, image: &Image, path: &str, actions: &mut Vec<Action>, says: &mut Vec<String>) -> Result<(), PlanError> {
+    fn add_archive(
+        &mut self,
+        image: &Image,
+        path: &str,
+        actions: &mut Vec<Action>,
+        says: &mut Vec<String>,
+    ) -> Result<(), PlanError> {
         let archive = self.facts.archives.get(path).cloned();
         if archive == Some(Archive::Oci) {
             return Err(PlanError::OciArchive { path: path.into() });
@@ -162,7 +168,8 @@ impl Planner<'_> {
         let ids = archive.as_ref().map(|archive| archive_ids(archive, self.docker())).unwrap_or_default();
         let tag = image.name.as_deref().map(with_tag);
         let there = |id: &String| self.docker().image(id).is_some();
-        let tagged = tag.as_ref().is_none_or(|tag| self.docker().image(tag).is_some_and(|image| ids.first() == Some(&image.id)));
+        let tagged =
+            tag.as_ref().is_none_or(|tag| self.docker().image(tag).is_some_and(|image| ids.first() == Some(&image.id)));
         if ids.is_empty() || !ids.iter().all(there) || !tagged {
             let name = image.name.clone().unwrap_or_default();
             actions.push(Action::Run(docker::load_on_device(path, &name, &changes(image))));
