@@ -60,6 +60,9 @@ impl RemotePath {
     /// The path of `name` below this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
+        if name.is_empty() {
+            return Self { slash: false, ..self.clone() };
+        }
         let base = self.path.trim_end_matches('/');
         Self { path: format!("{base}/{}", name.trim_start_matches('/')), slash: false }
     }
@@ -75,6 +78,11 @@ impl RemotePath {
     pub fn above(&self) -> Vec<Self> {
         let slashes = self.path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
         slashes.filter_map(|at| Some(Self { path: self.path.get(..at)?.to_owned(), slash: false })).collect()
+    }
+
+    /// Whether this path is `other` or below it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.path.strip_prefix(other.path.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Its last part; empty for `/`.
@@ -137,7 +145,12 @@ mod tests {
         assert_eq!(path.parent().as_str(), "/home/oem/a");
         assert_eq!(path.name(), "b");
         assert_eq!(path.join("c").as_str(), "/home/oem/a/b/c");
+        assert_eq!(path.join(""), path);
         assert_eq!(path.above().iter().map(RemotePath::as_str).collect::<Vec<_>>(), ["/home", "/home/oem", "/home/oem/a"]);
+        assert!(
+            path.is_within(&path) && path.is_within(&path.parent()) && path.is_within(&RemotePath::new("/").expect("a path"))
+        );
+        assert!(!path.is_within(&RemotePath::new("/home/oe").expect("a path")) && !path.parent().is_within(&path));
         assert_eq!(RemotePath::new("/").expect("a path").join("c").as_str(), "/c");
         assert_eq!(RemotePath::new("/c").expect("a path").parent().as_str(), "/");
     }

@@ -46,7 +46,7 @@ impl<R: Remote> Runner<'_, R> {
             until: wanted.until.as_deref().and_then(|pattern| regex_lite::Regex::new(pattern).ok()),
             deadline: wanted.run_duration.map(|duration| tokio::time::Instant::now() + duration),
         };
-        let container = self.container(&name).await?;
+        let container = self.container(&name).await?.ok_or_else(|| RunError::NoContainer(name.clone()))?;
         // With a pattern the line may be past already; otherwise what was said before this run is not new.
         let since = match limits.until {
             Some(_) => shortly_before(&container.started_at),
@@ -54,7 +54,7 @@ impl<R: Remote> Runner<'_, R> {
         };
         let end = self.follow(container, since, &limits).await?;
         let result = self.close(&name, end).await;
-        if wanted.stop_upon_exit {
+        if wanted.stop_upon_exit && self.container(&name).await?.is_some() {
             self.report.event(&Event::Step { stage: Stage::Attach, says: format!("remove `{name}`") });
             self.remote.check(&docker::stop(&name)).await?;
             self.remote.check(&docker::remove_containers(&[name])).await?;
@@ -68,17 +68,21 @@ impl<R: Remote> Runner<'_, R> {
         let mut run = container.started_at;
         let mut lines = Lines::default();
         loop {
-            let (end, _) = self.read(&docker::follow(&name, &since), &mut lines, limits).await?;
+            let read = self.read(&docker::follow(&name, &since), &mut lines, limits).await;
+            if read.is_err() {
+                lines.end(&mut *self.report, None);
+            }
+            let (end, _) = read?;
             if end != End::Container {
                 lines.end(&mut *self.report, None);
                 return Ok(end);
             }
-            let next = self.next_run(&name, &run).await;
+            let next = self.next_run(&name, &run).await?;
             // A follower may miss the last that was said: docker ends it as soon as the container ends.
             let until = next.as_deref().filter(|next| *next != run);
             lines.read_again();
             let (end, exit) = self.read(&docker::output(&name, &since, until), &mut lines, limits).await?;
-            if exit == Some(Exit::Code(UNREADABLE)) {
+            if exit != Some(Exit::Code(0)) {
                 lines.go_on();
             }
             let over = until.is_some() || next.is_none();
@@ -99,16 +103,16 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// When the container that was started at `run` was started last, if it runs.
-    async fn next_run(&self, name: &str, run: &str) -> Option<String> {
+    async fn next_run(&self, name: &str, run: &str) -> Result<Option<String>, Failure> {
         loop {
-            match self.container(name).await {
-                Ok(again) if again.state == ContainerState::Restarting && again.started_at == run => {
+            match self.container(name).await? {
+                Some(again) if again.state == ContainerState::Restarting && again.started_at == run => {
                     tokio::time::sleep(INTERVAL).await;
                 }
-                Ok(again) if matches!(again.state, ContainerState::Running | ContainerState::Restarting) => {
-                    return Some(again.started_at);
+                Some(again) if matches!(again.state, ContainerState::Running | ContainerState::Restarting) => {
+                    return Ok(Some(again.started_at));
                 }
-                _ => return None,
+                _ => return Ok(None),
             }
         }
     }
@@ -142,7 +146,7 @@ impl<R: Remote> Runner<'_, R> {
             End::Duration => Ok("the time is over; the container lives on".into()),
             End::Detached => Ok("detached; the container lives on".into()),
             End::Container => {
-                let Ok(container) = self.container(name).await else { return Ok("the container is gone".into()) };
+                let Some(container) = self.container(name).await? else { return Ok("the container is gone".into()) };
                 let code = container.exit_code;
                 if code == 0 {
                     return Ok(format!("`{name}` ended with exit code 0"));
@@ -153,13 +157,15 @@ impl<R: Remote> Runner<'_, R> {
         }
     }
 
-    async fn container(&self, name: &str) -> Result<Container, Failure> {
-        let json = self.remote.check(&docker::inspect_container(name)).await?;
-        let mut containers = crate::facts::containers(&json).map_err(RunError::Answer)?;
-        containers.pop().ok_or_else(|| {
-            let why = "is not there".to_owned();
-            RunError::Unhealthy { container: name.into(), why, last_lines: Vec::new() }.into()
-        })
+    /// The container as docker has it now.
+    async fn container(&self, name: &str) -> Result<Option<Container>, Failure> {
+        let command = docker::inspect_container(name);
+        let output = self.remote.run(&command, Input::Empty).await?;
+        if !output.exit.is_success() && String::from_utf8_lossy(&output.stderr).to_lowercase().contains("no such container") {
+            return Ok(None);
+        }
+        let json = output.success(&command)?;
+        Ok(crate::facts::containers(&json).map_err(RunError::Answer)?.pop())
     }
 }
 
