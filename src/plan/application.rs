@@ -79,7 +79,7 @@ impl Planner<'_> {
         let settled = services.iter().all(|service| self.runs(&containers, service, &file));
         let recorded = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref()) == Some(&digest);
         if sending.is_empty() && !recreate && settled && recorded {
-            self.add(Stage::Compose, format!("{} run as wanted", services.join(", ")), Vec::new());
+            self.add(Stage::Compose, format!("as wanted already: {}", services.join(", ")), Vec::new());
             return Ok(());
         }
         self.warn_of_missing_images(&file, &services);

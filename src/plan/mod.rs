@@ -212,7 +212,7 @@ impl Action {
             }
             Self::Up(bringing) => vec![
                 bringing.command().shown(),
-                format!("wait up to {} s until {} run and are healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
+                format!("wait up to {} s for {} to run and be healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
             ],
             Self::Attach(attaching) => vec![format!("follow the output of `{}`", attaching.wanted.container)],
             Self::PullAgain(trees) => {

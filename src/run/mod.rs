@@ -6,7 +6,7 @@ use crate::{
     commands::docker,
     delivery::Supply,
     device::ConfigurationInterface,
-    failure::Failure,
+    failure::{ExitCode, Failure},
     plan::{Action, Plan, StagePlan},
     remote::{Input, Remote},
     report::{Event, Outcome, Report},
@@ -50,7 +50,8 @@ impl<R: Remote> Runner<'_, R> {
     pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
         for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
             if let Err(failure) = self.stage(stage).await {
-                if matches!(stage.stage, Stage::Compose | Stage::Attach) {
+                let interrupted = failure.exit_code() == ExitCode::Interrupted;
+                if matches!(stage.stage, Stage::Compose | Stage::Attach) && !interrupted {
                     self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;
                 }
                 return Err(failure.in_stage(stage.stage));

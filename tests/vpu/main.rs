@@ -11,6 +11,7 @@ mod failures;
 mod first_run;
 mod images;
 mod images_run;
+mod interrupt;
 mod layers;
 mod names;
 mod pipeline;
