@@ -31,7 +31,8 @@ impl Planner<'_> {
             return Err(PlanError::NameTooLong { name: name.clone(), length, limit });
         }
         let before = self.facts.name.replace(name.clone()).unwrap_or_default();
-        self.add(Stage::Rename, format!("from `{before}` to `{name}`"), vec![Action::Rename(name.clone())]);
+        let from = if before.is_empty() { String::new() } else { format!("from `{before}` ") };
+        self.add(Stage::Rename, format!("{from}to `{name}`"), vec![Action::Rename(name.clone())]);
         Ok(())
     }
 

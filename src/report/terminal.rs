@@ -26,6 +26,8 @@ pub(super) struct Looks {
     pub(super) shares_stdout: bool,
     /// Whether the spinner turns by itself; tests hold it still.
     pub(super) turns: bool,
+    /// How many columns it has, asked anew for every stage; `None` is unknown.
+    pub(super) columns: fn() -> Option<u16>,
 }
 
 impl Looks {
@@ -35,6 +37,7 @@ impl Looks {
             unicode: console::Term::stderr().features().wants_emoji(),
             shares_stdout: std::io::stdout().is_terminal(),
             turns: true,
+            columns: || console::Term::stderr().size_checked().map(|(_, columns)| columns),
         }
     }
 }
@@ -142,18 +145,21 @@ impl Terminal {
     }
 
     fn waiting(&self) -> ProgressStyle {
-        self.style("{spinner} {prefix}  {wide_msg} {elapsed}")
+        self.style(&format!("{{spinner}} {{prefix}}  {{msg:{}!}} {{elapsed}}", self.message_columns(21)))
     }
 
     fn moving(&self) -> ProgressStyle {
-        self.style(if self.looks.colors {
-            "{spinner} {prefix}  {bar:20.cyan} {wide_msg}"
-        } else {
-            "{spinner} {prefix}  {bar:20} {wide_msg}"
-        })
+        let color = if self.looks.colors { ".cyan" } else { "" };
+        self.style(&format!("{{spinner}} {{prefix}}  {{bar:20{color}}} {{msg:{}!}}", self.message_columns(39)))
     }
 
-    fn style(&self, template: &'static str) -> ProgressStyle {
+    /// The columns that the rest of the line, `taken` columns wide, leaves to the message. That includes three at the end for
+    /// the `^C` that a terminal writes there: in a full line it would wrap, and what was drawn could not be cleared any more.
+    fn message_columns(&self, taken: u16) -> u16 {
+        (self.looks.columns)().unwrap_or(80).saturating_sub(taken).max(10)
+    }
+
+    fn style(&self, template: &str) -> ProgressStyle {
         let style = ProgressStyle::with_template(template).expect("the templates above are well-formed");
         match self.looks.unicode {
             true => style.progress_chars("━╸─").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "),

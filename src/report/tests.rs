@@ -161,7 +161,7 @@ fn on_terminal(events: &[Event], level: Level, unicode: bool) -> (String, InMemo
 
     let screen = InMemoryTerm::new(30, 100);
     let bars = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(Box::new(screen.clone())));
-    let looks = Looks { colors: false, unicode, shares_stdout: true, turns: false };
+    let looks = Looks { colors: false, unicode, shares_stdout: true, turns: false, columns: || Some(100) };
     let mut display = Terminal::new(bars, Sink::new(Screen(screen.clone())), level, looks, clock());
     events.iter().for_each(|event| display.event(event));
     let shown = screen.contents();
@@ -191,12 +191,12 @@ fn json(events: &[Event]) -> Vec<serde_json::Value> {
 
 #[test]
 fn a_terminal_shows_the_stage_at_work_below_those_that_are_through() {
-    insta::assert_snapshot!(terminal(&run()[..1]), @"⠿ connect      192.168.0.69:22                                                                    0s");
+    insta::assert_snapshot!(terminal(&run()[..1]), @"⠿ connect      192.168.0.69:22                                                                 0s");
     insta::assert_snapshot!(terminal(&run()[..4]), @r"
     connected to 192.168.0.69:22: serial 000201234567, named `bay [31m3`, firmware 1.4.30, docker 20.10.
     25
     = directories  nothing to do: `/home/oem/share` is there
-    ⠿ image        send `python_app:latest`                                                           0s
+    ⠿ image        send `python_app:latest`                                                        0s
     ");
     insta::assert_snapshot!(terminal(&run()[..9]), @r"
     connected to 192.168.0.69:22: serial 000201234567, named `bay [31m3`, firmware 1.4.30, docker 20.10.
@@ -211,7 +211,7 @@ fn a_terminal_shows_the_stage_at_work_below_those_that_are_through() {
     ! warning: the link is slow
     ✓ image        80 MB sent instead of 812 MB (4.0 s)
     22.5 °C[2J
-    ⠿ attach       show the output of `python_app`                                                    0s
+    ⠿ attach       show the output of `python_app`                                                 0s
     ");
 }
 

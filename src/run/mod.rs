@@ -50,8 +50,8 @@ impl<R: Remote> Runner<'_, R> {
     pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
         for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
             if let Err(failure) = self.stage(stage).await {
-                let of_application = matches!(stage.stage, Stage::Compose | Stage::Attach);
-                if of_application && failure.exit_code() != ExitCode::Interrupted {
+                let interrupted = failure.exit_code() == ExitCode::Interrupted;
+                if matches!(stage.stage, Stage::Compose | Stage::Attach) && !interrupted {
                     self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;
                 }
                 return Err(failure.in_stage(stage.stage));

@@ -9,8 +9,8 @@ use super::readme::{readme, root};
 
 /// Holds what stands between `<!-- name: … -->` and `<!-- end -->` against `table`, or writes it there.
 fn same(name: &str, table: &str) {
-    // Tests run in processes of their own: what one writes must not be lost to another.
-    let lock = std::fs::File::open(root().join("README.md")).expect("there is a README");
+    // Tests run in processes of their own: what one writes must not be lost to another, nor be read in part.
+    let lock = std::fs::File::open(root().join("Cargo.toml")).expect("there is one");
     lock.lock().expect("locked");
     let text = readme();
     let begin = text.find(&format!("<!-- {name}: ")).expect("the table has a place");
@@ -18,7 +18,8 @@ fn same(name: &str, table: &str) {
     let end = begin + text[begin..].find("<!-- end -->").expect("the table ends");
     if std::env::var_os("UPDATE_README").is_some() {
         let text = format!("{}\n{table}\n{}", &text[..begin], &text[end..]);
-        std::fs::write(root().join("README.md"), text).expect("written");
+        std::fs::write(root().join("README.md.part"), text).expect("written");
+        std::fs::rename(root().join("README.md.part"), root().join("README.md")).expect("renamed");
     } else {
         assert_eq!(text[begin..end].trim(), table.trim(), "UPDATE_README=1 cargo nextest run --test readme");
     }
