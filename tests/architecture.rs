@@ -15,9 +15,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("commands", &["facts"]),
     ("facts", &["config", "remote", "image"]),
     ("report", &[]),
-    ("plan", &["config", "facts", "image", "commands", "report"]),
-    ("run", &["config", "facts", "plan", "image", "commands", "device", "remote", "report"]),
-    ("cli", &["config", "facts", "plan", "run", "image", "commands", "device", "remote", "report"]),
+    ("delivery", &["facts", "image", "commands"]),
+    ("plan", &["config", "facts", "image", "commands", "delivery", "report"]),
+    ("run", &["config", "facts", "plan", "image", "commands", "delivery", "device", "remote", "report"]),
+    ("cli", &["config", "facts", "plan", "run", "image", "commands", "delivery", "device", "remote", "report"]),
 ];
 
 const TOOLS: &[&str] = &["command", "compose", "failure", "secret", "stage", "text"];

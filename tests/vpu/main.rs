@@ -1,5 +1,7 @@
 //! The program against virtual VPUs, looked at by other means than the program's own report.
 
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 mod attach;
 mod broken;
 mod defects;
@@ -14,6 +16,7 @@ mod layers;
 mod names;
 mod pipeline;
 mod program;
+#[path = "../support/readme.rs"]
 mod readme;
 mod readme_run;
 mod state;
