@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml::Value;
 
+/// What a compose file begins with, for whoever named something else.
+pub const HINT: &str = "a compose file has `services:` at its top, and below that each service by its name";
+
 /// A compose file, or several laid over each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ComposeFile {

@@ -77,6 +77,11 @@ pub trait Explain: Error + Send + Sync + 'static {
         None
     }
 
+    /// The single things that are wrong, where the error's first line only counts them.
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The last lines of the command or container that failed, oldest first, fit to be shown.
     fn last_lines(&self) -> &[String] {
         &[]

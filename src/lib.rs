@@ -8,6 +8,7 @@ pub mod command;
 pub mod commands;
 pub mod compose;
 pub mod config;
+pub mod delivery;
 pub mod device;
 pub mod facts;
 pub mod failure;
@@ -19,3 +20,8 @@ pub mod run;
 pub mod secret;
 pub mod stage;
 pub mod text;
+
+/// The examples of the README are run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

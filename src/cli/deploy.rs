@@ -1,7 +1,5 @@
 //! `o3r-deploy` and `o3r-deploy plan`: reads what is wanted and what is there, makes the plan, and carries it out.
 
-use std::cell::RefCell;
-
 use super::{
     ask::AskReport,
     options::{self, Options},
@@ -9,6 +7,7 @@ use super::{
 };
 use crate::{
     config::{Deployment, ImageSource},
+    delivery::Supply,
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
     facts::{Facts, gather, here},
     failure::{ExitCode, Failure},
@@ -54,12 +53,17 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
         session.report.event(&Event::Warning { text: text.clone() });
     }
     session.report.event(&Event::Planned { dry_run, stages: plan.shown() });
-    if !dry_run {
-        confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
-        carry_out(session, wanted, &plan, &remote, &interface, images).await?;
+    if dry_run {
+        remote.disconnect().await;
+        return Ok(());
     }
+    confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
+    let result = carry_out(session, wanted, &plan, &remote, &interface, images).await;
+    let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
+    session.report.event(&Event::Traffic { sent, received });
+    // After a failure too: what was given up on the device is told to end before the connection goes.
     remote.disconnect().await;
-    Ok(())
+    result
 }
 
 /// Connects and reads the device.
@@ -127,6 +131,7 @@ fn describe(sources: &[Option<LocalImages>]) -> Vec<here::LocalImage> {
                 id: image.id.to_string(),
                 platform: image.platform.clone(),
                 references: image.references.iter().map(ToString::to_string).collect(),
+                layers: image.layers.iter().map(|layer| (layer.diff_id.to_string(), layer.stored)).collect(),
             })
         })
         .collect()
@@ -167,11 +172,7 @@ async fn carry_out(
     if let (Some(attach), Some(log)) = (&wanted.attach, &session.log) {
         session.report.push(log.output_file(&attach.container));
     }
-    let images = RefCell::new(images);
-    let supply = |source: usize| match images.borrow().get(source) {
-        Some(Some(images)) => images.load_stream(),
-        _ => Err(image::ImageError::Missing(source.to_string())),
-    };
+    let supply = Supply::new(images);
     let interrupt = Interrupt::listen();
     Runner { remote, interface, report: &mut session.report, supply: &supply, interrupt }.run(plan).await
 }

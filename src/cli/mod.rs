@@ -47,6 +47,11 @@ fn exit_codes() -> String {
     })
 }
 
+/// The command line as it is understood, for documents.
+pub fn command_line() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the program and gives its exit code.
 pub fn main() -> std::process::ExitCode {
     let cli = Cli::parse();

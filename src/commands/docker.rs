@@ -36,6 +36,11 @@ pub fn load() -> Command {
     docker(&["image", "load", "--quiet"])
 }
 
+/// Removes the intermediate images of deliveries.
+pub fn remove_partial() -> Command {
+    Command::script(include_str!("scripts/remove_partial.sh")).arg(crate::delivery::PARTIAL)
+}
+
 /// Loads or imports an archive that is on the device already and gives it `name`, unless its image is there.
 pub fn load_on_device(path: &str, name: &str, changes: &[String]) -> Command {
     Command::script(include_str!("scripts/load_on_device.sh")).arg(path).arg(name).args(changes)
@@ -70,6 +75,12 @@ pub fn last_output(container: &str, lines: u32) -> Command {
 /// drops cannot reach the container.
 pub fn follow(container: &str, since: &str) -> Command {
     Command::script(include_str!("scripts/follow.sh")).arg(container).arg(since)
+}
+
+/// Prints a container's output from one time to another, or to now, by the device's clock; exit code 3 where its log driver
+/// keeps none.
+pub fn output(container: &str, since: &str, until: Option<&str>) -> Command {
+    Command::script(include_str!("scripts/output.sh")).arg(container).arg(since).args(until)
 }
 
 /// Stops a container as it wishes to be stopped.
@@ -116,6 +127,7 @@ mod tests {
     #[test]
     fn scripts_are_shown_by_what_they_do() {
         assert_eq!(follow("app", "17").shown(), "sh -c '# follows a container'\\''s output…' sh app 17".replace("'\\''", "'"));
+        assert_eq!(output("app", "17", None).shown(), "sh -c '# prints a container's output between two times…' sh app 17");
         assert_eq!(inspect_project("p").shown(), "sh -c '# describes the containers of a compose project…' sh p");
     }
 

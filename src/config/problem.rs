@@ -108,6 +108,11 @@ impl ConfigError {
 }
 
 impl Explain for ConfigError {
+    fn details(&self) -> Vec<String> {
+        let problems = self.problems();
+        if problems.len() > 1 { problems.iter().map(ToString::to_string).collect() } else { Vec::new() }
+    }
+
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Missing { .. } | Self::Unreadable { .. } => ExitCode::LocalFile,

@@ -11,7 +11,8 @@ use super::here::{self, Here, HereError, LocalCompose, Source};
 use crate::{
     compose::{ComposeError, ComposeFile},
     config::{ComposeFiles, Deployment, RemotePath, Transfer},
-    failure::{ExitCode, Explain},
+    failure::{ExitCode, Explain, Failure},
+    stage::Stage,
 };
 
 /// What is wrong on this computer.
@@ -41,7 +42,7 @@ impl Explain for GatherError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::File(error) => error.hint(),
-            Self::Compose { .. } => None,
+            Self::Compose { .. } => Some(crate::compose::HINT.into()),
         }
     }
 }
@@ -49,21 +50,23 @@ impl Explain for GatherError {
 /// Reads all sources of transfers and the compose project.
 ///
 /// # Errors
-/// The first thing that cannot be used.
-pub fn gather(wanted: &Deployment) -> Result<Here, GatherError> {
+/// The first thing that cannot be used, with the stage that needs it.
+pub fn gather(wanted: &Deployment) -> Result<Here, Failure> {
     let mut found = Here::default();
     for transfer in &wanted.transfers.to_device {
         if !found.sources.contains_key(&transfer.local) {
-            found.sources.insert(transfer.local.clone(), here::source(&transfer.local)?);
+            let source = here::source(&transfer.local).map_err(|error| Failure::from(error).in_stage(Stage::Transfers))?;
+            found.sources.insert(transfer.local.clone(), source);
         }
     }
     let destinations = wanted.transfers.from_device.iter().map(|transfer| transfer.local.clone());
     found.directories = destinations.filter(|path| path.is_dir()).collect();
-    found.compose = match wanted.compose.as_ref().map(|compose| &compose.files) {
-        Some(ComposeFiles::Here { files, .. }) => Some(project(files)?),
-        Some(ComposeFiles::OnDevice(path)) => transferred(path, &wanted.transfers.to_device, &found.sources)?,
-        None => None,
+    let compose = match wanted.compose.as_ref().map(|compose| &compose.files) {
+        Some(ComposeFiles::Here { files, .. }) => project(files).map(Some),
+        Some(ComposeFiles::OnDevice(path)) => transferred(path, &wanted.transfers.to_device, &found.sources),
+        None => Ok(None),
     };
+    found.compose = compose.map_err(|error| Failure::from(error).in_stage(Stage::Compose))?;
     Ok(found)
 }
 

@@ -41,6 +41,8 @@ pub struct LocalImage {
     pub platform: Platform,
     /// The references it is to have.
     pub references: Vec<String>,
+    /// Its layers, the lowest first: diff ID and size in bytes as it is stored here.
+    pub layers: Vec<(String, u64)>,
 }
 
 /// A compose project on this computer.
@@ -217,20 +219,26 @@ fn mode(metadata: &std::fs::Metadata) -> u32 {
     if metadata.is_dir() { 0o755 } else { 0o644 }
 }
 
-/// A name from the device as one part of a path here: it can neither be special nor leave its folder, on any system.
+/// A name from the device as one part of a path here: itself, except where this system cannot have it.
+pub fn local_name(name: &str) -> String {
+    let possible = !cfg!(windows) && !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+    if possible { name.to_owned() } else { safe_name(name) }
+}
+
+/// A name as one part of a path that every system can have: it can neither be special nor leave its folder.
 pub fn safe_name(name: &str) -> String {
     let replaced: String = name.chars().map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c }).collect();
     let trimmed = replaced.trim_end_matches([' ', '.']);
     if trimmed.is_empty() { replaced.chars().map(|_| '_').collect() } else { trimmed.to_owned() }
 }
 
-/// A relative path from the device, each part made safe; `None` when nothing is left or a part would climb.
+/// A relative path from the device as one here; `None` when nothing is left or a part would climb.
 pub fn safe_path(relative: &str) -> Option<PathBuf> {
     let parts: Vec<_> = relative.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.is_empty() || parts.contains(&"..") {
         return None;
     }
-    Some(parts.into_iter().map(safe_name).collect())
+    Some(parts.into_iter().map(local_name).collect())
 }
 
 #[cfg(test)]
@@ -242,10 +250,11 @@ mod tests {
         assert_eq!(safe_path("../../etc/passwd"), None);
         assert_eq!(safe_path("a/../b"), None);
         assert_eq!(safe_path("/etc/passwd"), Some(PathBuf::from("etc/passwd")));
-        assert_eq!(safe_path(r"..\..\x"), Some(PathBuf::from(".._.._x")));
-        assert_eq!(safe_path("C:/x"), Some(PathBuf::from("C_/x")));
+        let (climbing, drive) = if cfg!(windows) { (".._.._x", "C_/x") } else { (r"..\..\x", "C:/x") };
+        assert_eq!(safe_path(r"..\..\x"), Some(PathBuf::from(climbing)));
+        assert_eq!(safe_path("C:/x"), Some(PathBuf::from(drive)));
         assert_eq!(safe_path(""), None);
-        assert_eq!(safe_name(".."), "__");
+        assert_eq!((safe_name(".."), local_name("..")), ("__".into(), "__".into()));
         assert_eq!(safe_name("a\u{1b}[2J"), "a_[2J");
     }
 

@@ -318,6 +318,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_asked_for_by_a_link_is_known_and_a_link_within_a_tree_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir(path("tree")).expect("made");
+        std::fs::write(path("tree/file"), "content").expect("written");
+        for name in ["link", "tree/link"] {
+            std::os::unix::fs::symlink(path("tree/file"), path(name)).expect("linked");
+        }
+        let probe = Probe { trees: [path("link"), path("tree")].into(), ..Probe::default() };
+        let line = probe.command("=n=").line();
+        let answer = std::process::Command::new("sh").args(["-c", &line]).stdin(std::process::Stdio::null()).output();
+        let facts = parse(&answer.expect("sh runs").stdout, "=n=").expect("complete");
+        let file = facts.trees.get(&path("link")).and_then(|files| files.get("")).expect("the file");
+        assert_eq!((file.kind, file.size), (super::super::PathKind::File, 7));
+        assert!(file.sha256.is_some());
+        let tree = facts.trees.get(&path("tree")).expect("the tree");
+        assert_eq!(tree.keys().collect::<Vec<_>>(), ["file"]);
+    }
+
+    #[test]
     fn the_probe_asks_only_for_what_is_wanted() {
         let probe = Probe {
             sections: [Section::Images].into(),

@@ -148,7 +148,9 @@ impl Planner<'_> {
             let is_parent = parents.values().any(|parent| parent.as_ref() == Some(&image.id));
             let user = self.docker().containers.iter().find(|container| container.image == image.id);
             let child = staying.iter().find(|(parent, _)| parent.as_ref() == Some(&image.id)).map(|(_, child)| child.clone());
-            let stays = if wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
+            // What an interrupted delivery left is of use to the next one, which removes it.
+            let partial = image.tags.iter().any(|tag| tag.starts_with(crate::delivery::PARTIAL));
+            let stays = if partial || wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
                 true
             } else if image.tags.is_empty() && is_parent {
                 // Not listed by docker either; it goes with the last image that was built on it.

@@ -1,12 +1,14 @@
 //! Volumes and images: what is there already is left, what is missing comes.
 
-use super::{Action, Loading, PlanError, Planner, count, files::not_a_directory};
+use super::{Action, Loading, PlanError, Planner, Sending, count};
 use crate::{
-    commands::{docker, files},
+    commands::docker,
     config::{Image, ImageSource, Volume},
-    facts::{Archive, Docker, DockerVolume, PathKind, here::LocalImage},
+    delivery::{self, Delivery},
+    facts::{Archive, Docker, DockerImage, DockerVolume, here::LocalImage},
     image::runs_on,
     stage::Stage,
+    text,
 };
 
 /// A reference with its tag, as docker lists it.
@@ -57,16 +59,15 @@ impl Planner<'_> {
                     }
                 }
                 None => {
-                    match self.facts.paths.get(volume.path.as_str()).map(|fact| fact.kind) {
-                        Some(PathKind::Directory) => {}
-                        Some(_) => return Err(not_a_directory(volume.path.as_str())),
-                        None => actions.push(Action::Run(files::make_directories(&[volume.path.as_str().into()]))),
+                    let mut making = Sending::default();
+                    making.make(&volume.path, 0o755, &self.facts)?;
+                    if !making.is_empty() {
+                        actions.push(Action::Send(making));
                     }
-                    actions.push(Action::Run(docker::create_bind_volume(
-                        &volume.name,
-                        volume.path.as_str(),
-                        &self.application,
-                    )));
+                    actions.push(Action::Make {
+                        make: docker::create_bind_volume(&volume.name, volume.path.as_str(), &self.application),
+                        undo: docker::remove_volumes(std::slice::from_ref(&volume.name)),
+                    });
                     created.push(volume.name.clone());
                 }
             }
@@ -96,6 +97,11 @@ impl Planner<'_> {
                 self.add_archive(image, path.as_str(), &mut actions, &mut says)?;
             }
         }
+        let partial = |image: &DockerImage| image.tags.iter().any(|tag| tag.starts_with(delivery::PARTIAL));
+        if !actions.iter().any(|action| matches!(action, Action::Load(_))) && self.docker().images.iter().any(partial) {
+            says.push("remove what an interrupted delivery left".into());
+            actions.push(Action::Run(docker::remove_partial()));
+        }
         if says.is_empty() {
             says.push(format!("{} there already", count(self.wanted.image.len(), "image")));
         }
@@ -104,7 +110,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Adds what it takes to have the images of one source: all of them are sent when one is missing.
+    /// Adds what it takes to have the images of one source.
     fn add_local_images(
         &mut self,
         source: usize,
@@ -112,30 +118,33 @@ impl Planner<'_> {
         actions: &mut Vec<Action>,
         says: &mut Vec<String>,
     ) -> Result<(), PlanError> {
-        images.iter().try_for_each(|image| self.check_architecture(image))?;
-        let there = |image: &LocalImage| self.docker().images.iter().find(|there| there.id == image.id);
-        if images.iter().any(|image| there(image).is_none()) {
-            let shown = images.iter().map(shown).collect::<Vec<_>>().join(", ");
-            says.push(format!("send {shown}"));
-            let back = |image: &LocalImage| {
-                let tags = image.references.iter().map(|reference| with_tag(reference)).chain([image.id.clone()]);
-                tags.map(|tag| (tag, image.id.clone())).collect::<Vec<_>>()
-            };
-            actions.push(Action::Load(Loading { source, shown, images: images.iter().flat_map(back).collect() }));
-        } else {
-            for image in images {
-                let missing = |tag: &String| there(image).is_some_and(|there| !there.tags.contains(tag));
-                for tag in image.references.iter().map(|reference| with_tag(reference)).filter(missing) {
-                    says.push(format!("tag {tag}, which is there"));
-                    actions.push(Action::Run(docker::tag(&image.id, &tag)));
+        for image in images {
+            self.check_architecture(image)?;
+            let tags: Vec<_> = image.references.iter().map(|reference| with_tag(reference)).collect();
+            match self.docker().images.iter().find(|there| there.id == image.id) {
+                None => {
+                    let delivery = self.delivery(image);
+                    says.push(sent(image, &delivery));
+                    let (id, references, shown) = (image.id.clone(), tags.clone(), shown(image));
+                    actions.push(Action::Load(Loading { source, id, references, shown, delivery }));
+                }
+                Some(there) => {
+                    for tag in tags.iter().filter(|tag| !there.tags.contains(tag)) {
+                        says.push(format!("tag {tag}, which is there"));
+                        actions.push(Action::Run(docker::tag(&image.id, tag)));
+                    }
                 }
             }
-        }
-        for image in images {
-            let tags: Vec<_> = image.references.iter().map(|reference| with_tag(reference)).collect();
-            self.expect_image(&image.id, &tags);
+            let layers = image.layers.iter().map(|(diff_id, _)| diff_id.clone()).collect();
+            self.expect_image(DockerImage { id: image.id.clone(), tags, layers, ..DockerImage::default() });
         }
         Ok(())
+    }
+
+    /// What of an image has to travel.
+    fn delivery(&self, image: &LocalImage) -> Delivery {
+        let (layers, sizes): (Vec<_>, Vec<_>) = image.layers.iter().cloned().unzip();
+        Delivery::new(sizes, delivery::present(&layers, &self.docker().images))
     }
 
     fn check_architecture(&self, image: &LocalImage) -> Result<(), PlanError> {
@@ -175,7 +184,8 @@ impl Planner<'_> {
             actions.push(Action::Run(docker::load_on_device(path, &name, &changes(image))));
             says.push(format!("load {path}"));
         }
-        self.expect_image(ids.first().map_or(path, String::as_str), tag.as_slice());
+        let id = ids.into_iter().next().unwrap_or_else(|| path.to_owned());
+        self.expect_image(DockerImage { id, tags: tag.into_iter().collect(), ..DockerImage::default() });
         Ok(())
     }
 }
@@ -189,6 +199,17 @@ pub(super) fn archive_ids(archive: &Archive, docker: &Docker) -> Vec<String> {
         Archive::RootFileSystem(digest) => {
             let imported = docker.images.iter().filter(|image| image.archive.as_ref() == Some(digest));
             imported.map(|image| image.id.clone()).take(1).collect()
+        }
+    }
+}
+
+/// What is sent of an image, and what that saves.
+fn sent(image: &LocalImage, delivery: &Delivery) -> String {
+    let (missing, whole) = (text::bytes(delivery.missing()), text::bytes(delivery.whole()));
+    match delivery.present {
+        0 => format!("send {}: {whole} in {}", shown(image), count(image.layers.len(), "layer")),
+        present => {
+            format!("send {}: {present} of {} layers are there; {missing} instead of {whole}", shown(image), image.layers.len())
         }
     }
 }

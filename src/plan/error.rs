@@ -49,6 +49,12 @@ pub enum PlanError {
         /// Its path.
         path: String,
     },
+    /// Something is there that cannot be fetched.
+    #[error("`{path}` on the device is no file or directory that this user can read")]
+    Unreadable {
+        /// Its path.
+        path: String,
+    },
     /// Removing it would remove the device's own.
     #[error("`{path}` is not removed: the device needs it")]
     Precious {
@@ -80,7 +86,7 @@ pub enum PlanError {
         known: String,
     },
     /// A container that is not there.
-    #[error("there is no container `{container}` on the device; there is {}", if known.is_empty() { "none" } else { known.as_str() })]
+    #[error("there is no container `{container}` on the device{}", if known.is_empty() { ", nor any other".to_owned() } else { format!("; there is {known}") })]
     NoContainer {
         /// The container.
         container: String,
@@ -130,7 +136,8 @@ impl Explain for PlanError {
             | Self::NoCompose
             | Self::NoAutostart
             | Self::Missing { .. }
-            | Self::NothingToFetch { .. } => ExitCode::RemoteCommand,
+            | Self::NothingToFetch { .. }
+            | Self::Unreadable { .. } => ExitCode::RemoteCommand,
             Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
             Self::Architecture { .. } | Self::OciArchive { .. } => ExitCode::Image,
         }
@@ -141,7 +148,13 @@ impl Explain for PlanError {
             Self::NoInterface => "check that `http://<address>` answers; in recovery mode only port 8080 does".into(),
             Self::NoDocker => "after a reboot docker takes a while to start: run it again in a minute".into(),
             Self::Conflict { hint, .. } => hint.clone(),
-            Self::Missing { .. } => "send it first: `--transfers_to_vpu LOCAL,REMOTE`".into(),
+            Self::Missing { .. } => {
+                "check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`".into()
+            }
+            Self::NoAutostart => "give the service `restart: unless-stopped` in its compose file: docker then starts it again".into(),
+            Self::UnknownService { .. } => "name one that it has, or none to bring up all".into(),
+            Self::ComposeFile { .. } => crate::compose::HINT.into(),
+            Self::Unreadable { .. } => "a container may have made it as root: change its owner or mode from within a container".into(),
             Self::Precious { .. } => "name what is inside it".into(),
             Self::Architecture { .. } => {
                 "build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same".into()
@@ -150,9 +163,7 @@ impl Explain for PlanError {
             Self::ComposeVersion { .. } => "begin the compose file with `version: \"2.4\"`".into(),
             Self::Outside { .. } => "move it beside the compose file".into(),
             Self::NoComposeFile { .. } => "name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML".into(),
-            Self::NameTooLong { .. } | Self::NothingToFetch { .. } | Self::NoContainer { .. } | Self::NoCompose | Self::NoAutostart | Self::UnknownService { .. } | Self::ComposeFile { .. } => {
-                return None;
-            }
+            Self::NameTooLong { .. } | Self::NothingToFetch { .. } | Self::NoContainer { .. } | Self::NoCompose => return None,
         })
     }
 }

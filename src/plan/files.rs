@@ -1,6 +1,6 @@
 //! The small stages: name, external storage, directories, stamp and leftovers.
 
-use super::{Action, PlanError, Planner, StagePlan, count};
+use super::{Action, PlanError, Planner, Sending, StagePlan, count};
 use crate::{commands::files, config::RemotePath, facts::PathKind, stage::Stage};
 
 /// What is never removed, whoever asks.
@@ -46,21 +46,23 @@ impl Planner<'_> {
         if self.wanted.directories.is_empty() {
             return Ok(());
         }
-        let mut missing = Vec::new();
+        let (mut missing, mut making) = (Vec::new(), Sending::default());
         for path in &self.wanted.directories {
             match self.facts.paths.get(path.as_str()).map(|fact| fact.kind) {
-                None => missing.push(path.as_str().to_owned()),
                 Some(PathKind::Directory) => {}
                 Some(_) => return Err(not_a_directory(path.as_str())),
+                None => {
+                    making.make(path, 0o755, &self.facts)?;
+                    missing.push(path.as_str().to_owned());
+                }
             }
         }
         if missing.is_empty() {
             self.add(Stage::Directories, format!("{} there", plural_are(self.wanted.directories.len())), Vec::new());
             return Ok(());
         }
-        self.wanted.directories.iter().for_each(|path| self.expect_directory(path));
-        let says = missing.join(", ");
-        self.add(Stage::Directories, says, vec![Action::Run(files::make_directories(&missing))]);
+        self.expect_sent(&making);
+        self.add(Stage::Directories, missing.join(", "), vec![Action::Send(making)]);
         Ok(())
     }
 
@@ -110,7 +112,7 @@ pub(super) fn not_a_directory(path: &str) -> PlanError {
     PlanError::Conflict {
         what: format!("`{path}`"),
         how: "it is no directory, and one is wanted".into(),
-        hint: format!("remove it with `--items_to_cleanup {path}` in a run of its own, or choose another path"),
+        hint: "remove it with `--items_to_cleanup` in a run of its own, or choose another path".into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pulling logs: what is new or has changed, judged by content, since the device's clock is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Action, Fetching, PlanError, Planner, PullAgain, count};
@@ -16,7 +16,7 @@ pub fn changed(
     local: &Path,
     digest: impl Fn(&Path) -> Option<String>,
 ) -> (Vec<Fetching>, Vec<String>) {
-    let (mut fetch, mut warnings) = (Vec::new(), Vec::new());
+    let (mut fetch, mut warnings, mut taken) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (name, fact) in files {
         let (path, here) = if name.is_empty() {
             (remote.to_owned(), Some(local.to_owned()))
@@ -27,6 +27,15 @@ pub fn changed(
             warnings.push(format!("`{path}` is left out: its name would lead out of the folder"));
             continue;
         };
+        // What is no UTF-8 was read as this character: the file cannot be asked for by its own name.
+        if path.contains('\u{fffd}') {
+            warnings.push(format!("`{path}` is left out: its name is not UTF-8"));
+            continue;
+        }
+        if !taken.insert(here.clone()) {
+            warnings.push(format!("`{path}` is left out: this computer cannot tell its name from that of another"));
+            continue;
+        }
         if !fact.readable {
             warnings.push(format!("`{path}` cannot be read by this user"));
             continue;

@@ -6,6 +6,7 @@ use crate::{
     command::Command,
     commands::{compose::Project, docker},
     config::{Attach, Deployment, RemotePath},
+    delivery::Delivery,
     facts::Facts,
     failure::Failure,
     report::PlannedStage,
@@ -55,6 +56,13 @@ pub struct StagePlan {
 pub enum Action {
     /// Run a command that must succeed.
     Run(Command),
+    /// Run a command that must succeed and makes something, with the command that takes it back should the stage fail.
+    Make {
+        /// Makes it.
+        make: Command,
+        /// Takes it back.
+        undo: Command,
+    },
     /// Run a command that must succeed and changes nothing that lasts.
     Touch(Command),
     /// Give the device a name.
@@ -95,6 +103,8 @@ pub struct SendFile {
     pub size: u64,
     /// SHA-256 of its content.
     pub sha256: String,
+    /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
+    pub new: bool,
 }
 
 /// One file to fetch, to a temporary name and then renamed into place.
@@ -110,15 +120,19 @@ pub struct Fetching {
     pub size: u64,
 }
 
-/// A source of images to stream.
+/// An image to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loading {
-    /// Which of [`Deployment::image`].
+    /// Which of [`Deployment::image`] it comes from.
     pub source: usize,
+    /// Its ID, read back afterwards.
+    pub id: String,
+    /// The references it gets, read back as well.
+    pub references: Vec<String>,
     /// How it is called, for people.
     pub shown: String,
-    /// Each image's reference (or ID, where it has none) and ID, read back afterwards.
-    pub images: Vec<(String, String)>,
+    /// What of it travels, and in which parcels.
+    pub delivery: Delivery,
 }
 
 /// A compose project to bring up.
@@ -165,7 +179,7 @@ impl Attaching {
         let duration = run_duration.map(|duration| format!(", for {} at most", span(duration)));
         let until = until.as_ref().map(|pattern| format!(", until a line matches `{pattern}`"));
         let follow = format!("follow the output of `{container}`{}{}", duration.unwrap_or_default(), until.unwrap_or_default());
-        let remove = [docker::stop(container), docker::remove_containers(&[container.clone()])];
+        let remove = [docker::stop(container), docker::remove_containers(std::slice::from_ref(container))];
         let remove = remove.iter().filter(|_| *stop_upon_exit).map(Command::shown);
         [follow].into_iter().chain(remove).collect()
     }
@@ -193,7 +207,7 @@ impl Action {
     /// Each command and transfer, for people.
     pub fn steps(&self) -> Vec<String> {
         match self {
-            Self::Run(command) | Self::Touch(command) => vec![command.shown()],
+            Self::Run(command) | Self::Touch(command) | Self::Make { make: command, .. } => vec![command.shown()],
             Self::Rename(name) => vec![format!("set /device/info/name to `{name}`, save it, read it back")],
             Self::Send(sending) => {
                 let directories = sending.directories.iter().map(|(path, mode)| format!("make {path} (mode {mode:o})"));
@@ -208,7 +222,12 @@ impl Action {
                 files.iter().map(step).collect()
             }
             Self::Load(loading) => {
-                vec![format!("stream {} into {}", loading.shown, docker::load().shown())]
+                let load = docker::load().shown();
+                let parcel = |parcel: &std::ops::Range<usize>| {
+                    let bytes = bytes(loading.delivery.bytes(parcel));
+                    format!("stream layers {}..{} of {} ({bytes}) into {load}", parcel.start + 1, parcel.end, loading.shown)
+                };
+                loading.delivery.parcels.iter().map(parcel).collect()
             }
             Self::Up(bringing) => vec![
                 bringing.command().shown(),

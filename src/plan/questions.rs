@@ -2,7 +2,7 @@
 
 use super::application;
 use crate::{
-    config::{ComposeFiles, Deployment, ImageSource},
+    config::{ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
         Facts, Probe, Section,
         here::{Here, Source, safe_path},
@@ -54,7 +54,9 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
     let mut ask = |path: String| {
         probe.paths.insert(path);
     };
+    wanted.directories.iter().flat_map(RemotePath::above).for_each(|path| ask(path.as_str().into()));
     wanted.directories.iter().chain(&wanted.leftovers).chain(&wanted.stamp).for_each(|path| ask(path.as_str().into()));
+    wanted.volume.iter().flat_map(|volume| volume.path.above()).for_each(|path| ask(path.as_str().into()));
     wanted.volume.iter().for_each(|volume| ask(volume.path.as_str().into()));
     wanted.transfers.from_device.iter().for_each(|transfer| ask(transfer.remote.as_str().into()));
     for entry in &wanted.autostart.enable {
@@ -80,7 +82,7 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
     }
 }
 
-fn ask_for_source(source: &Source, destination: &crate::config::RemotePath, ask: &mut impl FnMut(String)) {
+fn ask_for_source(source: &Source, destination: &RemotePath, ask: &mut impl FnMut(String)) {
     ask(destination.as_str().into());
     destination.above().into_iter().for_each(|path| ask(path.as_str().into()));
     if let Source::Tree { files, directories } = source {

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Action, Fetching, PlanError, Planner, SendFile, Sending, count, files::not_a_directory, logs};
 use crate::{
-    config::{RemotePath, Transfer},
+    config::{REMOTE_HOME, RemotePath, Transfer},
     facts::{
         Facts, PathFact, PathKind,
-        here::{LocalFile, Source, safe_name},
+        here::{LocalFile, Source, local_name},
     },
     stage::Stage,
 };
@@ -29,11 +29,9 @@ pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Resu
     match source {
         Source::File(file) => send_file(file, destination.clone(), facts, &mut sending)?,
         Source::Tree { files, directories } => {
-            for above in destination.above() {
-                need_directory(&above, 0o755, facts, &mut sending)?;
-            }
+            sending.make(destination, directories.get("").copied().unwrap_or(0o755), facts)?;
             for (name, mode) in directories {
-                need_directory(&destination.join(name), *mode, facts, &mut sending)?;
+                sending.make(&destination.join(name), *mode, facts)?;
             }
             for (name, file) in files {
                 send_file(file, destination.join(name), facts, &mut sending)?;
@@ -56,22 +54,15 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
         fact.kind == PathKind::File && fact.sha256.as_ref() == Some(&file.sha256) && fact.mode & 0o777 == file.mode
     };
     if there.filter(same).is_none() {
-        for above in remote.above() {
-            need_directory(&above, 0o755, facts, sending)?;
-        }
-        let (local, sha256) = (file.path.clone(), file.sha256.clone());
-        sending.files.push(SendFile { local, remote, mode: file.mode, size: file.size, sha256 });
-    }
-    Ok(())
-}
-
-/// Has a directory made that is missing. Each is named, those above others too: what a failed run made is taken back.
-fn need_directory(path: &RemotePath, mode: u32, facts: &Facts, sending: &mut Sending) -> Result<(), PlanError> {
-    match facts.paths.get(path.as_str()).map(|fact| fact.kind) {
-        Some(PathKind::Directory) => {}
-        Some(_) => return Err(not_a_directory(path.as_str())),
-        None if sending.directories.iter().any(|(made, _)| made == path.as_str()) => {}
-        None => sending.directories.push((path.as_str().to_owned(), mode)),
+        sending.make(&remote.parent(), 0o755, facts)?;
+        sending.files.push(SendFile {
+            local: file.path.clone(),
+            remote,
+            mode: file.mode,
+            size: file.size,
+            sha256: file.sha256.clone(),
+            new: there.is_none(),
+        });
     }
     Ok(())
 }
@@ -79,6 +70,25 @@ fn need_directory(path: &RemotePath, mode: u32, facts: &Facts, sending: &mut Sen
 impl Sending {
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.directories.is_empty()
+    }
+
+    /// Makes a directory where it is missing, and each above it that is, the outermost first: what is made is named, so that it
+    /// can be taken back.
+    ///
+    /// # Errors
+    /// A file where a directory has to be.
+    pub(super) fn make(&mut self, directory: &RemotePath, mode: u32, facts: &Facts) -> Result<(), PlanError> {
+        let mut missing = vec![];
+        for path in directory.above().into_iter().chain([directory.clone()]).rev() {
+            match facts.paths.get(path.as_str()).map(|fact| fact.kind) {
+                Some(PathKind::Directory) => break,
+                Some(_) => return Err(not_a_directory(path.as_str())),
+                None if path.as_str() == REMOTE_HOME || self.directories.iter().any(|(made, _)| made == path.as_str()) => break,
+                None => missing.push((path.as_str().to_owned(), if path == *directory { mode } else { 0o755 })),
+            }
+        }
+        self.directories.extend(missing.into_iter().rev());
+        Ok(())
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -140,7 +150,15 @@ impl Planner<'_> {
             if !self.facts.paths.contains_key(remote) {
                 return Err(PlanError::NothingToFetch { path: remote.into() });
             }
-            let Some(files) = self.facts.trees.get(remote) else { continue };
+            let is_directory = self.facts.is_directory(remote);
+            let Some(files) = self.facts.trees.get(remote).filter(|files| is_directory || !files.is_empty()) else {
+                return Err(PlanError::Unreadable { path: remote.into() });
+            };
+            // Logs may be left out with a warning; what is asked for by name may not.
+            if let Some(name) = files.iter().find_map(|(name, fact)| (!fact.readable).then_some(name)) {
+                let path = if name.is_empty() { remote.to_owned() } else { format!("{remote}/{name}") };
+                return Err(PlanError::Unreadable { path });
+            }
             let copies = &self.facts.here.copies;
             let lands = lands(transfer, files, &self.facts);
             let (new, warnings) = logs::changed(remote, files, &lands, |path| copies.get(path).cloned());
@@ -156,5 +174,49 @@ impl Planner<'_> {
 pub fn lands(transfer: &Transfer, files: &BTreeMap<String, PathFact>, facts: &Facts) -> PathBuf {
     let slash = transfer.local.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
     let takes_file = files.contains_key("") && facts.here.directories.contains(&transfer.local);
-    if slash || takes_file { transfer.local.join(safe_name(transfer.remote.name())) } else { transfer.local.clone() }
+    if slash || takes_file { transfer.local.join(local_name(transfer.remote.name())) } else { transfer.local.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Deployment,
+        plan::{self, Circumstances},
+    };
+
+    fn planned(files: &[(&str, Option<&str>)], kind: PathKind) -> Result<plan::Plan, String> {
+        let remote = RemotePath::new("~/x").expect("a path");
+        let fact = |kind, sha256: Option<&str>| {
+            let sha256 = sha256.map(str::to_owned);
+            PathFact { kind, mode: 0o644, size: 7, readable: sha256.is_some(), sha256 }
+        };
+        let files = files.iter().map(|(name, digest)| ((*name).to_owned(), fact(PathKind::File, *digest))).collect();
+        let facts = Facts {
+            paths: [(remote.as_str().to_owned(), fact(kind, None))].into(),
+            trees: [(remote.as_str().to_owned(), files)].into(),
+            ..Facts::default()
+        };
+        let (layer, _) = crate::config::file::read(std::path::Path::new("/dev/null"), "empty").expect("an empty file");
+        let bare = crate::config::check(&[layer], Vec::new()).expect("nothing is wrong with it");
+        let transfers =
+            crate::config::Transfers { from_device: vec![Transfer { local: "/here/x".into(), remote }], ..bare.transfers };
+        let wanted = Deployment { transfers, ..bare };
+        let circumstances = Circumstances { stem: "stem".into(), allow_architecture: false };
+        plan::plan(&wanted, &facts, &circumstances).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_file_that_is_asked_for_and_cannot_be_read_is_an_error() {
+        let said = |files: &[_], kind| planned(files, kind).expect_err("it cannot be fetched");
+        insta::assert_snapshot!(said(&[("", None)], PathKind::File), @"transfers: `/home/oem/x` on the device is no file or directory that this user can read");
+        insta::assert_snapshot!(said(&[("a", Some("1")), ("b", None)], PathKind::Directory), @"transfers: `/home/oem/x/b` on the device is no file or directory that this user can read");
+        insta::assert_snapshot!(said(&[], PathKind::Other), @"transfers: `/home/oem/x` on the device is no file or directory that this user can read");
+    }
+
+    #[test]
+    fn an_empty_directory_is_fetched_by_fetching_nothing() {
+        assert!(planned(&[], PathKind::Directory).is_ok());
+        assert!(planned(&[("", Some("1"))], PathKind::Other).is_ok(), "a link to a file");
+    }
 }

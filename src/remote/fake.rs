@@ -30,6 +30,11 @@ pub fn fails(code: u32, line: &str) -> Answer {
     Answer { output: vec![(Stream::Stderr, format!("{line}\n").into_bytes())], end: End::Exit(Exit::Code(code)) }
 }
 
+/// Ends with this exit code and says nothing.
+pub fn ends(code: u32) -> Answer {
+    Answer { output: Vec::new(), end: End::Exit(Exit::Code(code)) }
+}
+
 /// The connection breaks.
 pub fn breaks() -> Answer {
     Answer { output: Vec::new(), end: End::Lost }

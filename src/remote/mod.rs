@@ -230,6 +230,31 @@ pub enum RemoteError {
     },
 }
 
+impl RemoteError {
+    /// Whether the device's user may not do it.
+    fn is_denied(&self) -> bool {
+        let says = |line: &String| {
+            let line = line.to_ascii_lowercase();
+            line.contains("permission denied") || line.contains("operation not permitted")
+        };
+        match self {
+            Self::Failed { last_lines, .. } => last_lines.iter().any(says),
+            Self::File { reason, .. } => says(reason),
+            _ => false,
+        }
+    }
+
+    /// With another path on the device, where one is named: people know the destination, not where files arrive.
+    #[must_use]
+    pub fn with_path(self, change: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::NoSpace { path } => Self::NoSpace { path: change(path) },
+            Self::File { path, reason } => Self::File { path: change(path), reason },
+            other => other,
+        }
+    }
+}
+
 impl Explain for RemoteError {
     fn exit_code(&self) -> ExitCode {
         match self {
@@ -256,6 +281,11 @@ impl Explain for RemoteError {
             ExitCode::ConnectionLost => {
                 Some("check cable and power, then run the same command again: what is finished is not done twice".into())
             }
+            _ if self.is_denied() => Some(
+                "it belongs to somebody else, most often to root, as which containers write: remove it from a container, or \
+                 choose another path"
+                    .into(),
+            ),
             _ => None,
         }
     }

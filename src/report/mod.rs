@@ -4,7 +4,7 @@
 //! `stage_started`, any of `step`, `progress`, `output`, `warning`, and `stage_finished`; at last `finished`. `warning` may also
 //! come before the first stage. A failure inside a stage leaves out its `stage_finished` (after one of `compose` or `attach` the
 //! stage `logs_again` may follow, whose end is then left out too if it fails), one before the device is known also `connected`
-//! and `planned`. A dry run ends after `planned` with `finished`.
+//! and `planned`. A dry run ends after `planned` with `finished`; otherwise `traffic` comes before it once connected.
 
 use serde::Serialize;
 
@@ -57,7 +57,14 @@ pub enum Event {
         /// What it does, in a few words.
         says: String,
     },
-    /// Bytes went over the wire.
+    /// The connection ends: bytes that went over its socket, everything counted.
+    Traffic {
+        /// To the device.
+        sent: u64,
+        /// From the device.
+        received: u64,
+    },
+    /// Payload got on: what of it the device has taken.
     Progress {
         /// Of which stage.
         stage: Stage,
@@ -143,6 +150,8 @@ pub struct Summary {
     pub dry_run: bool,
     /// The failure, where it failed: one line, as `error:` shows it.
     pub error: Option<String>,
+    /// The single things that are wrong, where the error only counts them.
+    pub details: Vec<String>,
     /// What led to it, outermost first.
     pub causes: Vec<String>,
     /// The way out, where one is known.
@@ -153,8 +162,10 @@ pub struct Summary {
     pub changed: Vec<Stage>,
     /// Stages in which all was as wanted.
     pub unchanged: Vec<Stage>,
-    /// Bytes sent to the device and received from it.
-    pub bytes: u64,
+    /// Bytes sent to the device, on the socket.
+    pub sent: u64,
+    /// Bytes received from the device, on the socket.
+    pub received: u64,
     /// How long it took, in seconds.
     pub seconds: f64,
     /// The full log of this run.

@@ -15,14 +15,14 @@ pub(super) struct Tally {
     dry_run: bool,
     changed: BTreeSet<Stage>,
     unchanged: BTreeSet<Stage>,
-    bytes: u64,
-    step: u64,
+    sent: u64,
+    received: u64,
 }
 
 impl Tally {
     pub(super) fn new() -> Self {
         let (changed, unchanged) = Default::default();
-        Self { begun: Instant::now(), dry_run: false, changed, unchanged, bytes: 0, step: 0 }
+        Self { begun: Instant::now(), dry_run: false, changed, unchanged, sent: 0, received: 0 }
     }
 
     pub(super) fn event(&mut self, event: &Event) {
@@ -31,11 +31,7 @@ impl Tally {
                 self.dry_run = *dry_run;
                 self.unchanged.extend(stages.iter().filter(|stage| stage.steps.is_empty()).map(|stage| stage.stage));
             }
-            Event::StageStarted { .. } | Event::Step { .. } => self.step = 0,
-            Event::Progress { bytes, .. } => {
-                self.bytes += bytes.saturating_sub(self.step);
-                self.step = *bytes;
-            }
+            Event::Traffic { sent, received } => (self.sent, self.received) = (*sent, *received),
             Event::StageFinished { stage, outcome: Outcome::Done, .. } => {
                 self.unchanged.remove(stage);
                 self.changed.insert(*stage);
@@ -44,6 +40,9 @@ impl Tally {
                 self.unchanged.insert(*stage);
             }
             Event::StageFinished { outcome: Outcome::Read, .. }
+            | Event::StageStarted { .. }
+            | Event::Step { .. }
+            | Event::Progress { .. }
             | Event::Connected(_)
             | Event::Output { .. }
             | Event::Note { .. }
@@ -54,17 +53,21 @@ impl Tally {
 
     /// The summary of a run that ended now, with `failure` or well.
     pub(super) fn summary(&self, failure: Option<&Failure>, log_file: Option<PathBuf>) -> Summary {
-        let error = failure.map(Failure::to_string);
+        let details = failure.map(|failure| failure.error.details()).unwrap_or_default();
+        let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+        let error = failure.map(Failure::to_string).map(|text| if details.is_empty() { text } else { first_line(text) });
         Summary {
             exit_code: failure.map_or(ExitCode::Success, Failure::exit_code) as u8,
             dry_run: self.dry_run,
             causes: failure.map(|failure| causes(&*failure.error)).unwrap_or_default(),
             hint: failure.and_then(|failure| failure.error.hint()),
+            details,
             last_lines: failure.map(|failure| failure.error.last_lines().to_vec()).unwrap_or_default(),
             error,
             changed: self.changed.iter().copied().collect(),
             unchanged: self.unchanged.iter().copied().collect(),
-            bytes: self.bytes,
+            sent: self.sent,
+            received: self.received,
             seconds: self.begun.elapsed().as_secs_f64(),
             log_file,
         }
@@ -131,16 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_summed_over_steps_and_stages_are_counted_once() {
+    fn traffic_is_kept_and_stages_are_counted_once() {
         let mut tally = Tally::new();
         let stage = Stage::Image;
-        let progress = |bytes| Event::Progress { stage, bytes, total: None };
-        let step = || Event::Step { stage, says: String::new() };
         let finished = |outcome| Event::StageFinished { stage, outcome, says: String::new(), seconds: 0.0 };
-        for event in [progress(5), progress(10), step(), progress(7), finished(Outcome::NothingToDo), finished(Outcome::Done)] {
+        for event in [finished(Outcome::NothingToDo), finished(Outcome::Done), Event::Traffic { sent: 17, received: 4 }] {
             tally.event(&event);
         }
         let summary = tally.summary(None, None);
-        assert_eq!((summary.bytes, summary.changed, summary.unchanged), (17, vec![Stage::Image], vec![]));
+        assert_eq!((summary.sent, summary.received), (17, 4));
+        assert_eq!((summary.changed, summary.unchanged), (vec![Stage::Image], vec![]));
     }
 }

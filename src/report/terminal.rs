@@ -198,6 +198,7 @@ impl Report for Terminal {
                 self.step(says);
             }
             Event::Progress { bytes, total, .. } => self.progress(*bytes, *total),
+            Event::Traffic { .. } => {}
             Event::Output { line } => self.output(&printable(line)),
             Event::Note { text } => self.marked(Mark::Done, &printable(text)),
             Event::Warning { text } => self.marked(Mark::Warning, &words::warning(text)),

@@ -87,7 +87,9 @@ fn run() -> Vec<Event> {
         finished(Stage::Image, Outcome::Done, "80 MB sent instead of 812 MB", 4.0),
         started(Stage::Attach, "show the output of `python_app`"),
         output("22.5 °C\u{1b}[2J"),
-        finished(Stage::Attach, Outcome::NothingToDo, "the container ended with 0", 61.0),
+        finished(Stage::Attach, Outcome::Read, "the container ended with 0", 61.0),
+        Event::Note { text: "its host key is pinned".into() },
+        Event::Traffic { sent: 80_000_000, received: 20_000 },
     ]
 }
 
@@ -222,8 +224,9 @@ fn a_terminal_ends_with_a_summary() {
     ! warning: the link is slow
     ✓ image        80 MB sent instead of 812 MB (4.0 s)
     22.5 °C[2J
-    = attach       nothing to do: the container ended with 0 (1 min 1 s)
-    ✓ done in 1 min 5 s, changed: image; 2 stages were as wanted already; 80 MB over the wire
+    ✓ attach       the container ended with 0 (1 min 1 s)
+    ✓ its host key is pinned
+    ✓ done in 1 min 5 s, changed: image; 1 stage was as wanted already; 80 MB sent, 20 kB received
     log: /logs/Deployments/26.11.21_07.34.56+0000.log
     ");
 }
@@ -286,8 +289,9 @@ fn plain_lines_hold_the_same() {
     warning: the link is slow
     image: done: 80 MB sent instead of 812 MB (4.0 s)
     attach: show the output of `python_app`
-    attach: nothing to do: the container ended with 0 (1 min 1 s)
-    done in 1 min 5 s, changed: image; 2 stages were as wanted already; 80 MB over the wire
+    attach: read: the container ended with 0 (1 min 1 s)
+    its host key is pinned
+    done in 1 min 5 s, changed: image; 1 stage was as wanted already; 80 MB sent, 20 kB received
     log: /logs/Deployments/26.11.21_07.34.56+0000.log
     ");
     assert_eq!(stdout, "22.5 °C[2J\n");
@@ -369,7 +373,17 @@ fn each_event_is_one_line_of_json_with_its_name() {
     };
     let mut expected = vec!["stage_started", "connected", "planned", "stage_started", "step"];
     expected.extend(["progress"; 4]);
-    expected.extend(["warning", "progress", "stage_finished", "stage_started", "output", "stage_finished", "finished"]);
+    expected.extend([
+        "warning",
+        "progress",
+        "stage_finished",
+        "stage_started",
+        "output",
+        "stage_finished",
+        "note",
+        "traffic",
+        "finished",
+    ]);
     assert_eq!(names(&well()), expected);
 }
 
@@ -388,16 +402,18 @@ fn the_keys_of_the_json_stay() {
     keys.dedup();
     insta::assert_snapshot!(keys.join("\n"), @r"
     connected: address docker firmware name serial
-    finished: bytes causes changed dry_run error exit_code hint last_lines log_file seconds unchanged
+    finished: causes changed details dry_run error exit_code hint last_lines log_file received seconds sent unchanged
+    note: text
     output: line
     planned: dry_run stages
     progress: bytes stage total
     stage_finished: outcome says seconds stage
     stage_started: stage title
     step: says stage
+    traffic: received sent
     warning: text
     ");
-    insta::assert_snapshot!(json(&badly()).last().expect("the end"), @r#"{"bytes":15000000,"causes":["the disk is full"],"changed":["directories"],"dry_run":false,"error":"image: `docker load` failed on the device: exit code 1","event":"finished","exit_code":9,"hint":"free some room","last_lines":["loading layer","no space left\u001b[1A"],"log_file":"/logs/Deployments/26.11.21_07.34.56+0000.log","seconds":65.2,"unchanged":[]}"#);
+    insta::assert_snapshot!(json(&badly()).last().expect("the end"), @r#"{"causes":["the disk is full"],"changed":["directories"],"details":[],"dry_run":false,"error":"image: `docker load` failed on the device: exit code 1","event":"finished","exit_code":9,"hint":"free some room","last_lines":["loading layer","no space left\u001b[1A"],"log_file":"/logs/Deployments/26.11.21_07.34.56+0000.log","received":0,"seconds":65.2,"sent":0,"unchanged":[]}"#);
 }
 
 #[test]
@@ -429,7 +445,7 @@ fn a_tee_tells_all_of_its_reports_the_end() {
     run().iter().for_each(|event| tee.event(event));
     assert_eq!(tee.finish(Some(&failure()), None), ExitCode::NoSpace);
     let end: serde_json::Value = serde_json::from_str(stdout.text().lines().last().expect("the end")).expect("JSON");
-    assert_eq!((&end["exit_code"], &end["bytes"]), (&serde_json::json!(9), &serde_json::json!(80_000_000)));
+    assert_eq!((&end["exit_code"], &end["sent"]), (&serde_json::json!(9), &serde_json::json!(80_000_000)));
     assert!(stderr.text().ends_with("hint: free some room\n"));
     assert_eq!(tee.finish(None, None), ExitCode::Success);
 }

@@ -15,7 +15,7 @@ pub(super) fn lines(event: &Event) -> Vec<String> {
         }
         Event::StageStarted { stage, title } => vec![format!("{stage}: {}", printable(title))],
         Event::Step { says, .. } => vec![format!("  {}", printable(says))],
-        Event::Progress { .. } | Event::Output { .. } => Vec::new(),
+        Event::Progress { .. } | Event::Traffic { .. } | Event::Output { .. } => Vec::new(),
         Event::Note { text } => vec![printable(text)],
         Event::Warning { text } => vec![warning(text)],
         Event::StageFinished { stage, outcome, says, seconds } => {
@@ -67,6 +67,7 @@ pub(super) fn closing(summary: &Summary) -> Vec<String> {
         None => lines.push(success(summary)),
         Some(error) => {
             lines.push(format!("error: {}", printable(error)));
+            lines.extend(summary.details.iter().map(|detail| format!("  {}", printable(detail))));
             lines.extend(summary.causes.iter().map(|cause| format!("  caused by: {}", printable(cause))));
             if !summary.last_lines.is_empty() {
                 lines.push("  last lines:".to_owned());
@@ -93,11 +94,17 @@ fn success(summary: &Summary) -> String {
         count => format!("; {count} stages were as wanted already"),
     };
     if summary.changed.is_empty() {
-        let moved = if summary.bytes == 0 { String::new() } else { format!("; {} over the wire", bytes(summary.bytes)) };
         let what = if summary.unchanged.is_empty() { "done" } else { "nothing to change on the device" };
-        return format!("{what}{wanted}{moved} (took {time})");
+        return format!("{what}{wanted}{} (took {time})", moved(summary));
     }
-    format!("done in {time}, changed: {}{wanted}; {} over the wire", names(summary), bytes(summary.bytes))
+    format!("done in {time}, changed: {}{wanted}{}", names(summary), moved(summary))
+}
+
+fn moved(summary: &Summary) -> String {
+    match (summary.sent, summary.received) {
+        (0, 0) => String::new(),
+        (sent, received) => format!("; {} sent, {} received", bytes(sent), bytes(received)),
+    }
 }
 
 fn names(summary: &Summary) -> String {

@@ -1,24 +1,27 @@
 //! Shows a container's output until it ends, a time is over, a line matches or Ctrl-C. The container is only read, so nothing
 //! that happens to the connection can reach it.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, time::Duration};
 
-use tokio::{
-    sync::{Notify, mpsc},
-    time::Instant,
-};
+use tokio::sync::{Notify, mpsc};
 
-use super::{RunError, Runner};
+use super::{RunError, Runner, lines::Lines};
 use crate::{
+    command::Command,
     commands::docker,
     facts::{Container, ContainerState},
     failure::Failure,
     plan::Attaching,
-    remote::{Input, Remote, Stream},
-    report::{Event, Report},
+    remote::{Exit, Input, Remote, Stream},
+    report::Event,
     stage::Stage,
-    text::printable,
 };
+
+/// How often a container that is about to be started again is looked at.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// What the script that reads output says when the container's log driver keeps none: only what is new will come.
+const UNREADABLE: u32 = 3;
 
 /// Why the showing ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,95 +35,125 @@ enum End {
 /// What comes after the end of a container's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Next {
-    /// Docker started it again, at this time by the device's clock.
-    Started(String),
-    /// It runs as before: its output was lost on the way.
-    BrokeOff,
-    /// Nothing.
-    Over(End),
+    /// The run that began at this time, by the device's clock: a new one, or the same that goes on.
+    Run(String),
+    /// Nothing: it ended.
+    None,
+    /// The showing ends before that is known.
+    Limit(End),
 }
 
-/// How often a container that docker may start again is looked at.
-const INTERVAL: Duration = Duration::from_millis(200);
-
-/// So many looks at a container that runs although its output ended: docker tells of an end a moment late.
-const LOOKS: u32 = 10;
+/// What ends the showing before the container does.
+struct Limits {
+    until: Option<regex_lite::Regex>,
+    deadline: Option<tokio::time::Instant>,
+}
 
 impl<R: Remote> Runner<'_, R> {
     pub(super) async fn attach(&mut self, attaching: &Attaching) -> Result<String, Failure> {
-        let name = &attaching.wanted.container;
-        let container = self.container(name).await?.ok_or_else(|| RunError::NoContainer(name.clone()))?;
-        let end = self.follow(attaching, container.started_at).await?;
-        let result = self.close(name, end).await;
-        let removed = if attaching.wanted.stop_upon_exit { self.remove(name).await } else { Ok(()) };
+        let wanted = &attaching.wanted;
+        let name = wanted.container.clone();
+        let limits = Limits {
+            until: wanted.until.as_deref().and_then(|pattern| regex_lite::Regex::new(pattern).ok()),
+            deadline: wanted.run_duration.map(|duration| tokio::time::Instant::now() + duration),
+        };
+        let container = self.container(&name).await?.ok_or_else(|| RunError::NoContainer(name.clone()))?;
+        // With a pattern the line may be past already; otherwise what was said before this run is not new.
+        let since = match limits.until {
+            Some(_) => shortly_before(&container.started_at),
+            None => attaching.clock.to_string(),
+        };
+        let end = self.follow(container, since, &limits).await?;
+        let result = self.close(&name, end).await;
+        let removed = if wanted.stop_upon_exit { self.remove(&name).await } else { Ok(()) };
         result.and_then(|says| removed.map(|()| says))
     }
 
     /// Follows the output, also of a container that docker starts again.
-    async fn follow(&mut self, attaching: &Attaching, mut started: String) -> Result<End, Failure> {
-        let wanted = &attaching.wanted;
-        let deadline = wanted.run_duration.map(|duration| tokio::time::Instant::now() + duration);
-        // With a pattern the line may be past already; otherwise what was said before this run is not new.
-        let mut since = if wanted.until.is_some() { started.clone() } else { attaching.clock.to_string() };
+    async fn follow(&mut self, container: Container, mut since: String, limits: &Limits) -> Result<End, Failure> {
+        let name = container.name;
+        let mut run = container.started_at;
+        let mut lines = Lines::default();
         loop {
-            let end = self.follow_once(attaching, &since, deadline).await?;
+            let (end, _) = self.read(&docker::follow(&name, &since), &mut lines, limits).await?;
             if end != End::Container {
+                lines.end(&mut *self.report, None);
                 return Ok(end);
             }
-            match self.next_start(&wanted.container, &started, deadline).await? {
-                Next::Over(end) => return Ok(end),
-                Next::Started(at) => (started, since) = (at.clone(), at),
-                Next::BrokeOff => {
-                    let text = format!("the output of `{}` broke off; some of it may be missing here", wanted.container);
-                    self.report.event(&Event::Warning { text });
-                    since = "0s".into();
+            let next = match self.next_run(&name, &run, limits).await? {
+                Next::Run(next) => Some(next),
+                Next::None => None,
+                Next::Limit(end) => {
+                    lines.end(&mut *self.report, None);
+                    return Ok(end);
+                }
+            };
+            // A follower may miss the last that was said: docker ends it as soon as the container ends.
+            let until = next.as_deref().filter(|next| *next != run);
+            lines.read_again();
+            let (end, exit) = self.read(&docker::output(&name, &since, until), &mut lines, limits).await?;
+            if exit == Some(Exit::Code(UNREADABLE)) {
+                lines.go_on();
+            }
+            let over = until.is_some() || next.is_none();
+            let matched = over && lines.end(&mut *self.report, limits.until.as_ref());
+            match next {
+                _ if end != End::Container => return Ok(end),
+                _ if matched => return Ok(End::Pattern),
+                None => return Ok(End::Container),
+                Some(next) if next != run => (run, since) = (next.clone(), next),
+                Some(_) => {
+                    if exit != Some(Exit::Code(UNREADABLE)) {
+                        lines.read_again();
+                    }
+                    tokio::time::sleep(INTERVAL).await;
                 }
             }
         }
     }
 
-    /// What comes after the end of a container's output.
-    async fn next_start(&self, name: &str, started: &str, deadline: Option<Instant>) -> Result<Next, Failure> {
-        let mut looks = 0;
+    /// When the container that was started at `run` was started last, if it runs.
+    async fn next_run(&mut self, name: &str, run: &str, limits: &Limits) -> Result<Next, Failure> {
         loop {
             match self.container(name).await? {
-                Some(container) if container.state == ContainerState::Restarting => {}
-                Some(container) if container.state == ContainerState::Running => {
-                    if container.started_at != started {
-                        return Ok(Next::Started(container.started_at));
-                    }
-                    looks += 1;
-                    if looks >= LOOKS {
-                        return Ok(Next::BrokeOff);
-                    }
+                Some(again) if again.state == ContainerState::Restarting && again.started_at == run => {}
+                Some(again) if matches!(again.state, ContainerState::Running | ContainerState::Restarting) => {
+                    return Ok(Next::Run(again.started_at));
                 }
-                _ => return Ok(Next::Over(End::Container)),
+                _ => return Ok(Next::None),
             }
+            // Docker waits up to a minute before it starts one again.
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
-                () = self.interrupt.wait() => { self.interrupt.take(); return Ok(Next::Over(End::Detached)) }
-                () = until_deadline(deadline) => return Ok(Next::Over(End::Duration)),
+                () = self.interrupt.wait() => { self.interrupt.take(); return Ok(Next::Limit(End::Detached)) }
+                () = until_deadline(limits.deadline) => return Ok(Next::Limit(End::Duration)),
             }
         }
     }
 
-    async fn follow_once(&mut self, attaching: &Attaching, since: &str, deadline: Option<Instant>) -> Result<End, Failure> {
-        let until = attaching.wanted.until.as_deref().and_then(|pattern| regex_lite::Regex::new(pattern).ok());
-        let found = Rc::new(Notify::new());
+    /// Shows what a command reads of the container's output. Gives its exit, if it came to that.
+    async fn read(&mut self, command: &Command, lines: &mut Lines, limits: &Limits) -> Result<(End, Option<Exit>), Failure> {
+        let (found, notify) = (Cell::new(false), Notify::new());
         let interrupt = self.interrupt.clone();
-        let mut lines = Lines { report: &mut *self.report, until, found: found.clone(), out: Vec::new(), err: Vec::new() };
+        let report = &mut *self.report;
         // Standard input stays open as long as this end lives: the script on the device watches it.
         let (_alive, input) = mpsc::channel(1);
-        let command = docker::follow(&attaching.wanted.container, since);
-        let mut take = |stream: Stream, bytes: &[u8]| lines.take(stream, bytes);
-        let end = tokio::select! {
-            exit = self.remote.exec(&command, Input::Pieces(input), &mut take) => exit.map(|_| End::Container),
-            () = found.notified() => Ok(End::Pattern),
-            () = interrupt.wait() => { interrupt.take(); Ok(End::Detached) }
-            () = until_deadline(deadline) => Ok(End::Duration),
+        let mut take = |stream: Stream, bytes: &[u8]| {
+            if lines.take(report, limits.until.as_ref(), stream, bytes) {
+                found.set(true);
+                notify.notify_one();
+            }
         };
-        lines.flush();
-        Ok(end?)
+        let read = tokio::select! {
+            exit = self.remote.exec(command, Input::Pieces(input), &mut take) => exit.map(|exit| (End::Container, Some(exit))),
+            () = notify.notified() => Ok((End::Pattern, None)),
+            () = interrupt.wait() => { interrupt.take(); Ok((End::Detached, None)) }
+            () = until_deadline(limits.deadline) => Ok((End::Duration, None)),
+        };
+        if read.is_err() {
+            lines.end(&mut *self.report, None);
+        }
+        Ok(if found.get() { (End::Pattern, None) } else { read? })
     }
 
     /// What the end means: a container that failed is a failure.
@@ -162,64 +195,26 @@ impl<R: Remote> Runner<'_, R> {
     }
 }
 
-async fn until_deadline(deadline: Option<Instant>) {
+async fn until_deadline(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }
 
-/// Makes whole lines of pieces of output, each stream on its own, so that no character is torn.
-struct Lines<'a> {
-    report: &'a mut dyn Report,
-    until: Option<regex_lite::Regex>,
-    found: Rc<Notify>,
-    out: Vec<u8>,
-    err: Vec<u8>,
+/// A moment before a container was started: what it says at once may have an earlier time than docker gives its start.
+fn shortly_before(started_at: &str) -> String {
+    let started = started_at.parse::<jiff::Timestamp>();
+    started.map_or_else(|_| started_at.to_owned(), |started| (started - jiff::SignedDuration::from_secs(1)).to_string())
 }
 
-/// A line longer than this is cut: a container must not fill this computer's memory.
-const LONGEST_LINE: usize = 64 << 10;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// How many of the bytes are whole characters, or none that could become one.
-fn whole_characters(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        _ => bytes.len(),
-    }
-}
-
-impl Lines<'_> {
-    fn take(&mut self, stream: Stream, bytes: &[u8]) {
-        for byte in bytes {
-            let line = if stream == Stream::Stdout { &mut self.out } else { &mut self.err };
-            if *byte != b'\n' {
-                line.push(*byte);
-            }
-            if *byte == b'\n' || line.len() >= LONGEST_LINE {
-                // A character that the cut would tear stays for what follows.
-                let whole = if *byte == b'\n' { line.len() } else { whole_characters(line) };
-                let rest = line.split_off(whole);
-                let line = std::mem::replace(line, rest);
-                self.show(&line);
-            }
-        }
-    }
-
-    /// A last line may have no newline.
-    fn flush(&mut self) {
-        for line in [std::mem::take(&mut self.out), std::mem::take(&mut self.err)] {
-            if !line.is_empty() {
-                self.show(&line);
-            }
-        }
-    }
-
-    fn show(&mut self, line: &[u8]) {
-        let line = printable(&String::from_utf8_lossy(line));
-        if self.until.as_ref().is_some_and(|until| until.is_match(&line)) {
-            self.found.notify_one();
-        }
-        self.report.event(&Event::Output { line });
+    #[test]
+    fn what_a_container_says_as_it_starts_is_not_missed() {
+        assert_eq!(shortly_before("2020-02-01T00:00:00.25Z"), "2020-01-31T23:59:59.25Z");
+        assert_eq!(shortly_before("never"), "never");
     }
 }

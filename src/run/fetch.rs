@@ -1,8 +1,8 @@
-//! Fetches files: to a temporary name beside their destination, then renamed into place.
+//! Fetches files: into an incoming directory beside their destination, then renamed into place.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{RunError, Runner};
+use super::{RunError, Runner, arriving::Arriving};
 use crate::{
     facts::{Probe, gather},
     failure::Failure,
@@ -14,18 +14,14 @@ use crate::{
 
 impl<R: Remote> Runner<'_, R> {
     pub(super) async fn fetch(&mut self, stage: Stage, files: &[Fetching]) -> Result<(), Failure> {
+        // Also when this future is given up in the middle, as by Ctrl-C.
+        let mut arriving = Arriving::default();
         let mut gets = Vec::new();
         for file in files {
-            let directory = file.local.parent().unwrap_or(Path::new("."));
-            local(directory, std::fs::create_dir_all(directory))?;
-            gets.push(Get { remote: file.remote.clone(), local: part(&file.local) });
+            gets.push(Get { remote: file.remote.clone(), local: arriving.place_for(&file.local)? });
         }
         self.report.event(&Event::Step { stage, says: count(files.len(), "file") });
-        let result = self.get(stage, files, &gets).await;
-        for get in &gets {
-            let _ = std::fs::remove_file(&get.local);
-        }
-        result
+        self.get(stage, files, &gets).await
     }
 
     async fn get(&mut self, stage: Stage, files: &[Fetching], gets: &[Get]) -> Result<(), Failure> {
@@ -74,13 +70,7 @@ impl<R: Remote> Runner<'_, R> {
     }
 }
 
-/// The temporary name of a file that is being fetched.
-fn part(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.o3r-part"))
-}
-
-fn local<T>(path: &Path, result: std::io::Result<T>) -> Result<T, RunError> {
+pub(super) fn local<T>(path: &Path, result: std::io::Result<T>) -> Result<T, RunError> {
     result.map_err(|source| RunError::Local { path: path.into(), source })
 }
 

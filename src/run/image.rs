@@ -1,15 +1,15 @@
-//! Puts an image into the device's docker: streamed, without a copy on its disk, and read back.
-//!
-//! This is the seam of the delivery: how the bytes travel is decided here alone.
+//! Puts an image into the device's docker: in parcels, of which the next travels while the device unpacks the last, and read
+//! back at the end.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{ops::Range, time::Duration};
 
-use tokio::sync::mpsc;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{RunError, Runner};
 use crate::{
     commands::docker,
-    failure::Failure,
+    delivery::{Delivery, Gate, Supply, Turn, compress},
+    failure::{ExitCode, Failure},
     plan::Loading,
     remote::{Input, Output, Remote, Stream},
     report::Event,
@@ -19,61 +19,79 @@ use crate::{
 /// How often the bytes sent are told.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Two parcels are under way at once: one is unpacked, the next arrives.
+const UNDER_WAY: usize = 2;
+
 impl<R: Remote> Runner<'_, R> {
     pub(super) async fn load(&mut self, stage: Stage, loading: &Loading) -> Result<(), Failure> {
-        let supply = (self.supply)(loading.source)?;
         self.report.event(&Event::Step { stage, says: format!("send {}", loading.shown) });
-        let total = supply.total();
-        let (pieces, sent) = counted(supply.pieces());
-        let command = docker::load();
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let exit = {
-            let mut collect = |stream: Stream, bytes: &[u8]| {
-                if stream == Stream::Stdout { stdout.extend_from_slice(bytes) } else { stderr.extend_from_slice(bytes) }
-            };
-            let load = self.remote.exec(&command, Input::Pieces(pieces), &mut collect);
-            tokio::pin!(load);
-            let mut tick = tokio::time::interval(TICK);
-            loop {
-                tokio::select! {
-                    exit = &mut load => break exit?,
-                    _ = tick.tick() => self.report.event(&Event::Progress { stage, bytes: sent.get(), total }),
-                }
-            }
-        };
-        self.report.event(&Event::Progress { stage, bytes: sent.get(), total });
-        Output { exit, stdout, stderr }.success(&command)?;
+        let mut result = self.deliver(stage, loading, &loading.delivery).await;
+        if loading.delivery.present > 0 && result.as_ref().is_err_and(|failure| failure.exit_code() == ExitCode::RemoteCommand)
+        {
+            let text = format!("the device does not take `{}` without the layers that it has: all are sent", loading.shown);
+            self.report.event(&Event::Warning { text });
+            result = self.deliver(stage, loading, &loading.delivery.full()).await;
+        }
+        result?;
+        self.remote.check(&docker::remove_partial()).await?;
         self.verify(loading).await
     }
 
-    /// Each image on the device has the ID that it has here.
+    async fn deliver(&mut self, stage: Stage, loading: &Loading, delivery: &Delivery) -> Result<(), Failure> {
+        let gate = Gate::default();
+        let (remote, supply) = (self.remote, self.supply);
+        let parcels = delivery.parcels.iter().zip(Turn::of(delivery)).map(|(parcel, turn)| {
+            let parcel = Parcel { loading, delivery, layers: parcel.clone(), turn };
+            parcel.load(remote, supply, &gate)
+        });
+        let all = stream::iter(parcels).buffered(UNDER_WAY).try_collect::<Vec<()>>();
+        tokio::pin!(all);
+        let mut tick = tokio::time::interval(TICK);
+        let total = Some(delivery.missing());
+        loop {
+            tokio::select! {
+                result = &mut all => {
+                    self.report.event(&Event::Progress { stage, bytes: gate.passed(), total });
+                    return result.map(drop);
+                }
+                _ = tick.tick() => self.report.event(&Event::Progress { stage, bytes: gate.passed(), total }),
+            }
+        }
+    }
+
+    /// The image on the device has the ID that it has here, and so has each of its references.
     async fn verify(&self, loading: &Loading) -> Result<(), Failure> {
-        for (reference, id) in &loading.images {
+        for reference in loading.references.iter().chain([&loading.id]) {
             let found = self.remote.check(&docker::image_id(reference)).await?;
             let found = String::from_utf8_lossy(&found).trim().to_owned();
-            if found != *id {
-                return Err(RunError::OtherImage { found, sent: id.clone() }.into());
+            if found != loading.id {
+                return Err(RunError::OtherImage { found, sent: loading.id.clone() }.into());
             }
         }
         Ok(())
     }
 }
 
-type Pieces = mpsc::Receiver<std::io::Result<Vec<u8>>>;
+/// One parcel of a delivery.
+struct Parcel<'a> {
+    loading: &'a Loading,
+    delivery: &'a Delivery,
+    layers: Range<usize>,
+    turn: Turn,
+}
 
-/// Counts the bytes of pieces as they are taken.
-fn counted(mut pieces: Pieces) -> (Pieces, Rc<Cell<u64>>) {
-    let sent = Rc::new(Cell::new(0));
-    let counter = sent.clone();
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::task::spawn_local(async move {
-        while let Some(piece) = pieces.recv().await {
-            let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-            if sender.send(piece).await.is_err() {
-                break;
-            }
-            counter.set(counter.get() + bytes);
-        }
-    });
-    (receiver, sent)
+impl Parcel<'_> {
+    async fn load(self, remote: &impl Remote, supply: &Supply, gate: &Gate) -> Result<(), Failure> {
+        let stream = supply.stream(self.loading.source, &self.loading.id, self.delivery, &self.layers)?;
+        let pieces = compress(gate.pass(self.turn, stream.pieces()));
+        let command = docker::load();
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut collect = |stream: Stream, bytes: &[u8]| {
+            if stream == Stream::Stdout { stdout.extend_from_slice(bytes) } else { stderr.extend_from_slice(bytes) }
+        };
+        let exit = remote.exec(&command, Input::Pieces(pieces), &mut collect).await?;
+        Output { exit, stdout, stderr }.success(&command)?;
+        gate.unpacked();
+        Ok(())
+    }
 }

@@ -4,21 +4,23 @@ use std::time::Instant;
 
 use crate::{
     commands::docker,
+    delivery::Supply,
     device::ConfigurationInterface,
     failure::{ExitCode, Failure},
-    image::{ImageError, LoadStream},
     plan::{Action, Plan, StagePlan},
     remote::{Input, Remote},
     report::{Event, Outcome, Report},
     stage::Stage,
 };
 
+mod arriving;
 mod attach;
 mod error;
 mod fetch;
 mod health;
 mod image;
 mod interrupt;
+mod lines;
 mod send;
 mod up;
 
@@ -34,8 +36,8 @@ pub struct Runner<'a, R> {
     pub interface: &'a ConfigurationInterface,
     /// Who is told.
     pub report: &'a mut dyn Report,
-    /// Gives the bytes of one of the sources of [`crate::config::Deployment::image`].
-    pub supply: &'a dyn Fn(usize) -> Result<LoadStream, ImageError>,
+    /// The images of [`crate::config::Deployment::image`] that are on this computer.
+    pub supply: &'a Supply,
     /// Ctrl-C.
     pub interrupt: Interrupt,
 }
@@ -64,9 +66,15 @@ impl<R: Remote> Runner<'_, R> {
         let mut says = stage.says.clone();
         let changes = stage.actions.iter().any(Action::changes_device);
         let outcome = if changes { Outcome::Done } else { Outcome::Read };
-        for action in &stage.actions {
-            if let Some(more) = self.action(stage.stage, action).await? {
-                says = more;
+        for (index, action) in stage.actions.iter().enumerate() {
+            match self.action(stage.stage, action).await {
+                Ok(more) => says = more.unwrap_or(says),
+                Err(failure) => {
+                    for done in stage.actions.get(..index).unwrap_or_default().iter().rev() {
+                        self.undo(done).await;
+                    }
+                    return Err(failure);
+                }
             }
         }
         let seconds = begin.elapsed().as_secs_f64();
@@ -93,7 +101,7 @@ impl<R: Remote> Runner<'_, R> {
 
     async fn perform(&mut self, stage: Stage, action: &Action) -> Result<Option<String>, Failure> {
         match action {
-            Action::Run(command) | Action::Touch(command) => {
+            Action::Run(command) | Action::Touch(command) | Action::Make { make: command, .. } => {
                 self.report.event(&Event::Step { stage, says: command.shown() });
                 self.remote.check(command).await?;
                 Ok(None)
@@ -115,6 +123,20 @@ impl<R: Remote> Runner<'_, R> {
     async fn take_back(&mut self, action: &Action) {
         match action {
             Action::Send(sending) => self.abandon(sending).await,
+            Action::Load(_) => {
+                let _ = self.remote.run(&docker::remove_partial(), Input::Empty).await;
+            }
+            done => self.undo(done).await,
+        }
+    }
+
+    /// Takes back an action that was done, as far as it can be: what it replaced or removed is gone.
+    async fn undo(&mut self, action: &Action) {
+        match action {
+            Action::Send(sending) => self.unsend(sending).await,
+            Action::Make { undo, .. } => {
+                let _ = self.remote.run(undo, Input::Empty).await;
+            }
             Action::Up(bringing) if bringing.first => {
                 let _ = self.remote.run(&bringing.project.down(), Input::Empty).await;
             }

@@ -32,6 +32,7 @@ impl<R: Remote> Runner<'_, R> {
             remote: file.remote.parent().join(INCOMING).join(file.remote.name()).as_str().into(),
             mode: file.mode,
         };
+        let incoming = format!("/{INCOMING}/");
         let puts: Vec<_> = sending.files.iter().map(put).collect();
         let total = sending.bytes();
         let mut done = 0;
@@ -40,8 +41,7 @@ impl<R: Remote> Runner<'_, R> {
             done += bytes;
             report.event(&Event::Progress { stage, bytes: done, total: Some(total) });
         };
-        self.remote.put(&puts, progress).await?;
-        Ok(())
+        Ok(self.remote.put(&puts, progress).await.map_err(|error| error.with_path(|path| path.replace(&incoming, "/")))?)
     }
 
     async fn make_directories(&self, sending: &Sending) -> Result<(), Failure> {
@@ -73,6 +73,21 @@ impl<R: Remote> Runner<'_, R> {
     /// Removes what arrived in part, and the directories made for it that are empty.
     pub(super) async fn abandon(&self, sending: &Sending) {
         let _ = self.with_list(&files::abandon_incoming(), &parents(sending)).await;
+        self.unmake(sending).await;
+    }
+
+    /// Removes what was sent and replaced nothing.
+    pub(super) async fn unsend(&self, sending: &Sending) {
+        let new = sending.files.iter().filter(|file| file.new);
+        let new: Vec<_> = new.map(|file| file.remote.as_str().to_owned()).collect();
+        for some in new.chunks(200) {
+            let _ = self.remote.run(&files::remove(some), Input::Empty).await;
+        }
+        self.unmake(sending).await;
+    }
+
+    /// Removes the directories that were made, as far as they are empty.
+    async fn unmake(&self, sending: &Sending) {
         let mut made: Vec<_> = sending.directories.iter().map(|(path, _)| path.clone()).collect();
         made.sort_by(|a, b| b.cmp(a));
         for some in made.chunks(200) {

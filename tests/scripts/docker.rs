@@ -35,12 +35,17 @@ fn archive(device: &Device, members: &[(&str, &str)], options: &str) {
         std::fs::write(packed.path().join(name), content).expect("written");
     }
     let mut tar = std::process::Command::new("tar");
-    tar.arg(options).arg(device.here("/home/oem/x.tar")).arg("-C").arg(packed.path()).args(members.iter().map(|(name, _)| *name));
+    tar.arg(options)
+        .arg(device.here("/home/oem/x.tar"))
+        .arg("-C")
+        .arg(packed.path())
+        .args(members.iter().map(|(name, _)| *name));
     assert!(tar.status().expect("tar runs").success());
 }
 
 fn manifest(configs: &[String]) -> String {
-    let entries: Vec<_> = configs.iter().map(|config| format!(r#"{{"Config":"{config}","RepoTags":["a:1"],"Layers":["l"]}}"#)).collect();
+    let entries: Vec<_> =
+        configs.iter().map(|config| format!(r#"{{"Config":"{config}","RepoTags":["a:1"],"Layers":["l"]}}"#)).collect();
     format!("[{}]", entries.join(","))
 }
 
@@ -54,7 +59,7 @@ fn archives_of_every_docker_are_loaded_once_and_named() {
     for userland in BOTH {
         for (config, options) in names.iter().zip(["-cf", "-czf", "-cf"]) {
             let device = device(userland);
-            archive(&device, &[("manifest.json", &manifest(&[config.clone()])), ("l", "layer")], options);
+            archive(&device, &[("manifest.json", &manifest(std::slice::from_ref(config))), ("l", "layer")], options);
             std::fs::write(device.here("/state/loads"), format!("sha256:{ID}\n")).expect("written");
             let load = docker::load_on_device("/home/oem/x.tar", "name:1", &[]);
             device.must(&load, b"");
@@ -135,7 +140,8 @@ fn follow(device: &Device) -> (String, String, Duration) {
 
 #[test]
 fn following_ends_with_the_container_although_the_deployer_is_still_there() {
-    let stub = "case $* in *LogConfig*) echo json-file ;; *tail*) ;; *--since\\ 17*) echo one; echo two >&2; printf last ;; esac";
+    let stub =
+        "case $* in *LogConfig*) echo json-file ;; *tail*) ;; *--since\\ 17*) echo one; echo two >&2; printf last ;; esac";
     for userland in BOTH {
         let device = Device::new(userland);
         device.stub("docker", stub);
@@ -160,7 +166,10 @@ fn following_ends_with_the_deployer_although_the_container_goes_on() {
         child.stdin.take().expect("piped").flush().expect("open until here");
         child.wait().expect("it ends");
         let pid: i32 = device.state("pid").trim().parse().expect("a number");
-        let gone = || !std::path::Path::new(&format!("/proc/{pid}/cmdline")).exists() || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.is_empty());
+        let gone = || {
+            !std::path::Path::new(&format!("/proc/{pid}/cmdline")).exists()
+                || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.is_empty())
+        };
         let deadline = Instant::now() + Duration::from_secs(20);
         while !gone() {
             assert!(Instant::now() < deadline, "{userland:?}: the follower is left behind");

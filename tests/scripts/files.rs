@@ -34,7 +34,14 @@ fn many_files_and_odd_names_get_into_their_place_and_replace_what_is_there() {
 fn directories_of_odd_names_are_all_served() {
     for userland in BOTH {
         let device = Device::new(userland);
-        let directories = ["/home/oem/a b", "/home/oem/it's", "/home/oem/new\nline", "/home/oem/back\\nslash", "/home/oem/$(id)", "/home/oem/*"];
+        let directories = [
+            "/home/oem/a b",
+            "/home/oem/it's",
+            "/home/oem/new\nline",
+            "/home/oem/back\\nslash",
+            "/home/oem/$(id)",
+            "/home/oem/*",
+        ];
         for directory in directories {
             device.write(&format!("{directory}/old"), "old");
         }

@@ -31,7 +31,11 @@ fn odd_names_are_told_from_each_other_in_trees_and_as_paths() {
         for (odd, name) in ODD.iter().zip(&names) {
             for fact in [tree.get(*odd), facts.paths.get(name)] {
                 let fact = fact.unwrap_or_else(|| panic!("{userland:?}: {name:?} is known"));
-                assert_eq!((fact.kind, fact.size, fact.readable), (PathKind::File, name.len() as u64, true), "{userland:?} {name:?}");
+                assert_eq!(
+                    (fact.kind, fact.size, fact.readable),
+                    (PathKind::File, name.len() as u64, true),
+                    "{userland:?} {name:?}"
+                );
                 // Busybox does not say which of two lines is which when a name has two: such a file is always fetched.
                 let unsure = userland == Userland::Busybox && name.contains('\n');
                 assert!(fact.sha256.is_some() || unsure, "{userland:?} {name:?}");
@@ -49,7 +53,8 @@ fn three_thousand_logs_are_read_in_a_moment_and_a_pipe_among_them_holds_nothing_
         (0..3000).for_each(|number| device.write(&format!("/home/oem/logs/{:02}/application.{number}.log", number % 50), "x"));
         let pipe = device.here("/home/oem/pipe");
         assert!(std::process::Command::new("mkfifo").arg(pipe).status().expect("mkfifo runs").success());
-        let mut paths: BTreeSet<_> = (0..3000).map(|number| format!("/home/oem/logs/{:02}/application.{number}.log", number % 50)).collect();
+        let mut paths: BTreeSet<_> =
+            (0..3000).map(|number| format!("/home/oem/logs/{:02}/application.{number}.log", number % 50)).collect();
         paths.insert("/home/oem/pipe".into());
         let begin = std::time::Instant::now();
         let facts = ask(&device, &Probe { trees: set(&["/home/oem/logs"]), paths, ..Probe::default() });
@@ -59,7 +64,6 @@ fn three_thousand_logs_are_read_in_a_moment_and_a_pipe_among_them_holds_nothing_
         assert!(facts.paths.values().all(|fact| fact.kind == PathKind::Other || fact.sha256.is_some()), "{userland:?}");
         // A program for each file would take much longer.
         assert!(took.as_secs() < 10, "{userland:?} {took:?}");
-        eprintln!("{userland:?} {took:?}");
     }
 }
 
@@ -187,7 +191,8 @@ fn archives_are_told_apart() {
             tar.arg(options).arg(device.here(name)).arg("-C").arg(packed.path()).args(members.iter().map(|(name, _)| *name));
             assert!(tar.status().expect("tar runs").success());
         };
-        let manifest = |config: String| ("manifest.json", format!(r#"[{{"Config":"{config}","Layers":[]}},{{"Config":"{config}"}}]"#));
+        let manifest =
+            |config: String| ("manifest.json", format!(r#"[{{"Config":"{config}","Layers":[]}},{{"Config":"{config}"}}]"#));
         pack("/home/oem/old.tar", "-cf", &[manifest(format!("{id}.json"))]);
         pack("/home/oem/new.tar", "-czf", &[manifest(format!("blobs/sha256/{id}")), ("oci-layout", "{}".into())]);
         pack("/home/oem/oci.tar", "-czf", &[("oci-layout", "{}".into())]);
@@ -198,6 +203,8 @@ fn archives_are_told_apart() {
         assert_eq!(facts.archives.get("/home/oem/old.tar"), Some(&images), "{userland:?}");
         assert_eq!(facts.archives.get("/home/oem/new.tar"), Some(&images), "{userland:?}");
         assert_eq!(facts.archives.get("/home/oem/oci.tar"), Some(&Archive::Oci), "{userland:?}");
-        assert!(matches!(facts.archives.get("/home/oem/root.tar"), Some(Archive::RootFileSystem(digest)) if digest.len() == 64));
+        assert!(
+            matches!(facts.archives.get("/home/oem/root.tar"), Some(Archive::RootFileSystem(digest)) if digest.len() == 64)
+        );
     }
 }

@@ -52,8 +52,10 @@ impl Device {
             std::fs::create_dir_all(device.root.path().join(directory)).expect("made");
         }
         let tools = device.root.path().join("tools");
-        let programs = ["sh", "awk", "cat", "chmod", "cut", "date", "dirname", "echo", "env", "find", "grep", "gzip", "head", "id"];
-        let more = ["kill", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sha256sum", "sleep", "sort"];
+        let programs =
+            ["sh", "awk", "cat", "chmod", "cp", "cut", "date", "dirname", "echo", "env", "find", "grep", "gzip", "head", "id"];
+        let more =
+            ["kill", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sha256sum", "sleep", "sort"];
         for name in programs.iter().chain(&more).chain(&["stat", "sync", "tar", "tr", "uname"]) {
             let target = match (userland, *name) {
                 (Userland::Busybox, _) => which("busybox"),
@@ -62,7 +64,9 @@ impl Device {
             };
             symlink(target, tools.join(name)).expect("linked");
         }
-        for (name, text) in [("docker", "exit 127"), ("docker-compose", "exit 127"), ("systemctl", "exit 1"), ("journalctl", "exit 1")] {
+        for (name, text) in
+            [("docker", "exit 127"), ("docker-compose", "exit 127"), ("systemctl", "exit 1"), ("journalctl", "exit 1")]
+        {
             device.stub(name, text);
         }
         device

@@ -31,12 +31,17 @@ pub struct Vpu {
 impl Vpu {
     /// Starts one as it comes from the factory; the user has no key yet.
     pub fn new(kind: Kind) -> Self {
+        Self::with(kind, &[])
+    }
+
+    /// The same with further options of `docker/vpu/up`.
+    pub fn with(kind: Kind, more: &[&str]) -> Self {
         // Tests that run at the same time have different slots.
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u8>().ok());
         let (base, slot) = (number("O3R_TEST_BASE").unwrap_or(100), number("NEXTEST_TEST_GLOBAL_SLOT").unwrap_or(0));
         let address = format!("127.0.0.{}", base + slot);
         let options = ["--address", &address, "--profile", kind.profile, "--autostart", kind.autostart, "--fresh"];
-        must(Command::new(root().join("docker/vpu/up")).args(options));
+        must(Command::new(root().join("docker/vpu/up")).args(options).args(more));
         Self { address, home: tempfile::tempdir().expect("a home") }
     }
 
@@ -51,14 +56,18 @@ impl Vpu {
     /// The program with this device's address, run in the user's home.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_o3r-deploy"));
+        self.environment(&mut command).args(words);
         command
-            .args(words)
+    }
+
+    /// Has a command run in the user's home, with this device's address.
+    pub fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
             .env("HOME", self.home.path())
             .env("IFM3D_IP", &self.address)
             .env_remove("SSH_AUTH_SOCK")
             .env_remove("O3R_DEPLOY_PASSWORD")
-            .current_dir(self.home.path());
-        command
+            .current_dir(self.home.path())
     }
 
     /// Runs the program; gives its exit code and all that it said.

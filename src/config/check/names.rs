@@ -37,7 +37,7 @@ pub(super) fn image(text: &str) -> Expected {
 
 /// A service of a compose file; source: the Compose specification's schema.
 pub(super) fn service(text: &str) -> Expected {
-    fits("[a-zA-Z0-9._-]+", text, "letters, digits, `_`, `.` and `-`")
+    fits("[a-zA-Z0-9._][a-zA-Z0-9._-]*", text, "letters, digits, `_`, `.` and `-`, the first not a `-`")
 }
 
 /// The part of a unit's name after `oem-dc@`, which is a directory's name as well; source: systemd.unit(5).

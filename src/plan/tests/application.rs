@@ -104,8 +104,8 @@ fn an_image_that_comes_with_the_deployment_is_neither_missing_nor_the_old_one() 
     }];
     facts.here.images = vec![local_image("sha256:new", "web:1")];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
-    image: send web:1
-      stream web:1 into docker image load --quiet
+    image: send web:1: 1.0 MB in 1 layer
+      stream layers 1..1 of web:1 (1.0 MB) into docker image load --quiet
       sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
     compose: bring web up
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
@@ -124,7 +124,10 @@ fn an_image_that_nobody_brings_is_a_warning() {
 fn a_service_that_the_file_does_not_have_is_refused() {
     let (mut wanted, facts) = web();
     wanted.compose.as_mut().expect("wanted").services = vec!["webb".into()];
-    insta::assert_snapshot!(shown(&wanted, &facts), @"Usage: compose: service `webb` is not in the compose file; it has `web`");
+    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    Usage: compose: service `webb` is not in the compose file; it has `web`
+    hint: name one that it has, or none to bring up all
+    ");
 }
 
 #[test]
@@ -185,7 +188,7 @@ fn a_compose_file_on_the_device_is_read_there() {
     assert!(probe.texts.contains("/home/oem/other/my.yml") && probe.paths.contains("/home/oem/other/my.yml"));
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     RemoteCommand: compose: `/home/oem/other/my.yml` is not on the device
-    hint: send it first: `--transfers_to_vpu LOCAL,REMOTE`
+    hint: check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`
     ");
     facts.texts.insert("/home/oem/other/my.yml".into(), WEB.into());
     put(&mut facts, "/home/oem/other/my.yml", Some(WEB));
@@ -215,7 +218,7 @@ fn a_container_to_attach_to_has_to_be_there_unless_compose_makes_it() {
     let (mut wanted, mut facts) = (nothing(), device());
     let (run_duration, until) = (Some(Duration::from_secs(90)), Some("ready".to_owned()));
     wanted.attach = Some(Attach { container: "web".into(), run_duration, until, stop_upon_exit: true });
-    insta::assert_snapshot!(shown(&wanted, &facts), @"RemoteCommand: attach: there is no container `web` on the device; there is none");
+    insta::assert_snapshot!(shown(&wanted, &facts), @"RemoteCommand: attach: there is no container `web` on the device, nor any other");
     docker(&mut facts).containers = vec![container("web", "sha256:web")];
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     attach: show the output of `web`

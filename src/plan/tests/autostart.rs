@@ -57,7 +57,7 @@ fn what_cannot_be_enabled_is_said() {
     facts.paths.remove(FILE);
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     RemoteCommand: autostart: `/home/oem/app/docker-compose.yml` is not on the device
-    hint: send it first: `--transfers_to_vpu LOCAL,REMOTE`
+    hint: check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`
     ");
     wanted.autostart.enable[0].file = None;
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
@@ -65,7 +65,10 @@ fn what_cannot_be_enabled_is_said() {
     hint: name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML
     ");
     facts.autostart = AutostartModel::None;
-    insta::assert_snapshot!(shown(&wanted, &facts), @"RemoteCommand: autostart: the device has no autostart units (`oem-dc@` or `oem-dc-autostart`)");
+    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    RemoteCommand: autostart: the device has no autostart units (`oem-dc@` or `oem-dc-autostart`)
+    hint: give the service `restart: unless-stopped` in its compose file: docker then starts it again
+    ");
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_volume_that_is_wanted_otherwise_goes_with_the_containers_that_use_it() {
       docker container rm --force -- web
       docker volume rm -- share
     volume: create share
-      mkdir -p -- /home/oem/share
+      make /home/oem/share (mode 755)
       docker volume create --driver local --opt type=none --opt o=bind --opt device=/home/oem/share --label o3r-deploy.application=app -- share
       sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":["share"],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
     compose: bring web up

@@ -39,7 +39,7 @@ fn a_volume_is_created_with_its_directory() {
     wants_volume(&mut wanted);
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     volume: create share
-      mkdir -p -- /home/oem/share
+      make /home/oem/share (mode 755)
       docker volume create --driver local --opt type=none --opt o=bind --opt device=/home/oem/share --label o3r-deploy.application=app -- share
       sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":["share"],"projects":[],"up":null}'
     "#);
@@ -74,8 +74,8 @@ fn an_image_is_sent_tagged_or_left() {
     wants_image(&mut wanted, &mut facts);
     docker(&mut facts).images = vec![image_there("sha256:old", &["app:1"])];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
-    image: send app:1
-      stream app:1 into docker image load --quiet
+    image: send app:1: 1.0 MB in 1 layer
+      stream layers 1..1 of app:1 (1.0 MB) into docker image load --quiet
       sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":[],"up":null}'
     "#);
     remembered(&mut facts, &["sha256:new"]);
@@ -109,7 +109,7 @@ fn an_archive_on_the_device_is_loaded_unless_its_images_are_there() {
     wanted.image = vec![image(ImageSource::OnDevice(remote("~/app.tar")), Some("app:1"))];
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     RemoteCommand: image: `/home/oem/app.tar` is not on the device
-    hint: send it first: `--transfers_to_vpu LOCAL,REMOTE`
+    hint: check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`
     ");
     facts.archives.insert("/home/oem/app.tar".into(), Archive::Images(vec!["sha256:new".into(), "sha256:two".into()]));
     docker(&mut facts).images = vec![image_there("sha256:new", &["app:1"])];

@@ -42,14 +42,14 @@ fn directories_are_made_where_they_are_missing() {
     put(&mut facts, "/home/oem/share", DIRECTORY);
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     directories: /home/oem/it's here
-      mkdir -p -- '/home/oem/it'\''s here'
+      make /home/oem/it's here (mode 755)
     ");
     put(&mut facts, "/home/oem/it's here", DIRECTORY);
     insta::assert_snapshot!(shown(&wanted, &facts), @"directories: nothing to do: all are there");
     put(&mut facts, "/home/oem/share", Some("a file"));
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     Conflict: directories: `/home/oem/share` is there already and differs: it is no directory, and one is wanted
-    hint: remove it with `--items_to_cleanup /home/oem/share` in a run of its own, or choose another path
+    hint: remove it with `--items_to_cleanup` in a run of its own, or choose another path
     ");
 }
 
@@ -74,7 +74,7 @@ fn the_stamp_records_the_first_run_and_those_that_change_something() {
     mount_usb: have external storage mounted
       sh -c '# has external storage mounted…' sh
     directories: /home/oem/more
-      mkdir -p -- /home/oem/more
+      make /home/oem/more (mode 755)
     stamp: 26.11.21_07.00.00+0100 in /home/oem/share/Deployments
       sh -c '# appends a line to a file…' sh /home/oem/share/Deployments 26.11.21_07.00.00+0100
     ");
@@ -110,7 +110,7 @@ fn a_file_lands_in_a_directory_that_is_there_or_is_made_by_this_very_plan() {
     wanted.directories = vec![remote("~/share")];
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     directories: /home/oem/share
-      mkdir -p -- /home/oem/share
+      make /home/oem/share (mode 755)
     transfers: 2 of 2 files to the device
       make /home/oem/etc (mode 755)
       make /home/oem/etc/deep (mode 755)
@@ -145,7 +145,7 @@ fn a_tree_is_the_destination_itself_or_goes_into_it_after_a_slash() {
     put(&mut facts, "/home/oem/into/tree/sub", Some("a file"));
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     Conflict: transfers: `/home/oem/into/tree/sub` is there already and differs: it is no directory, and one is wanted
-    hint: remove it with `--items_to_cleanup /home/oem/into/tree/sub` in a run of its own, or choose another path
+    hint: remove it with `--items_to_cleanup` in a run of its own, or choose another path
     ");
 }
 
@@ -156,7 +156,7 @@ fn a_file_cannot_replace_a_directory_nor_lie_below_a_file() {
     put(&mut facts, "/home/oem/x", Some("a file"));
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     Conflict: transfers: `/home/oem/x` is there already and differs: it is no directory, and one is wanted
-    hint: remove it with `--items_to_cleanup /home/oem/x` in a run of its own, or choose another path
+    hint: remove it with `--items_to_cleanup` in a run of its own, or choose another path
     ");
     put(&mut facts, "/home/oem/x", DIRECTORY);
     put(&mut facts, "/home/oem/x/a.conf", DIRECTORY);

@@ -92,7 +92,8 @@ fn local(name: &str, content: &str) -> LocalFile {
 }
 
 fn local_image(id: &str, reference: &str) -> LocalImage {
-    LocalImage { source: 0, id: id.into(), platform: Platform::linux("arm64"), references: vec![reference.into()] }
+    let layers = vec![("sha256:layer".to_owned(), 1_000_000)];
+    LocalImage { source: 0, id: id.into(), platform: Platform::linux("arm64"), references: vec![reference.into()], layers }
 }
 
 fn image_there(id: &str, tags: &[&str]) -> DockerImage {

@@ -208,6 +208,9 @@ impl client::Handler for Client {
             DisconnectReason::Error(russh::Error::InactivityTimeout) => {
                 format!("the device took nothing for {} s", STALLED_AFTER.as_secs())
             }
+            DisconnectReason::Error(russh::Error::IO(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                "it ended in the middle".into()
+            }
             DisconnectReason::Error(error) => error.to_string(),
         };
         self.lost.send_replace(Some(reason));

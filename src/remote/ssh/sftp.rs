@@ -139,10 +139,21 @@ async fn why_not(ssh: &Ssh, path: &str, error: SftpError) -> RemoteError {
         other => match room::is_missing(ssh, path).await {
             Err(lost) => return lost,
             Ok(true) => return RemoteError::NoSpace { path: path.to_owned() },
-            Ok(false) => other.to_string(),
+            Ok(false) => reason(other),
         },
     };
     RemoteError::File { path: path.to_owned(), reason: said }
+}
+
+/// What an answer says, or why there was none: anything but a status means that the server is gone or went astray.
+fn reason(error: &SftpError) -> String {
+    match error {
+        SftpError::Status(_) | SftpError::Limited(_) => error.to_string(),
+        SftpError::Timeout => "its SFTP server does not answer".into(),
+        SftpError::IO(_) | SftpError::UnexpectedPacket | SftpError::UnexpectedBehavior(_) => {
+            "its SFTP server ended in the middle".into()
+        }
+    }
 }
 
 /// As [`Remote::get`].
@@ -167,17 +178,17 @@ async fn get_one(
     let mut source = match session.open(&file.remote).await {
         Ok(source) => source,
         Err(SftpError::Status(status)) if status.status_code == StatusCode::NoSuchFile => return Ok(Got::Vanished),
-        Err(error) => return Err(refused(error.to_string())),
+        Err(error) => return Err(refused(reason(&error))),
     };
     // As far as it goes now: one that grows faster than it is read would never end.
-    let size = source.metadata().await.map_err(|error| refused(error.to_string()))?.size.unwrap_or(u64::MAX);
+    let size = source.metadata().await.map_err(|error| refused(reason(&error)))?.size.unwrap_or(u64::MAX);
     let _turn = if size > SMALL as u64 { big.acquire().await.ok() } else { None };
     let mut target = Local::create(&file.local).await?;
     let length = |left: u64| usize::try_from(left).unwrap_or(PIECE).min(PIECE);
     let (mut piece, mut total) = (vec![0; length(size)], 0);
     while total < size {
         let room = piece.get_mut(..length(size - total)).unwrap_or_default();
-        let count = fill(&mut source, room).await.map_err(|error| refused(error.to_string()))?;
+        let count = fill(&mut source, room).await.map_err(|error| refused(reason(&error.into())))?;
         let came = room.get(..count).unwrap_or_default();
         target.write(came).await?;
         total += count as u64;
@@ -187,7 +198,7 @@ async fn get_one(
         }
     }
     target.finish().await?;
-    source.shutdown().await.map_err(|error| refused(error.to_string()))?;
+    source.shutdown().await.map_err(|error| refused(reason(&error.into())))?;
     Ok(Got::Bytes(total))
 }
 

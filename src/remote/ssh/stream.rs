@@ -171,7 +171,7 @@ pub(super) async fn get(ssh: &Ssh, files: &[Get], progress: &mut OnBytes<'_>) ->
     });
     // Names come through standard input, so that there may be any number; where that makes `xargs` start `tar` several times,
     // the archives stand one after the other. `-h`: a link stands for its file, as in SFTP.
-    let command = Command::new("xargs").args(["-0", "tar", "-c", "-h", "-f", "-", "-C", "/"]);
+    let command = Command::script(include_str!("give_files.sh"));
     let mut stderr = Vec::new();
     let (names, mut told) = (names(files.iter().map(|file| file.remote.as_str())), 0);
     let exit = {

@@ -6,11 +6,11 @@ use super::{Interrupt, Runner};
 use crate::{
     command::Command,
     config::RemotePath,
+    delivery::Supply,
     device::ConfigurationInterface,
     failure::Failure,
-    image::{ImageError, LoadStream},
     plan::{Action, Plan, SendFile, Sending, StagePlan},
-    remote::fake::{Fake, breaks, fails, hangs, says},
+    remote::fake::{Fake, breaks, ends, fails, hangs, says},
     report::{Event, Question, Report},
     stage::Stage,
 };
@@ -49,14 +49,8 @@ impl Report for Told {
     }
 }
 
-type Supply<'a> = &'a dyn Fn(usize) -> Result<LoadStream, ImageError>;
-
-fn no_images(source: usize) -> Result<LoadStream, ImageError> {
-    Err(ImageError::Missing(source.to_string()))
-}
-
 /// Runs a plan; gives what was told, and how it ended.
-fn run_with(plan: &Plan, fake: &Fake, interrupt: Interrupt, supply: Supply<'_>) -> (String, Result<(), Failure>) {
+fn run_with(plan: &Plan, fake: &Fake, interrupt: Interrupt, supply: &Supply) -> (String, Result<(), Failure>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut told = Told::default();
     let interface = ConfigurationInterface::new("127.0.0.1", 1);
@@ -66,7 +60,7 @@ fn run_with(plan: &Plan, fake: &Fake, interrupt: Interrupt, supply: Supply<'_>) 
 }
 
 fn run(plan: &Plan, fake: &Fake) -> (String, Result<(), Failure>) {
-    run_with(plan, fake, Interrupt::default(), &no_images)
+    run_with(plan, fake, Interrupt::default(), &Supply::default())
 }
 
 /// How a failure reads: exit code, text, last lines.
@@ -95,6 +89,7 @@ fn sending(files: &[&str], directories: &[(&str, u32)]) -> Action {
         mode: 0o640,
         size: 1,
         sha256: String::new(),
+        new: path.contains("new"),
     };
     let directories = directories.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect();
     Action::Send(Sending { files: files.iter().map(file).collect(), directories })
@@ -153,7 +148,7 @@ fn ctrl_c_ends_the_work_at_hand() {
     let interrupt = Interrupt::default();
     let press = interrupt.clone();
     let fake = Fake::default().on("mkdir /a", hangs(move || press.press()));
-    let (_, result) = run_with(&plan, &fake, interrupt, &no_images);
+    let (_, result) = run_with(&plan, &fake, interrupt, &Supply::default());
     insta::assert_snapshot!(failure(result), @"Interrupted: directories: interrupted");
     assert_eq!(fake.log(), "mkdir /a");
 }

@@ -136,7 +136,7 @@ fn ctrl_c_while_waiting_takes_a_first_application_down() {
     let interrupt = Interrupt::default();
     let press = interrupt.clone();
     let fake = Fake::default().on(LOOK, hangs(move || press.press()));
-    let (_, result) = run_with(&bringing(true, 60), &fake, interrupt, &no_images);
+    let (_, result) = run_with(&bringing(true, 60), &fake, interrupt, &Supply::default());
     assert_eq!(failure(result), "Interrupted: compose: interrupted");
     assert!(fake.log().ends_with("down --remove-orphans"), "{}", fake.log());
 }

@@ -1,0 +1,148 @@
+//! Lets the parcels follow each other closely, and no closer than the device can bear.
+
+use std::{cell::Cell, rc::Rc};
+
+use tokio::sync::{Notify, mpsc};
+
+use super::Delivery;
+
+/// So many bytes of the next parcel may arrive beyond the room that the largest parcel needs.
+pub(super) const AHEAD: u64 = 8 << 20;
+
+/// Pieces of an archive.
+pub type Pieces = mpsc::Receiver<std::io::Result<Vec<u8>>>;
+
+/// What the parcels of one delivery share.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    shared: Rc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Parcels that the device has unpacked.
+    done: Cell<usize>,
+    changed: Notify,
+    /// Bytes that have passed.
+    passed: Cell<u64>,
+}
+
+/// A parcel's place in the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Which parcel.
+    pub parcel: usize,
+    /// How many bytes of it may pass while the one before it is still being unpacked.
+    pub early: u64,
+}
+
+impl Turn {
+    /// The turns of a delivery: together, two neighbours lie in no more room than [`Delivery::peak`].
+    pub fn of(delivery: &Delivery) -> Vec<Self> {
+        let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
+        let before = [0].into_iter().chain(sizes.iter().copied());
+        before.zip(&sizes).enumerate().map(|(parcel, (before, _))| Self { parcel, early: delivery.peak() - before }).collect()
+    }
+}
+
+impl Gate {
+    /// Passes the pieces of a parcel on, the last of them only when the device has unpacked the parcel before: until then
+    /// docker cannot put its layers on anything.
+    pub fn pass(&self, turn: Turn, mut pieces: Pieces) -> Pieces {
+        let (sender, receiver) = mpsc::channel(1);
+        let gate = self.clone();
+        tokio::task::spawn_local(async move {
+            let mut sent = 0;
+            let mut held = pieces.recv().await;
+            while let Some(piece) = held {
+                held = pieces.recv().await;
+                let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                if held.is_none() || sent + bytes > turn.early {
+                    gate.wait(turn.parcel).await;
+                }
+                if sender.send(piece).await.is_err() {
+                    return;
+                }
+                sent += bytes;
+                gate.shared.passed.set(gate.shared.passed.get() + bytes);
+            }
+        });
+        receiver
+    }
+
+    /// Waits until all parcels before this one are unpacked.
+    async fn wait(&self, parcel: usize) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.shared.done.get() >= parcel {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Says that the device has unpacked a parcel.
+    pub fn unpacked(&self) {
+        self.shared.done.set(self.shared.done.get() + 1);
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Bytes that have passed, of all parcels.
+    pub fn passed(&self) -> u64 {
+        self.shared.passed.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, test);
+    }
+
+    fn pieces(count: u8) -> Pieces {
+        let (sender, receiver) = mpsc::channel(usize::from(count));
+        for number in 0..count {
+            sender.try_send(Ok(vec![number; 10])).expect("room");
+        }
+        receiver
+    }
+
+    #[test]
+    fn the_last_piece_waits_for_the_parcel_before() {
+        run(async {
+            let gate = Gate::default();
+            let mut out = gate.pass(Turn { parcel: 1, early: 1000 }, pieces(3));
+            assert_eq!(out.recv().await.map(|piece| piece.expect("a piece")[0]), Some(0));
+            assert_eq!(out.recv().await.map(|piece| piece.expect("a piece")[0]), Some(1));
+            tokio::task::yield_now().await;
+            assert!(out.try_recv().is_err());
+            gate.unpacked();
+            assert_eq!(out.recv().await.map(|piece| piece.expect("a piece")[0]), Some(2));
+            assert!(out.recv().await.is_none());
+            assert_eq!(gate.passed(), 30);
+        });
+    }
+
+    #[test]
+    fn no_more_arrives_early_than_the_device_has_room_for() {
+        run(async {
+            let gate = Gate::default();
+            let mut out = gate.pass(Turn { parcel: 1, early: 10 }, pieces(3));
+            assert!(out.recv().await.is_some());
+            tokio::task::yield_now().await;
+            assert!(out.try_recv().is_err());
+            gate.unpacked();
+            assert!(out.recv().await.is_some());
+        });
+    }
+
+    #[test]
+    fn neighbours_share_the_room_of_the_largest() {
+        let delivery = Delivery::new(vec![100 << 20, 40 << 20, 100 << 20], 0);
+        let early: Vec<_> = Turn::of(&delivery).iter().map(|turn| turn.early >> 20).collect();
+        assert_eq!(early, [108, 8, 68]);
+    }
+}

@@ -1,0 +1,136 @@
+//! How an image travels: what is there already is left out, and the rest goes in parcels, so that the device unpacks one while
+//! the next is on its way.
+//!
+//! Docker keeps layers by chain ID: a layer may be left out of an archive exactly if an image on the device begins with the
+//! same layers up to it. Each parcel but the last makes an intermediate image, tagged so that nothing collects its layers
+//! before the last parcel is in. An interrupted delivery goes on behind the last parcel that arrived, because those
+//! intermediate images are images like any other.
+
+use std::ops::Range;
+
+use crate::facts::DockerImage;
+
+mod compress;
+mod gate;
+mod supply;
+
+pub use compress::compress;
+pub use gate::{Gate, Turn};
+pub use supply::Supply;
+
+/// The repository of intermediate images. Nothing else has this name, and nothing of it is left after a delivery.
+pub const PARTIAL: &str = "o3r-deploy.partial";
+
+/// Layers smaller than this are joined: a call to `docker load` costs 0.1 to 0.3 s, a temporary copy of this size nothing.
+const JOINED: u64 = 16 << 20;
+
+/// Less than this is not worth a second call.
+const SINGLE: u64 = 32 << 20;
+
+/// What is sent of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// How many layers, bottom first, are there already.
+    pub present: usize,
+    /// The layers of each parcel; together all that are missing.
+    pub parcels: Vec<Range<usize>>,
+    /// Sizes of all layers in bytes, as they are stored here.
+    pub sizes: Vec<u64>,
+}
+
+impl Delivery {
+    /// Plans the delivery of an image with layers of these sizes, of which the first `present` are there.
+    pub fn new(sizes: Vec<u64>, present: usize) -> Self {
+        let missing: u64 = sizes.iter().skip(present).sum();
+        let mut parcels: Vec<Range<usize>> = Vec::new();
+        let mut load = 0;
+        for (index, size) in sizes.iter().enumerate().skip(present) {
+            match parcels.last_mut() {
+                Some(parcel) if missing <= SINGLE || load + size <= JOINED => parcel.end = index + 1,
+                _ => {
+                    parcels.push(index..index + 1);
+                    load = 0;
+                }
+            }
+            load += size;
+        }
+        // An image whose layers are all there still needs its configuration.
+        if parcels.is_empty() {
+            parcels.push(sizes.len()..sizes.len());
+        }
+        Self { present, parcels, sizes }
+    }
+
+    /// The same without leaving anything out.
+    #[must_use]
+    pub fn full(&self) -> Self {
+        Self::new(self.sizes.clone(), 0)
+    }
+
+    /// Bytes of the layers of a parcel.
+    pub fn bytes(&self, parcel: &Range<usize>) -> u64 {
+        self.sizes.get(parcel.clone()).unwrap_or_default().iter().sum()
+    }
+
+    /// Bytes of all layers that are sent.
+    pub fn missing(&self) -> u64 {
+        self.sizes.iter().skip(self.present).sum()
+    }
+
+    /// Bytes of all layers.
+    pub fn whole(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+
+    /// The most that lies in temporary copies on the device at once, in bytes.
+    pub fn peak(&self) -> u64 {
+        self.parcels.iter().map(|parcel| self.bytes(parcel)).max().unwrap_or(0) + gate::AHEAD
+    }
+}
+
+/// How many layers of an image, bottom first, are on the device on the same chain of parents.
+pub fn present(layers: &[String], there: &[DockerImage]) -> usize {
+    let common = |image: &DockerImage| image.layers.iter().zip(layers).take_while(|(there, wanted)| there == wanted).count();
+    there.iter().map(common).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    fn image(layers: &[&str]) -> DockerImage {
+        let layers = layers.iter().map(|layer| (*layer).to_owned()).collect();
+        DockerImage { id: String::new(), tags: Vec::new(), parent: None, layers, size: 0, archive: None }
+    }
+
+    #[test]
+    fn only_a_common_beginning_counts_as_there() {
+        let wanted: Vec<_> = ["a", "b", "c"].map(str::to_owned).into();
+        assert_eq!(present(&wanted, &[]), 0);
+        assert_eq!(present(&wanted, &[image(&["b", "c"]), image(&["a", "x"])]), 1);
+        assert_eq!(present(&wanted, &[image(&["a", "b", "c", "d"])]), 3);
+        assert_eq!(present(&wanted, &[image(&["b", "a", "c"])]), 0);
+    }
+
+    #[test]
+    fn small_layers_are_joined_and_large_ones_travel_alone() {
+        let delivery = Delivery::new(vec![100 * MB, 5 * MB, 5 * MB, 5 * MB, 5 * MB, 200 * MB], 0);
+        assert_eq!(delivery.parcels, [0..1, 1..4, 4..5, 5..6]);
+        assert_eq!(delivery.bytes(&(1..4)), 15 * MB);
+        assert_eq!(delivery.peak(), 200 * MB + gate::AHEAD);
+    }
+
+    #[test]
+    fn little_goes_in_one_parcel() {
+        assert_eq!(Delivery::new(vec![6 * MB, 18 * MB, 1], 0).parcels, vec![0..3]);
+        assert_eq!(Delivery::new(vec![600 * MB, 5 * MB, 1], 1).parcels, vec![1..3]);
+    }
+
+    #[test]
+    fn an_image_whose_layers_are_all_there_still_travels_as_a_configuration() {
+        let delivery = Delivery::new(vec![MB, MB], 2);
+        assert_eq!((delivery.parcels.clone(), delivery.missing(), delivery.whole()), (Vec::from_iter([2..2; 1]), 0, 2 * MB));
+    }
+}

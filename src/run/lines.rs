@@ -1,0 +1,180 @@
+//! Makes whole lines of pieces of a container's output, each stream on its own, so that no character is torn.
+
+use crate::{
+    remote::Stream,
+    report::{Event, Report},
+    text::printable,
+};
+
+/// A line longer than this is cut: a container must not fill this computer's memory.
+const LONGEST_LINE: usize = 64 << 10;
+
+/// The output of one run of a container, which may have to be read several times: what was shown is not shown again.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    out: OneStream,
+    err: OneStream,
+}
+
+#[derive(Debug, Default)]
+struct OneStream {
+    /// The line so far.
+    line: Vec<u8>,
+    /// How many bytes of the run's output have come.
+    shown: u64,
+    /// How many bytes are to come once more.
+    again: u64,
+}
+
+impl Lines {
+    /// From here on the run's output comes from its beginning once more.
+    pub(super) fn read_again(&mut self) {
+        for stream in [&mut self.out, &mut self.err] {
+            stream.again = stream.shown;
+        }
+    }
+
+    /// From here on comes what has not come yet.
+    pub(super) fn go_on(&mut self) {
+        self.out.again = 0;
+        self.err.again = 0;
+    }
+
+    /// Takes a piece; tells whether a line of it matches `until`.
+    pub(super) fn take(
+        &mut self,
+        report: &mut dyn Report,
+        until: Option<&regex_lite::Regex>,
+        stream: Stream,
+        bytes: &[u8],
+    ) -> bool {
+        let stream = if stream == Stream::Stdout { &mut self.out } else { &mut self.err };
+        let mut found = false;
+        for byte in bytes {
+            if stream.again > 0 {
+                stream.again -= 1;
+                continue;
+            }
+            stream.shown += 1;
+            if *byte != b'\n' {
+                stream.line.push(*byte);
+            }
+            if *byte == b'\n' || stream.line.len() >= LONGEST_LINE {
+                // A character that the cut would tear stays for what follows.
+                let whole = if *byte == b'\n' { stream.line.len() } else { whole_characters(&stream.line) };
+                let rest = stream.line.split_off(whole);
+                found |= show(report, until, &std::mem::replace(&mut stream.line, rest));
+            }
+        }
+        found
+    }
+
+    /// The run is over, and the next one begins anew: a last line may have no newline. What is still to come once more was said
+    /// by the next run.
+    pub(super) fn end(&mut self, report: &mut dyn Report, until: Option<&regex_lite::Regex>) -> bool {
+        let mut found = false;
+        for stream in [&mut self.out, &mut self.err] {
+            stream.shown = stream.again;
+            if stream.again == 0 && !stream.line.is_empty() {
+                found |= show(report, until, &std::mem::take(&mut stream.line));
+            }
+        }
+        found
+    }
+}
+
+/// How many of the bytes are whole characters, or none that could become one.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    }
+}
+
+/// Shows a line; tells whether it matches.
+fn show(report: &mut dyn Report, until: Option<&regex_lite::Regex>, line: &[u8]) -> bool {
+    let line = printable(&String::from_utf8_lossy(line));
+    let found = until.is_some_and(|until| until.is_match(&line));
+    report.event(&Event::Output { line });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Question;
+
+    #[derive(Default)]
+    struct Shown(Vec<String>);
+
+    impl Report for Shown {
+        fn event(&mut self, event: &Event) {
+            if let Event::Output { line } = event {
+                self.0.push(line.clone());
+            }
+        }
+
+        fn ask(&mut self, _: &Question) -> Option<String> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_character_torn_between_two_pieces_is_whole_again() {
+        let (mut lines, mut shown) = (Lines::default(), Shown::default());
+        for byte in "ü€😀\n".bytes() {
+            lines.take(&mut shown, None, Stream::Stdout, &[byte]);
+            lines.take(&mut shown, None, Stream::Stderr, b"x");
+        }
+        lines.end(&mut shown, None);
+        assert_eq!(shown.0, ["ü€😀", "xxxxxxxxxx"]);
+    }
+
+    #[test]
+    fn what_comes_once_more_is_not_shown_again_and_what_was_missed_is() {
+        let (mut lines, mut shown) = (Lines::default(), Shown::default());
+        lines.take(&mut shown, None, Stream::Stdout, b"one\ntw");
+        lines.take(&mut shown, None, Stream::Stderr, b"bad\n");
+        lines.read_again();
+        lines.take(&mut shown, None, Stream::Stderr, b"bad\nworse\n");
+        lines.take(&mut shown, None, Stream::Stdout, b"one\n");
+        lines.take(&mut shown, None, Stream::Stdout, b"two\nthree");
+        lines.end(&mut shown, None);
+        assert_eq!(shown.0, ["one", "bad", "worse", "two", "three"]);
+        lines.take(&mut shown, None, Stream::Stdout, b"next run\n");
+        assert_eq!(shown.0.last().map(String::as_str), Some("next run"));
+    }
+
+    #[test]
+    fn what_the_next_run_said_already_is_not_shown_again_with_it() {
+        let (mut lines, mut shown) = (Lines::default(), Shown::default());
+        lines.take(&mut shown, None, Stream::Stdout, b"first run\nsecond ");
+        lines.read_again();
+        lines.take(&mut shown, None, Stream::Stdout, b"first run\n");
+        lines.end(&mut shown, None);
+        lines.take(&mut shown, None, Stream::Stdout, b"second run\n");
+        lines.read_again();
+        lines.take(&mut shown, None, Stream::Stdout, b"second run\nends");
+        lines.end(&mut shown, None);
+        assert_eq!(shown.0, ["first run", "second run", "ends"]);
+    }
+
+    #[test]
+    fn a_line_matches_whichever_way_it_ends() {
+        let until = regex_lite::Regex::new("^ready$").expect("a pattern");
+        let (mut lines, mut shown) = (Lines::default(), Shown::default());
+        assert!(!lines.take(&mut shown, Some(&until), Stream::Stdout, b"not ready\nread"));
+        assert!(lines.take(&mut shown, Some(&until), Stream::Stdout, b"y\nmore"));
+        assert!(!lines.end(&mut shown, Some(&until)));
+        lines.take(&mut shown, Some(&until), Stream::Stderr, b"ready");
+        assert!(lines.end(&mut shown, Some(&until)));
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut() {
+        let (mut lines, mut shown) = (Lines::default(), Shown::default());
+        lines.take(&mut shown, None, Stream::Stdout, &vec![b'x'; LONGEST_LINE + 1]);
+        lines.end(&mut shown, None);
+        assert_eq!(shown.0.iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE, 1]);
+    }
+}
