@@ -12,13 +12,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &[]),
     ("image", &["config"]),
     ("remote", &[]),
-    ("commands", &["facts"]),
+    ("commands", &["delivery", "facts"]),
     ("facts", &["config", "remote", "image"]),
+    ("delivery", &["facts", "image"]),
     ("report", &[]),
-    ("delivery", &["facts", "image", "commands"]),
-    ("plan", &["config", "facts", "image", "commands", "delivery", "report"]),
-    ("run", &["config", "facts", "plan", "image", "commands", "delivery", "device", "remote", "report"]),
-    ("cli", &["config", "facts", "plan", "run", "image", "commands", "delivery", "device", "remote", "report"]),
+    ("plan", &["config", "facts", "image", "delivery", "commands", "report"]),
+    ("run", &["config", "facts", "plan", "image", "delivery", "commands", "device", "remote", "report"]),
+    ("cli", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report"]),
 ];
 
 const TOOLS: &[&str] = &["command", "compose", "failure", "secret", "stage", "text"];

@@ -144,15 +144,13 @@ impl Planner<'_> {
         // The parent of each image that stays, and how that image is called.
         let mut staying: Vec<(Option<String>, String)> = Vec::new();
         for image in images {
-            // What an interrupted delivery left is of use to the next one, which removes it.
-            if image.tags.iter().any(|tag| tag.starts_with(crate::delivery::PARTIAL)) {
-                continue;
-            }
             let shown = image.tags.first().unwrap_or(&image.id).clone();
             let is_parent = parents.values().any(|parent| parent.as_ref() == Some(&image.id));
             let user = self.docker().containers.iter().find(|container| container.image == image.id);
             let child = staying.iter().find(|(parent, _)| parent.as_ref() == Some(&image.id)).map(|(_, child)| child.clone());
-            let stays = if wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
+            // What an interrupted delivery left is of use to the next one, which removes it.
+            let partial = image.tags.iter().any(|tag| tag.starts_with(crate::delivery::PARTIAL));
+            let stays = if partial || wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
                 true
             } else if image.tags.is_empty() && is_parent {
                 // Not listed by docker either; it goes with the last image that was built on it.

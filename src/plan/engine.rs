@@ -60,9 +60,8 @@ impl Planner<'_> {
                 }
                 None => {
                     let mut making = Sending::default();
-                    making.need(&volume.path, 0o755, &self.facts)?;
+                    making.make(&volume.path, 0o755, &self.facts)?;
                     if !making.is_empty() {
-                        self.expect_sent(&making);
                         actions.push(Action::Send(making));
                     }
                     actions.push(Action::Make {
@@ -137,7 +136,7 @@ impl Planner<'_> {
                 }
             }
             let layers = image.layers.iter().map(|(diff_id, _)| diff_id.clone()).collect();
-            self.expect_image(&image.id, &tags, layers);
+            self.expect_image(DockerImage { id: image.id.clone(), tags, layers, ..DockerImage::default() });
         }
         Ok(())
     }
@@ -185,7 +184,8 @@ impl Planner<'_> {
             actions.push(Action::Run(docker::load_on_device(path, &name, &changes(image))));
             says.push(format!("load {path}"));
         }
-        self.expect_image(ids.first().map_or(path, String::as_str), tag.as_slice(), Vec::new());
+        let id = ids.into_iter().next().unwrap_or_else(|| path.to_owned());
+        self.expect_image(DockerImage { id, tags: tag.into_iter().collect(), ..DockerImage::default() });
         Ok(())
     }
 }

@@ -43,15 +43,15 @@ pub enum PlanError {
         /// Its path.
         path: String,
     },
-    /// Something is there that cannot be fetched.
-    #[error("`{path}` on the device is no file or directory that this user can read")]
-    Unreadable {
-        /// Its path.
-        path: String,
-    },
     /// What is to be fetched is not there.
     #[error("`{path}` is to be fetched and is not on the device")]
     NothingToFetch {
+        /// Its path.
+        path: String,
+    },
+    /// Something is there that cannot be fetched.
+    #[error("`{path}` on the device is no file or directory that this user can read")]
+    Unreadable {
         /// Its path.
         path: String,
     },
@@ -136,8 +136,8 @@ impl Explain for PlanError {
             | Self::NoCompose
             | Self::NoAutostart
             | Self::Missing { .. }
-            | Self::Unreadable { .. }
-            | Self::NothingToFetch { .. } => ExitCode::RemoteCommand,
+            | Self::NothingToFetch { .. }
+            | Self::Unreadable { .. } => ExitCode::RemoteCommand,
             Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
             Self::Architecture { .. } | Self::OciArchive { .. } => ExitCode::Image,
         }

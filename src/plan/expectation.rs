@@ -37,15 +37,15 @@ impl Planner<'_> {
         self.facts.archives.retain(|path, _| stays(path));
     }
 
-    /// From here on the image is there and has these tags, and no other image has them.
-    pub(super) fn expect_image(&mut self, id: &str, tags: &[String], layers: Vec<String>) {
+    /// From here on the image is there and has its tags, and no other image has them.
+    pub(super) fn expect_image(&mut self, expected: DockerImage) {
         let Some(docker) = &mut self.facts.docker else { return };
         for image in &mut docker.images {
-            image.tags.retain(|tag| !tags.contains(tag));
+            image.tags.retain(|tag| !expected.tags.contains(tag));
         }
-        match docker.images.iter_mut().find(|image| image.id == id) {
-            Some(image) => image.tags.extend(tags.iter().cloned()),
-            None => docker.images.push(DockerImage { id: id.into(), tags: tags.to_vec(), layers, ..DockerImage::default() }),
+        match docker.images.iter_mut().find(|image| image.id == expected.id) {
+            Some(image) => image.tags.extend(expected.tags),
+            None => docker.images.push(expected),
         }
     }
 

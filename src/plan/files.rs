@@ -50,18 +50,17 @@ impl Planner<'_> {
         let mut missing = Vec::new();
         for path in &self.wanted.directories {
             match self.facts.paths.get(path.as_str()).map(|fact| fact.kind) {
-                None => missing.push(path.as_str().to_owned()),
                 Some(PathKind::Directory) => {}
                 Some(_) => return Err(not_a_directory(path.as_str())),
+                None => {
+                    making.make(path, 0o755, &self.facts)?;
+                    missing.push(path.as_str().to_owned());
+                }
             }
         }
         if missing.is_empty() {
             self.add(Stage::Directories, format!("{} there", plural_are(self.wanted.directories.len())), Vec::new());
             return Ok(());
-        }
-        let mut making = Sending::default();
-        for path in &self.wanted.directories {
-            making.need(path, 0o755, &self.facts)?;
         }
         self.expect_sent(&making);
         self.add(Stage::Directories, missing.join(", "), vec![Action::Send(making)]);

@@ -101,10 +101,10 @@ pub struct SendFile {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
-    /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
-    pub new: bool,
     /// SHA-256 of its content.
     pub sha256: String,
+    /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
+    pub new: bool,
 }
 
 /// One file to fetch, to a temporary name and then renamed into place.
@@ -222,9 +222,9 @@ impl Action {
                 files.iter().map(step).collect()
             }
             Self::Load(loading) => {
-                let load = crate::commands::docker::load().shown();
+                let load = docker::load().shown();
                 let parcel = |parcel: &std::ops::Range<usize>| {
-                    let bytes = crate::text::bytes(loading.delivery.bytes(parcel));
+                    let bytes = bytes(loading.delivery.bytes(parcel));
                     format!("stream layers {}..{} of {} ({bytes}) into {load}", parcel.start + 1, parcel.end, loading.shown)
                 };
                 loading.delivery.parcels.iter().map(parcel).collect()

@@ -29,9 +29,9 @@ pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Resu
     match source {
         Source::File(file) => send_file(file, destination.clone(), facts, &mut sending)?,
         Source::Tree { files, directories } => {
-            sending.need_above(destination, facts)?;
+            sending.make(destination, directories.get("").copied().unwrap_or(0o755), facts)?;
             for (name, mode) in directories {
-                sending.need_one(&destination.join(name), *mode, facts)?;
+                sending.make(&destination.join(name), *mode, facts)?;
             }
             for (name, file) in files {
                 send_file(file, destination.join(name), facts, &mut sending)?;
@@ -54,7 +54,7 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
         fact.kind == PathKind::File && fact.sha256.as_ref() == Some(&file.sha256) && fact.mode & 0o777 == file.mode
     };
     if there.filter(same).is_none() {
-        sending.need_above(&remote, facts)?;
+        sending.make(&remote.parent(), 0o755, facts)?;
         sending.files.push(SendFile {
             local: file.path.clone(),
             remote,
@@ -72,27 +72,22 @@ impl Sending {
         self.files.is_empty() && self.directories.is_empty()
     }
 
-    /// Has a directory made that is missing, and those above it. Each is named: what a failed run made is taken back.
+    /// Makes a directory where it is missing, and each above it that is, the outermost first: what is made is named, so that it
+    /// can be taken back.
     ///
     /// # Errors
-    /// Something there that is no directory.
-    pub(super) fn need(&mut self, path: &RemotePath, mode: u32, facts: &Facts) -> Result<(), PlanError> {
-        self.need_above(path, facts)?;
-        self.need_one(path, mode, facts)
-    }
-
-    /// The same for the directories above `path` alone.
-    fn need_above(&mut self, path: &RemotePath, facts: &Facts) -> Result<(), PlanError> {
-        path.above().iter().try_for_each(|above| self.need_one(above, 0o755, facts))
-    }
-
-    fn need_one(&mut self, path: &RemotePath, mode: u32, facts: &Facts) -> Result<(), PlanError> {
-        match facts.paths.get(path.as_str()).map(|fact| fact.kind) {
-            Some(PathKind::Directory) => {}
-            Some(_) => return Err(not_a_directory(path.as_str())),
-            None if self.directories.iter().any(|(made, _)| made == path.as_str()) => {}
-            None => self.directories.push((path.as_str().to_owned(), mode)),
+    /// A file where a directory has to be.
+    pub(super) fn make(&mut self, directory: &RemotePath, mode: u32, facts: &Facts) -> Result<(), PlanError> {
+        let mut missing = vec![];
+        for path in directory.above().into_iter().chain([directory.clone()]).rev() {
+            match facts.paths.get(path.as_str()).map(|fact| fact.kind) {
+                Some(PathKind::Directory) => break,
+                Some(_) => return Err(not_a_directory(path.as_str())),
+                None if path.as_str() == REMOTE_HOME || self.directories.iter().any(|(made, _)| made == path.as_str()) => break,
+                None => missing.push((path.as_str().to_owned(), if path == *directory { mode } else { 0o755 })),
+            }
         }
+        self.directories.extend(missing.into_iter().rev());
         Ok(())
     }
 
@@ -192,12 +187,9 @@ mod tests {
 
     fn planned(files: &[(&str, Option<&str>)], kind: PathKind) -> Result<plan::Plan, String> {
         let remote = RemotePath::new("~/x").expect("a path");
-        let fact = |kind, sha256: Option<&str>| PathFact {
-            kind,
-            mode: 0o644,
-            size: 7,
-            readable: sha256.is_some(),
-            sha256: sha256.map(str::to_owned),
+        let fact = |kind, sha256: Option<&str>| {
+            let sha256 = sha256.map(str::to_owned);
+            PathFact { kind, mode: 0o644, size: 7, readable: sha256.is_some(), sha256 }
         };
         let files = files.iter().map(|(name, digest)| ((*name).to_owned(), fact(PathKind::File, *digest))).collect();
         let facts = Facts {

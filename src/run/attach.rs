@@ -32,6 +32,17 @@ enum End {
     Detached,
 }
 
+/// What comes after the end of a container's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Next {
+    /// The run that began at this time, by the device's clock: a new one, or the same that goes on.
+    Run(String),
+    /// Nothing: it ended.
+    None,
+    /// The showing ends before that is known.
+    Limit(End),
+}
+
 /// What ends the showing before the container does.
 struct Limits {
     until: Option<regex_lite::Regex>,
@@ -54,12 +65,8 @@ impl<R: Remote> Runner<'_, R> {
         };
         let end = self.follow(container, since, &limits).await?;
         let result = self.close(&name, end).await;
-        if wanted.stop_upon_exit && self.container(&name).await?.is_some() {
-            self.report.event(&Event::Step { stage: Stage::Attach, says: format!("remove `{name}`") });
-            self.remote.check(&docker::stop(&name)).await?;
-            self.remote.check(&docker::remove_containers(&[name])).await?;
-        }
-        result
+        let removed = if wanted.stop_upon_exit { self.remove(&name).await } else { Ok(()) };
+        result.and_then(|says| removed.map(|()| says))
     }
 
     /// Follows the output, also of a container that docker starts again.
@@ -77,7 +84,14 @@ impl<R: Remote> Runner<'_, R> {
                 lines.end(&mut *self.report, None);
                 return Ok(end);
             }
-            let next = self.next_run(&name, &run).await?;
+            let next = match self.next_run(&name, &run, limits).await? {
+                Next::Run(next) => Some(next),
+                Next::None => None,
+                Next::Limit(end) => {
+                    lines.end(&mut *self.report, None);
+                    return Ok(end);
+                }
+            };
             // A follower may miss the last that was said: docker ends it as soon as the container ends.
             let until = next.as_deref().filter(|next| *next != run);
             lines.read_again();
@@ -103,16 +117,20 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// When the container that was started at `run` was started last, if it runs.
-    async fn next_run(&self, name: &str, run: &str) -> Result<Option<String>, Failure> {
+    async fn next_run(&mut self, name: &str, run: &str, limits: &Limits) -> Result<Next, Failure> {
         loop {
             match self.container(name).await? {
-                Some(again) if again.state == ContainerState::Restarting && again.started_at == run => {
-                    tokio::time::sleep(INTERVAL).await;
-                }
+                Some(again) if again.state == ContainerState::Restarting && again.started_at == run => {}
                 Some(again) if matches!(again.state, ContainerState::Running | ContainerState::Restarting) => {
-                    return Ok(Some(again.started_at));
+                    return Ok(Next::Run(again.started_at));
                 }
-                _ => return Ok(None),
+                _ => return Ok(Next::None),
+            }
+            // Docker waits up to a minute before it starts one again.
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = self.interrupt.wait() => { self.interrupt.take(); return Ok(Next::Limit(End::Detached)) }
+                () = until_deadline(limits.deadline) => return Ok(Next::Limit(End::Duration)),
             }
         }
     }
@@ -131,12 +149,15 @@ impl<R: Remote> Runner<'_, R> {
             }
         };
         let read = tokio::select! {
-            exit = self.remote.exec(command, Input::Pieces(input), &mut take) => (End::Container, Some(exit?)),
-            () = notify.notified() => (End::Pattern, None),
-            () = interrupt.wait() => { interrupt.take(); (End::Detached, None) }
-            () = until_deadline(limits.deadline) => (End::Duration, None),
+            exit = self.remote.exec(command, Input::Pieces(input), &mut take) => exit.map(|exit| (End::Container, Some(exit))),
+            () = notify.notified() => Ok((End::Pattern, None)),
+            () = interrupt.wait() => { interrupt.take(); Ok((End::Detached, None)) }
+            () = until_deadline(limits.deadline) => Ok((End::Duration, None)),
         };
-        Ok(if found.get() { (End::Pattern, None) } else { read })
+        if read.is_err() {
+            lines.end(&mut *self.report, None);
+        }
+        Ok(if found.get() { (End::Pattern, None) } else { read? })
     }
 
     /// What the end means: a container that failed is a failure.

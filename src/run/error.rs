@@ -90,16 +90,18 @@ impl Explain for RunError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
-            Self::Unhealthy { last_lines, .. } => {
+            Self::Unhealthy { last_lines, .. } | Self::Late { last_lines, .. } => {
                 let foreign = last_lines.iter().any(|line| line.contains("exec format error"));
                 let why = if foreign {
                     "its program is for another processor: build the image with `docker buildx build --platform linux/arm64`"
+                } else if matches!(self, Self::Late { .. }) {
+                    "a longer `wait` of `compose` gives it more time"
                 } else {
                     "correct what its output tells and run the same command again"
                 };
-                Some(if last_lines.is_empty() { format!("it has said nothing; {why}") } else { why.into() })
+                let silent = last_lines.is_empty() && !matches!(self, Self::Late { container: None, .. });
+                Some(if silent { format!("it has said nothing; {why}") } else { why.into() })
             }
-            Self::Late { .. } => Some("a longer `wait` of `compose` gives it more time".into()),
             _ => None,
         }
     }

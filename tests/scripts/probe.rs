@@ -64,7 +64,6 @@ fn three_thousand_logs_are_read_in_a_moment_and_a_pipe_among_them_holds_nothing_
         assert!(facts.paths.values().all(|fact| fact.kind == PathKind::Other || fact.sha256.is_some()), "{userland:?}");
         // A program for each file would take much longer.
         assert!(took.as_secs() < 10, "{userland:?} {took:?}");
-        eprintln!("{userland:?} {took:?}");
     }
 }
 

@@ -53,24 +53,9 @@ impl Device {
         }
         let tools = device.root.path().join("tools");
         let programs =
-            ["sh", "awk", "cat", "chmod", "cut", "date", "dirname", "echo", "env", "find", "grep", "gzip", "head", "id"];
-        let more = [
-            "cp",
-            "env",
-            "kill",
-            "ln",
-            "ls",
-            "mkdir",
-            "mv",
-            "printf",
-            "readlink",
-            "rm",
-            "rmdir",
-            "sed",
-            "sha256sum",
-            "sleep",
-            "sort",
-        ];
+            ["sh", "awk", "cat", "chmod", "cp", "cut", "date", "dirname", "echo", "env", "find", "grep", "gzip", "head", "id"];
+        let more =
+            ["kill", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sha256sum", "sleep", "sort"];
         for name in programs.iter().chain(&more).chain(&["stat", "sync", "tar", "tr", "uname"]) {
             let target = match (userland, *name) {
                 (Userland::Busybox, _) => which("busybox"),

@@ -11,7 +11,7 @@ case $driver in
   none) docker container attach --no-stdin --sig-proxy=false "$container" 3<&- & ;;
   journal)
     # The journal itself does not end with the container; the second is for what the container said last to get there.
-    case $since in 0s) since=$(date +%s) ;; *[!0-9]*) since=$(date -d "$since" +%s 2>/dev/null) || since=0 ;; esac
+    case $since in *[!0-9]*) since=$(date -d "$since" +%s 2>/dev/null) || since=0 ;; esac
     {
       journalctl --follow --no-tail --output cat --since "@$since" "CONTAINER_NAME=$container" &
       reader=$!

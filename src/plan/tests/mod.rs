@@ -92,7 +92,7 @@ fn local(name: &str, content: &str) -> LocalFile {
 }
 
 fn local_image(id: &str, reference: &str) -> LocalImage {
-    let layers = vec![(format!("layer of {id}"), 1_000_000)];
+    let layers = vec![("sha256:layer".to_owned(), 1_000_000)];
     LocalImage { source: 0, id: id.into(), platform: Platform::linux("arm64"), references: vec![reference.into()], layers }
 }
 

@@ -22,22 +22,18 @@ fn container(status: &str, started: &str, code: i64) -> Vec<u8> {
 
 const LOOK: &str = "docker container inspect";
 const FOLLOW: &str = "follows a container";
-const READ: &str = "between two times";
-
-/// Its log driver keeps no output that could be read once more.
-fn unreadable() -> Answer {
-    ends(3)
-}
+const REST: &str = "between two times";
 
 /// It runs when it is first looked at.
 fn running() -> Fake {
     Fake::default().on(LOOK, says(&[&container("running", "t1", 0)]))
 }
 
-/// It has ended when it is looked at after its output.
+/// It has ended when it is looked at after its output, of which the rest is not kept.
 fn ended(fake: Fake, code: i64) -> Fake {
-    let fake = fake.on(READ, unreadable());
-    fake.on(LOOK, says(&[&container("exited", "t1", code)])).on(LOOK, says(&[&container("exited", "t1", code)]))
+    fake.on(REST, ends(3))
+        .on(LOOK, says(&[&container("exited", "t1", code)]))
+        .on(LOOK, says(&[&container("exited", "t1", code)]))
 }
 
 fn output(told: &str) -> Vec<&str> {
@@ -124,9 +120,12 @@ fn a_container_that_docker_starts_again_is_followed_from_its_new_start() {
         .on(READ, unreadable())
         .on(LOOK, says(&[&container("restarting", "t1", 1)]))
         .on(LOOK, says(&[&container("running", "t2", 1)]))
+        .on(REST, ends(3))
         .on(FOLLOW, says(&[b"second\n"]));
-    let fake = fake.on(READ, unreadable());
-    let fake = fake.on(LOOK, says(&[&container("exited", "t2", 0)])).on(LOOK, says(&[&container("exited", "t2", 0)]));
+    let fake = fake
+        .on(REST, ends(3))
+        .on(LOOK, says(&[&container("exited", "t2", 0)]))
+        .on(LOOK, says(&[&container("exited", "t2", 0)]));
     let (told, result) = run(&attaching(|_| ()), &fake);
     assert!(result.is_ok());
     assert_eq!(output(&told), ["first", "second"]);
@@ -136,14 +135,26 @@ fn a_container_that_docker_starts_again_is_followed_from_its_new_start() {
 }
 
 #[test]
-fn output_that_breaks_off_while_the_container_runs_is_taken_up_again() {
-    let goes_on = || says(&[&container("running", "t1", 0)]);
-    let fake = running().on(FOLLOW, says(&[b"first\nsec"])).on(LOOK, goes_on()).on(READ, says(&[b"first\nsecond\n"]));
-    let fake = fake.on(FOLLOW, says(&[b"first\nsecond\nthird\n"])).on(LOOK, says(&[&container("exited", "t1", 0)]));
-    let fake = fake.on(READ, says(&[b"first\nsecond\nthird\nlast"])).on(LOOK, says(&[&container("exited", "t1", 0)]));
-    let (told, result) = run(&attaching(|_| ()), &fake);
+fn output_that_breaks_off_while_the_container_runs_is_read_on_and_nothing_shown_twice() {
+    let fake = running()
+        .on(FOLLOW, says(&[b"first\n"]))
+        .on(LOOK, says(&[&container("running", "t1", 0)]))
+        .on(REST, says(&[b"first\nbetween\n"]))
+        .on(FOLLOW, says(&[b"first\nbetween\nsecond\n"]));
+    let (told, result) = run(&attaching(|_| ()), &ended(fake, 0));
     assert!(result.is_ok());
-    assert_eq!(output(&told), ["first", "second", "third", "last"]);
+    assert_eq!(output(&told), ["first", "between", "second"]);
+}
+
+#[test]
+fn time_and_ctrl_c_also_end_the_waiting_for_a_container_that_restarts() {
+    let mut fake = running().on(FOLLOW, says(&[]));
+    for _ in 0..100 {
+        fake = fake.on(LOOK, says(&[&container("restarting", "t1", 1)]));
+    }
+    let (told, result) = run(&attaching(|wanted| wanted.run_duration = Some(Duration::from_millis(1))), &fake);
+    assert!(result.is_ok());
+    assert!(told.ends_with("the time is over; the container lives on"), "{told}");
 }
 
 #[test]
@@ -167,7 +178,7 @@ fn a_container_is_removed_at_the_end_when_that_was_asked_for_even_one_that_faile
 fn a_container_that_is_not_there_and_a_docker_that_does_not_answer_are_failures() {
     let fake = Fake::default().on(LOOK, fails(1, "Error: No such container: web"));
     insta::assert_snapshot!(failure(run(&attaching(|_| ()), &fake).1), @"RemoteCommand: attach: there is no container `web` on the device");
-    let fake = running().on(FOLLOW, fails(1, "")).on(LOOK, fails(1, "Cannot connect to the Docker daemon"));
+    let fake = running().on(FOLLOW, ends(1)).on(LOOK, fails(1, "Cannot connect to the Docker daemon"));
     insta::assert_snapshot!(failure(run(&attaching(|_| ()), &fake).1), @r"
     RemoteCommand: attach: `docker container inspect -- web` failed on the device: exit code 1: Cannot connect to the Docker daemon
     | Cannot connect to the Docker daemon

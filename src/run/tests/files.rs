@@ -127,3 +127,20 @@ fn what_the_run_wrote_is_looked_for_again() {
     let (_, result) = run(&plan, &Fake::default());
     assert!(failure(result).contains("its end is missing"));
 }
+
+#[test]
+fn what_a_stage_had_done_before_it_failed_is_taken_back_as_well() {
+    let volume = Action::Make { make: Command::new("create").arg("v"), undo: Command::new("remove").arg("v") };
+    let sent = sending(&["/home/oem/new/a", "/home/oem/b"], &[("/home/oem/new", 0o755)]);
+    let plan = plan(vec![stage(Stage::Volume, vec![sent, volume, make("/fails")])]);
+    let fake = Fake::default().on("mkdir /fails", fails(1, "no"));
+    assert!(run(&plan, &fake).1.is_err());
+    let log = fake.log();
+    let (_, after) = log.split_once("mkdir /fails\n").expect("it failed there");
+    // What was replaced is not there any more: `b` stays as it is now.
+    insta::assert_snapshot!(after, @r"
+    remove v
+    rm -rf -- /home/oem/new/a
+    rmdir -- /home/oem/new
+    ");
+}

@@ -10,7 +10,7 @@ use crate::{
     device::ConfigurationInterface,
     failure::Failure,
     plan::{Action, Plan, SendFile, Sending, StagePlan},
-    remote::fake::{Answer, Fake, breaks, ends, fails, hangs, says},
+    remote::fake::{Fake, breaks, ends, fails, hangs, says},
     report::{Event, Question, Report},
     stage::Stage,
 };
@@ -89,7 +89,7 @@ fn sending(files: &[&str], directories: &[(&str, u32)]) -> Action {
         mode: 0o640,
         size: 1,
         sha256: String::new(),
-        new: true,
+        new: path.contains("new"),
     };
     let directories = directories.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect();
     Action::Send(Sending { files: files.iter().map(file).collect(), directories })
