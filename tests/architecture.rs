@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("remote", &[]),
     ("commands", &["delivery", "facts"]),
     ("facts", &["config", "remote", "image"]),
-    ("delivery", &["facts", "image"]),
+    ("delivery", &["facts", "image", "commands"]),
     ("report", &[]),
     ("plan", &["config", "facts", "image", "delivery", "commands", "report"]),
     ("run", &["config", "facts", "plan", "image", "delivery", "commands", "device", "remote", "report"]),

@@ -47,7 +47,7 @@ impl Planner<'_> {
         if self.wanted.directories.is_empty() {
             return Ok(());
         }
-        let mut missing = Vec::new();
+        let (mut missing, mut making) = (Vec::new(), Sending::default());
         for path in &self.wanted.directories {
             match self.facts.paths.get(path.as_str()).map(|fact| fact.kind) {
                 Some(PathKind::Directory) => {}

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Action, Fetching, PlanError, Planner, SendFile, Sending, count, files::not_a_directory, logs};
 use crate::{
-    config::{RemotePath, Transfer},
+    config::{REMOTE_HOME, RemotePath, Transfer},
     facts::{
         Facts, PathFact, PathKind,
         here::{LocalFile, Source, local_name},

@@ -75,11 +75,7 @@ impl<R: Remote> Runner<'_, R> {
         let mut run = container.started_at;
         let mut lines = Lines::default();
         loop {
-            let read = self.read(&docker::follow(&name, &since), &mut lines, limits).await;
-            if read.is_err() {
-                lines.end(&mut *self.report, None);
-            }
-            let (end, _) = read?;
+            let (end, _) = self.read(&docker::follow(&name, &since), &mut lines, limits).await?;
             if end != End::Container {
                 lines.end(&mut *self.report, None);
                 return Ok(end);
@@ -96,7 +92,7 @@ impl<R: Remote> Runner<'_, R> {
             let until = next.as_deref().filter(|next| *next != run);
             lines.read_again();
             let (end, exit) = self.read(&docker::output(&name, &since, until), &mut lines, limits).await?;
-            if exit != Some(Exit::Code(0)) {
+            if exit == Some(Exit::Code(UNREADABLE)) {
                 lines.go_on();
             }
             let over = until.is_some() || next.is_none();
@@ -178,7 +174,7 @@ impl<R: Remote> Runner<'_, R> {
         }
     }
 
-    /// The container as docker has it now.
+    /// What docker says of a container; `None` when there is none of that name.
     async fn container(&self, name: &str) -> Result<Option<Container>, Failure> {
         let command = docker::inspect_container(name);
         let output = self.remote.run(&command, Input::Empty).await?;
@@ -187,6 +183,15 @@ impl<R: Remote> Runner<'_, R> {
         }
         let json = output.success(&command)?;
         Ok(crate::facts::containers(&json).map_err(RunError::Answer)?.pop())
+    }
+
+    async fn remove(&mut self, name: &str) -> Result<(), Failure> {
+        if self.container(name).await?.is_some() {
+            self.report.event(&Event::Step { stage: Stage::Attach, says: format!("remove `{name}`") });
+            self.remote.check(&docker::stop(name)).await?;
+            self.remote.check(&docker::remove_containers(&[name.to_owned()])).await?;
+        }
+        Ok(())
     }
 }
 

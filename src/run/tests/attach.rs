@@ -117,7 +117,6 @@ fn time_and_ctrl_c_detach_and_touch_nothing() {
 fn a_container_that_docker_starts_again_is_followed_from_its_new_start() {
     let fake = running()
         .on(FOLLOW, says(&[b"first\n"]))
-        .on(READ, unreadable())
         .on(LOOK, says(&[&container("restarting", "t1", 1)]))
         .on(LOOK, says(&[&container("running", "t2", 1)]))
         .on(REST, ends(3))
@@ -161,7 +160,7 @@ fn time_and_ctrl_c_also_end_the_waiting_for_a_container_that_restarts() {
 fn a_container_is_removed_at_the_end_when_that_was_asked_for_even_one_that_failed() {
     let stop = |wanted: &mut Attach| wanted.stop_upon_exit = true;
     let there = || says(&[&container("exited", "t1", 3)]);
-    let fake = ended(running().on(FOLLOW, says(&[])), 3).on(LOOK, there()).on(LOOK, there());
+    let fake = ended(running().on(FOLLOW, says(&[])), 3).on(LOOK, there());
     let (told, result) = run(&attaching(stop), &fake);
     assert!(failure(result).starts_with("ContainerFailed: attach: container `web` ended with exit code 3"));
     assert!(told.ends_with("attach step: remove `web`"), "{told}");
