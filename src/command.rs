@@ -76,6 +76,13 @@ fn script_title(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
+/// Paths for a command's standard input: one a line, backslash and line break escaped as `printf %b` reads them. Not every
+/// device has an `xargs` that takes NUL between them.
+pub fn path_lines<'a>(paths: impl IntoIterator<Item = &'a String>) -> Vec<u8> {
+    let escaped = paths.into_iter().map(|path| path.replace('\\', r"\\").replace('\n', r"\n") + "\n");
+    escaped.collect::<String>().into_bytes()
+}
+
 /// Quotes one word for a POSIX shell. NUL cannot stand in an argument and is dropped: callers refuse it where text comes in.
 fn quote(word: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);

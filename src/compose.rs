@@ -20,6 +20,8 @@ pub struct ComposeFile {
     pub references: BTreeSet<String>,
     /// Compose files it extends or includes, also among the references.
     pub extends: BTreeSet<String>,
+    /// Absolute paths that it binds.
+    pub binds: BTreeSet<String>,
 }
 
 /// One service.
@@ -27,8 +29,12 @@ pub struct ComposeFile {
 pub struct Service {
     /// Its image, where that is named without variables.
     pub image: Option<String>,
+    /// The name of its container, where it is given and without variables.
+    pub container_name: Option<String>,
     /// Whether others wait for it to complete: it is not expected to go on running.
     pub completes: bool,
+    /// Whether it only starts with a profile: it does not run unless it is named.
+    pub has_profiles: bool,
 }
 
 /// Why a text is no compose file.
@@ -71,15 +77,21 @@ impl ComposeFile {
         for (name, service) in other.services {
             let base = self.services.entry(name).or_default();
             base.image = service.image.or(base.image.take());
+            base.container_name = service.container_name.or(base.container_name.take());
             base.completes |= service.completes;
+            base.has_profiles |= service.has_profiles;
         }
         self.references.extend(other.references);
         self.extends.extend(other.extends);
+        self.binds.extend(other.binds);
     }
 
     fn add_service(&mut self, name: &str, service: &Value) {
-        let image = service.get("image").map(scalar).filter(|image| !image.contains('$'));
-        self.services.entry(name.to_owned()).or_default().image = image;
+        let plain = |key: &str| service.get(key).map(scalar).filter(|text| !text.is_empty() && !text.contains('$'));
+        let read = self.services.entry(name.to_owned()).or_default();
+        read.image = plain("image");
+        read.container_name = plain("container_name");
+        read.has_profiles = !list(service.get("profiles")).is_empty();
         for entry in list(service.get("env_file")) {
             self.refer(Some(entry.get("path").unwrap_or(entry)));
         }
@@ -107,15 +119,19 @@ impl ComposeFile {
 
     fn refer(&mut self, path: Option<&Value>) {
         let path = path.map(scalar).unwrap_or_default();
-        let elsewhere = path.is_empty() || path.starts_with(['/', '~']) || path.contains('$');
-        if !elsewhere {
+        if path.is_empty() || path.contains('$') {
+            return;
+        }
+        if path.starts_with(['/', '~']) {
+            self.binds.insert(path);
+        } else {
             self.references.insert(clean(&path));
         }
     }
 
-    /// `./source:/target[:mode]`: only a source that begins with a dot is a path, anything else names a volume.
+    /// `./source:/target[:mode]`: only a source that begins with `.`, `/` or `~` is a path, anything else names a volume.
     fn refer_bind(&mut self, entry: &str) {
-        if entry.starts_with('.')
+        if entry.starts_with(['.', '/', '~'])
             && let Some((source, _)) = entry.split_once(':')
         {
             self.refer(Some(&Value::String(source.into())));
@@ -171,11 +187,26 @@ secrets: { key: { file: ./key.pem } }
 ";
         let file = ComposeFile::parse(text).expect("valid");
         assert_eq!(file.version.as_deref(), Some("2.4"));
-        assert_eq!(file.services["app"], Service { image: Some("app:1".into()), completes: false });
-        assert_eq!(file.services["init"], Service { image: None, completes: true });
+        assert_eq!(file.services["app"], Service { image: Some("app:1".into()), ..Service::default() });
+        assert_eq!(file.services["init"], Service { completes: true, ..Service::default() });
+        assert_eq!(file.binds.iter().collect::<Vec<_>>(), ["/home/oem/share"]);
         let references: Vec<_> = file.references.iter().map(String::as_str).collect();
         assert_eq!(references, ["a.env", "app.env", "b.env", "common.yml", "config", "key.pem", "more"]);
         assert_eq!(file.extends.iter().collect::<Vec<_>>(), ["common.yml"]);
+    }
+
+    #[test]
+    fn names_of_containers_and_profiles_are_found_also_in_files_laid_over() {
+        let mut file =
+            ComposeFile::parse("services: { a: { container_name: one }, b: { container_name: 'x-${N}' } }").expect("valid");
+        file.merge(ComposeFile::parse("services: { b: { container_name: two, profiles: [debug] } }").expect("valid"));
+        let named = |container_name: &str, has_profiles| Service {
+            container_name: Some(container_name.into()),
+            has_profiles,
+            ..Service::default()
+        };
+        assert_eq!(file.services["a"], named("one", false));
+        assert_eq!(file.services["b"], named("two", true));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use crate::command::Command;
 
+/// The repository of the intermediate images of deliveries. Nothing else has this name, and none is left after a delivery.
+pub const PARTIAL: &str = "o3r-deploy.partial";
+
 fn docker(words: &[&str]) -> Command {
     Command::new("docker").args(words.iter().copied())
 }
@@ -38,7 +41,7 @@ pub fn load() -> Command {
 
 /// Removes the intermediate images of deliveries.
 pub fn remove_partial() -> Command {
-    Command::script(include_str!("scripts/remove_partial.sh")).arg(crate::delivery::PARTIAL)
+    Command::script(include_str!("scripts/remove_partial.sh")).arg(PARTIAL)
 }
 
 /// Loads or imports an archive that is on the device already and gives it `name`, unless its image is there.

@@ -10,6 +10,16 @@ pub fn make_directories(paths: &[String]) -> Command {
     Command::new("mkdir").args(["-p", "--"]).args(paths)
 }
 
+/// Gives paths their permission bits.
+pub fn set_mode<'a>(mode: u32, paths: impl IntoIterator<Item = &'a String>) -> Command {
+    Command::new("chmod").arg(format!("{mode:o}")).arg("--").args(paths)
+}
+
+/// Removes directories, but none that holds anything.
+pub fn remove_empty_directories(paths: &[String]) -> Command {
+    Command::new("rmdir").arg("--").args(paths)
+}
+
 /// Appends a line to a file, makes the file's directory if need be, and flushes it to the disk.
 pub fn append_line(file: &str, line: &str) -> Command {
     Command::script(include_str!("scripts/append_line.sh")).arg(file).arg(line)
@@ -25,17 +35,17 @@ pub fn remove(paths: &[String]) -> Command {
     Command::new("rm").args(["-rf", "--"]).args(paths)
 }
 
-/// Makes an empty incoming directory in each of the directories named on standard input, NUL after each.
+/// Makes an empty incoming directory in each of the directories on standard input (see [`crate::command::path_lines`]).
 pub fn prepare_incoming() -> Command {
     Command::script(include_str!("scripts/prepare_incoming.sh")).arg(INCOMING)
 }
 
-/// Flushes what arrived, moves it into its place in each of the directories named on standard input, and flushes again.
+/// Flushes what arrived, moves it into its place in each of the directories on standard input, and flushes again.
 pub fn commit_incoming() -> Command {
     Command::script(include_str!("scripts/commit_incoming.sh")).arg(INCOMING)
 }
 
-/// Removes the incoming directories again, and those of the directories named on standard input that are empty then.
+/// Removes the incoming directories in the directories on standard input, with all that is in them.
 pub fn abandon_incoming() -> Command {
     Command::script(include_str!("scripts/abandon_incoming.sh")).arg(INCOMING)
 }
@@ -53,6 +63,8 @@ mod tests {
     fn a_path_is_never_an_option() {
         assert_eq!(make_directories(&["/home/oem/-p".into()]).line(), "mkdir -p -- /home/oem/-p");
         assert_eq!(remove(&["/home/oem/a b".into()]).line(), "rm -rf -- '/home/oem/a b'");
+        assert_eq!(set_mode(0o750, &["/a".to_owned()]).line(), "chmod 750 -- /a");
+        assert_eq!(remove_empty_directories(&["/a".into()]).line(), "rmdir -- /a");
     }
 
     #[test]
@@ -74,7 +86,7 @@ mod tests {
                 .stdin(std::process::Stdio::piped())
                 .spawn()
                 .expect("sh runs");
-            std::io::Write::write_all(&mut child.stdin.take().expect("piped"), format!("{directory}\0").as_bytes())
+            std::io::Write::write_all(&mut child.stdin.take().expect("piped"), format!("{directory}\n").as_bytes())
                 .expect("fed");
             assert!(child.wait().expect("ends").success());
         };

@@ -10,9 +10,10 @@ pub fn enable_service(service: &str, file: &str) -> Command {
     Command::script(include_str!("scripts/enable_service.sh")).arg(service).arg(file).arg(COMPOSE_HOME)
 }
 
-/// Disables `oem-dc@<service>`, keeps its containers from coming back by their restart policy, and reads both back.
-pub fn disable_service(service: &str) -> Command {
-    Command::script(include_str!("scripts/disable_service.sh")).arg(service)
+/// Disables `oem-dc@<service>`, keeps the containers of its project from coming back by their restart policy, and reads both
+/// back.
+pub fn disable_service(service: &str, project: &str) -> Command {
+    Command::script(include_str!("scripts/disable_service.sh")).arg(service).arg(project)
 }
 
 /// Enables the one unit that starts docker, and has the project's containers come back with it.
@@ -36,7 +37,7 @@ mod tests {
             "sh -c '# enables a service and links its compose file…' sh app /home/oem/app/docker-compose.yml \
              /usr/share/oem/docker/compose"
         );
-        assert_eq!(disable_service("app").shown(), "sh -c '# disables a service…' sh app");
+        assert_eq!(disable_service("app", "my_app").shown(), "sh -c '# disables a service…' sh app my_app");
         assert_eq!(enable_single("app").shown(), "sh -c '# has containers come back with docker…' sh app");
         assert_eq!(disable_single("app").shown(), "sh -c '# keeps containers from coming back…' sh app");
     }

@@ -60,6 +60,9 @@ impl RemotePath {
     /// The path of `name` below this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
+        if name.is_empty() {
+            return Self { slash: false, ..self.clone() };
+        }
         let base = self.path.trim_end_matches('/');
         Self { path: format!("{base}/{}", name.trim_start_matches('/')), slash: false }
     }
@@ -71,9 +74,15 @@ impl RemotePath {
         Self { path: if parent.is_empty() { "/".into() } else { parent.into() }, slash: false }
     }
 
-    /// The directories it is in, the innermost first and `/` last.
+    /// The directories above it, the uppermost first, without `/`.
     pub fn above(&self) -> Vec<Self> {
-        std::iter::successors(Some(self.parent()), |path| (path.as_str() != "/").then(|| path.parent())).collect()
+        let slashes = self.path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+        slashes.filter_map(|at| Some(Self { path: self.path.get(..at)?.to_owned(), slash: false })).collect()
+    }
+
+    /// Whether this path is `other` or below it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.path.strip_prefix(other.path.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Its last part; empty for `/`.
@@ -135,8 +144,13 @@ mod tests {
         let path = RemotePath::new("~/a/b").expect("a path");
         assert_eq!(path.parent().as_str(), "/home/oem/a");
         assert_eq!(path.name(), "b");
-        assert_eq!(path.above().iter().map(RemotePath::as_str).collect::<Vec<_>>(), ["/home/oem/a", "/home/oem", "/home", "/"]);
         assert_eq!(path.join("c").as_str(), "/home/oem/a/b/c");
+        assert_eq!(path.join(""), path);
+        assert_eq!(path.above().iter().map(RemotePath::as_str).collect::<Vec<_>>(), ["/home", "/home/oem", "/home/oem/a"]);
+        assert!(
+            path.is_within(&path) && path.is_within(&path.parent()) && path.is_within(&RemotePath::new("/").expect("a path"))
+        );
+        assert!(!path.is_within(&RemotePath::new("/home/oe").expect("a path")) && !path.parent().is_within(&path));
         assert_eq!(RemotePath::new("/").expect("a path").join("c").as_str(), "/c");
         assert_eq!(RemotePath::new("/c").expect("a path").parent().as_str(), "/");
     }

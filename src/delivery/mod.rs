@@ -18,8 +18,7 @@ pub use compress::compress;
 pub use gate::{Gate, Turn};
 pub use supply::Supply;
 
-/// The repository of intermediate images. Nothing else has this name, and nothing of it is left after a delivery.
-pub const PARTIAL: &str = "o3r-deploy.partial";
+pub use crate::commands::docker::PARTIAL;
 
 /// Layers smaller than this are joined: a call to `docker load` costs 0.1 to 0.3 s, a temporary copy of this size nothing.
 const JOINED: u64 = 16 << 20;

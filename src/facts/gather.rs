@@ -81,11 +81,11 @@ pub fn copies(paths: &[PathBuf]) -> Result<BTreeMap<PathBuf, String>, HereError>
 
 /// The name that a compose file has on the device: what docker-compose finds by itself, so that the project is the same whoever
 /// starts it.
-pub fn name_on_device(index: usize, path: &Path) -> String {
+pub fn name_on_device(index: usize) -> String {
     match index {
         0 => "docker-compose.yml".into(),
         1 => "docker-compose.override.yml".into(),
-        _ => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        _ => format!("docker-compose.{index}.yml"),
     }
 }
 
@@ -95,7 +95,7 @@ fn project(files: &[PathBuf]) -> Result<LocalCompose, GatherError> {
     for (index, path) in files.iter().enumerate() {
         let (file, text) = read_compose(path)?;
         hash.update(&text);
-        compose.sources.insert(name_on_device(index, path), here::source(path)?);
+        compose.sources.insert(name_on_device(index), here::source(path)?);
         if index == 0 { compose.file = file } else { compose.file.merge(file) }
     }
     let base = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("."));

@@ -68,7 +68,7 @@ pub enum Health {
 }
 
 /// An image, as `docker image inspect` tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DockerImage {
     /// Its ID, `sha256:…`.
     pub id: String,
@@ -93,6 +93,8 @@ pub struct DockerVolume {
     pub driver: String,
     /// The driver's options.
     pub options: BTreeMap<String, String>,
+    /// The compose project that made it.
+    pub project: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -176,6 +178,7 @@ struct RawVolume {
     name: String,
     driver: String,
     options: Option<BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
 }
 
 /// Reads the answer of `docker container inspect`; empty text is no container.
@@ -231,7 +234,12 @@ pub fn images(bytes: &[u8]) -> serde_json::Result<Vec<DockerImage>> {
 pub fn volumes(bytes: &[u8]) -> serde_json::Result<Vec<DockerVolume>> {
     Ok(array::<RawVolume>(bytes)?
         .into_iter()
-        .map(|raw| DockerVolume { name: raw.name, driver: raw.driver, options: raw.options.unwrap_or_default() })
+        .map(|raw| DockerVolume {
+            name: raw.name,
+            driver: raw.driver,
+            options: raw.options.unwrap_or_default(),
+            project: raw.labels.and_then(|mut labels| labels.remove("com.docker.compose.project")),
+        })
         .collect())
 }
 

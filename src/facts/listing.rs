@@ -1,51 +1,74 @@
-//! Reads what the probe's `describe` says of paths: names, modes and digests in batches, NUL between them.
+//! Reads what the probe's `describe` says of paths: names, modes, letters and digests in batches, NUL between them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{PathFact, PathKind};
 
-/// Reads any number of batches. A batch whose parts do not fit together (a file came or went meanwhile) is left out: what is
-/// not known is treated as not there, and sent or fetched again.
+/// Reads any number of batches. What came or went while the probe ran is left out: what is not known is treated as not there.
 pub fn parse(bytes: &[u8]) -> BTreeMap<String, PathFact> {
     let mut fields = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy).peekable();
     let mut facts = BTreeMap::new();
     while fields.peek().is_some_and(|field| !field.is_empty()) {
-        let names = take_names(&mut fields);
-        let stats: Vec<_> = fields.next().unwrap_or_default().lines().filter_map(parse_stat).collect();
-        let hashed = take_names(&mut fields);
-        let digests: Vec<_> = fields.next().unwrap_or_default().lines().filter_map(parse_digest).collect();
-        let mut digests: BTreeMap<_, _> =
-            if hashed.len() == digests.len() { hashed.into_iter().zip(digests).collect() } else { BTreeMap::new() };
-        if names.len() == stats.len() {
-            facts.extend(names.into_iter().zip(stats).map(|(name, mut fact)| {
+        let names: Vec<_> = fields.by_ref().map_while(|field| (!field.is_empty()).then(|| field.into_owned())).collect();
+        let stats = fields.next().unwrap_or_default();
+        let letters = fields.next().unwrap_or_default();
+        let mut digests: BTreeMap<_, _> = fields.next().unwrap_or_default().lines().filter_map(parse_digest).collect();
+        let mut stats: &str = &stats;
+        for (name, letter) in names.into_iter().zip(letters.chars()) {
+            let known = match take_stat(&mut stats, &name) {
+                None if letter == 'l' => {
+                    Some(PathFact { kind: PathKind::Other, mode: 0, size: 0, readable: false, sha256: None })
+                }
+                known => known,
+            };
+            if let Some(mut fact) = known {
+                fact.readable = letter == 'r';
                 fact.sha256 = digests.remove(&name);
-                (name, fact)
-            }));
+                facts.insert(name, fact);
+            }
         }
     }
     facts
 }
 
-fn take_names<'a>(fields: &mut impl Iterator<Item = std::borrow::Cow<'a, str>>) -> Vec<String> {
-    fields.map_while(|field| (!field.is_empty()).then(|| field.into_owned())).collect()
-}
-
-/// `81a4 17`: st_mode in hexadecimal and the size, as `stat -c '%f %s'` of coreutils and busybox prints them.
-fn parse_stat(line: &str) -> Option<PathFact> {
-    let (mode, size) = line.split_once(' ')?;
+/// `81a4 17 NAME`: st_mode in hexadecimal, the size, and the name, as `stat -c '%f %s %n'` of coreutils and busybox prints them.
+/// The lines stand in the order of the names; one of another name means that this one is gone. Names may hold line breaks.
+fn take_stat(stats: &mut &str, name: &str) -> Option<PathFact> {
+    let (mode, rest) = stats.split_once(' ')?;
+    let (size, rest) = rest.split_once(' ')?;
+    let rest = rest.strip_prefix(name)?.strip_prefix('\n')?;
     let mode = u32::from_str_radix(mode, 16).ok()?;
     let kind = match mode & 0o170_000 {
         0o100_000 => PathKind::File,
         0o040_000 => PathKind::Directory,
         _ => PathKind::Other,
     };
-    Some(PathFact { kind, mode: mode & 0o7777, size: size.parse().ok()?, sha256: None })
+    let fact = PathFact { kind, mode: mode & 0o7777, size: size.parse().ok()?, readable: false, sha256: None };
+    *stats = rest;
+    Some(fact)
 }
 
-/// The digest at the start of a line of `sha256sum`, which puts a backslash before it when it escapes the name.
-fn parse_digest(line: &str) -> Option<String> {
-    let digest = line.strip_prefix('\\').unwrap_or(line).get(..64)?;
-    digest.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| digest.to_owned())
+/// `DIGEST  NAME` of `sha256sum`, which begins the line with a backslash when it escapes the name.
+fn parse_digest(line: &str) -> Option<(String, String)> {
+    let (escaped, line) = line.strip_prefix('\\').map_or((false, line), |line| (true, line));
+    let (digest, name) = line.split_once("  ")?;
+    let name = if escaped { unescape(name) } else { Cow::Borrowed(name) };
+    let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digest.then(|| (name.into_owned(), digest.to_owned()))
+}
+
+fn unescape(name: &str) -> Cow<'_, str> {
+    let mut escaped = false;
+    let plain = name.chars().filter_map(|c| match (std::mem::take(&mut escaped), c) {
+        (true, 'n') => Some('\n'),
+        (true, 'r') => Some('\r'),
+        (false, '\\') => {
+            escaped = true;
+            None
+        }
+        _ => Some(c),
+    });
+    Cow::Owned(plain.collect())
 }
 
 #[cfg(test)]
@@ -56,20 +79,28 @@ mod tests {
 
     #[test]
     fn names_modes_and_digests_are_joined() {
-        let text = "/a\nb\0/d\0\0".to_owned() + "81a4 0\n41ed 4096\n\0/a\nb\0\0" + &format!("\\{DIGEST}  /a\\nb\n\0");
+        let text =
+            "/a\nb\\\0/d\0\0".to_owned() + "81a4 0 /a\nb\\\n41ed 4096 /d\n\0ro\0" + &format!("\\{DIGEST}  /a\\nb\\\\\n\0");
         let facts = parse(text.as_bytes());
-        let file = facts.get("/a\nb").expect("the file is known");
-        assert_eq!((file.kind, file.mode, file.size), (PathKind::File, 0o644, 0));
+        let file = facts.get("/a\nb\\").expect("the file is known");
+        assert_eq!((file.kind, file.mode, file.size, file.readable), (PathKind::File, 0o644, 0, true));
         assert_eq!(file.sha256.as_deref(), Some(DIGEST));
         let directory = facts.get("/d").expect("the directory is known");
-        assert_eq!((directory.kind, directory.mode), (PathKind::Directory, 0o755));
+        assert_eq!((directory.kind, directory.mode, directory.readable), (PathKind::Directory, 0o755, false));
     }
 
     #[test]
-    fn a_batch_that_does_not_fit_together_is_left_out_and_the_next_one_read() {
-        let text = format!("/gone\0/a\0\081a4 0\nstat: cannot stat '/gone'\n\0/a\0\0{DIGEST}  /a\n\0/b\0\081a4 5\n\0\0\0");
+    fn what_went_meanwhile_hides_nothing_else_and_the_next_batch_is_read() {
+        let text = format!(
+            "/gone\0/a\0/later\0\081a4 7 /a\n81a4 8 /later\n\0orr\0{DIGEST}  /a\n\0/secret\0/none\0/link\0\08180 5 /secret\n\0uol\0\0"
+        );
         let facts = parse(text.as_bytes());
-        assert_eq!(facts.keys().collect::<Vec<_>>(), ["/b"]);
+        assert_eq!(facts.keys().collect::<Vec<_>>(), ["/a", "/later", "/link", "/secret"]);
+        let known = |name: &str| facts.get(name).map(|fact| (fact.readable, fact.sha256.is_some()));
+        assert_eq!(known("/a"), Some((true, true)));
+        assert_eq!(known("/later"), Some((true, false)));
+        assert_eq!(known("/secret"), Some((false, false)));
+        assert_eq!(facts.get("/link").map(|fact| fact.kind), Some(PathKind::Other));
     }
 
     #[test]

@@ -129,8 +129,10 @@ pub struct ServiceFact {
 /// What an image archive on the device holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Archive {
-    /// An image with this ID.
-    Image(String),
+    /// Images with these IDs; none where the archive does not tell them in a way that is known.
+    Images(Vec<String>),
+    /// An image as the OCI lays it out, which the device's docker does not load.
+    Oci,
     /// A root file system; the SHA-256 of the archive.
     RootFileSystem(String),
 }
@@ -144,7 +146,9 @@ pub struct PathFact {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of its content, for files that can be read.
+    /// Whether it is a file that the user can read.
+    pub readable: bool,
+    /// SHA-256 of its content, where it can be read and the device can tell.
     pub sha256: Option<String>,
 }
 
@@ -155,7 +159,7 @@ pub enum PathKind {
     File,
     /// A directory.
     Directory,
-    /// A symbolic link, a device, a socket.
+    /// A device, a socket, a link to nothing. Other links are what they lead to.
     Other,
 }
 

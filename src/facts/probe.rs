@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, ServiceFact, inspect, listing};
 use crate::{
-    command::Command,
+    command::{Command, path_lines},
     failure::{ExitCode, Explain},
     remote::{Input, Remote, RemoteError},
     text::printable,
@@ -109,7 +109,7 @@ impl Probe {
     }
 
     fn input(&self) -> Vec<u8> {
-        self.paths.iter().flat_map(|path| path.bytes().chain([0])).collect()
+        path_lines(&self.paths)
     }
 
     /// Asks the device.
@@ -173,21 +173,17 @@ fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
             }
             "archive" => {
                 if let Some((name, content)) = named(body) {
-                    let line = printable(text(content).lines().next().unwrap_or_default());
-                    let archive = match line.split_once(' ') {
-                        Some(("image", id)) => Some(Archive::Image(format!("sha256:{id}"))),
-                        Some(("rootfs", digest)) => Some(Archive::RootFileSystem(digest.into())),
-                        _ => None,
-                    };
-                    facts.archives.extend(archive.map(|archive| (name, archive)));
+                    facts.archives.extend(archive(&text(content)).map(|archive| (name, archive)));
                 }
             }
             "tree" => {
                 if let Some((name, content)) = named(body) {
                     let prefix = format!("{name}/");
                     let files = listing::parse(content).into_iter();
-                    let files = files.map(|(path, fact)| (path.strip_prefix(&prefix).unwrap_or_default().to_owned(), fact));
-                    facts.trees.insert(name, files.collect());
+                    let below =
+                        |path: &str| if path == name { Some("") } else { path.strip_prefix(&prefix) }.map(str::to_owned);
+                    let files = files.filter_map(|(path, fact)| Some((below(&path)?, fact))).collect();
+                    facts.trees.insert(name, files);
                 }
             }
             "paths" => facts.paths = listing::parse(body),
@@ -250,6 +246,17 @@ fn parse_autostart(listing: &str) -> AutostartModel {
         }
     }
     model
+}
+
+fn archive(said: &str) -> Option<Archive> {
+    let mut lines = said.lines().map(printable);
+    let first = lines.next()?;
+    match first.split_once(' ').unwrap_or((&first, "")) {
+        ("images", _) => Some(Archive::Images(lines.collect())),
+        ("oci", _) => Some(Archive::Oci),
+        ("rootfs", digest) => Some(Archive::RootFileSystem(digest.into())),
+        _ => None,
+    }
 }
 
 fn records(body: &[u8]) -> std::collections::BTreeMap<String, super::Record> {

@@ -6,21 +6,29 @@ wanted() { case " $wants " in *" $1 "*) section "$1" ;; *) return 1 ;; esac; }
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 compose_home=/usr/share/oem/docker/compose
 
-# Batches of paths: names, then mode and size of each, then digests of the regular files that can be read; NUL between.
-# With `follow`, a link is what it leads to.
-unset follow
+# Describes paths, NUL after each part and an empty part at the end of the names: the names; a line for each that exists (mode,
+# size, name); a letter for each (r: a file that can be read, u: one that cannot, l: a link to nothing, o: anything else); lines
+# of sha256sum. Each part names or counts what it speaks of, for things come and go meanwhile.
+# shellcheck disable=SC2016
 describe='
-count=$#
-for path do if [ -e "$path" ] || [ -L "$path" ]; then set -- "$@" "$path"; fi; done
-shift "$count"
-[ $# -gt 0 ] || exit 0
 printf "%s\0" "$@"; printf "\0"
-stat ${follow:+-L} -c "%f %s" "$@" 2>&1; printf "\0"
-count=$#
-for path do if [ -f "$path" ] && [ -r "$path" ] && { [ -n "$follow" ] || [ ! -L "$path" ]; }; then set -- "$@" "$path"; fi; done
-shift "$count"
-if [ $# -gt 0 ]; then printf "%s\0" "$@"; fi; printf "\0"
-if [ $# -gt 0 ]; then sha256sum "$@" 2>&1; fi
+stat -L -c "%f %s %n" "$@" 2>/dev/null; printf "\0"
+others=
+for path do
+  if [ -f "$path" ]; then
+    if [ -r "$path" ]; then printf r; else printf u; fi
+  else
+    others=yes
+    if [ -L "$path" ] && [ ! -e "$path" ]; then printf l; else printf o; fi
+  fi
+done
+printf "\0"
+if [ -n "$others" ]; then
+  count=$#
+  for path do if [ -f "$path" ]; then set -- "$@" "$path"; fi; done
+  shift "$count"
+fi
+if [ $# -gt 0 ]; then sha256sum "$@" 2>/dev/null; fi
 printf "\0"'
 
 section system
@@ -34,12 +42,16 @@ done
 
 if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi
 if wanted containers; then
+  # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
   ids=$(docker container ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker container inspect $ids
 fi
 if wanted images; then
+  # One with several tags is listed several times.
+  # shellcheck disable=SC2046
   ids=$(docker image ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker image inspect $(echo "$ids" | sort -u)
 fi
 if wanted volumes; then
+  # shellcheck disable=SC2086
   names=$(docker volume ls --quiet) && [ -n "$names" ] && docker volume inspect $names
 fi
 if wanted compose; then
@@ -76,20 +88,29 @@ while [ $# -gt 1 ]; do
     archive)
       if [ -f "$name" ]; then
         if manifest=$(tar -xOf "$name" manifest.json 2>/dev/null) || manifest=$(tar -xzOf "$name" manifest.json 2>/dev/null); then
-          printf '%s' "$manifest" | sed -n 's/.*"Config":"\(blobs\/sha256\/\)\{0,1\}\([0-9a-f]\{64\}\).*/image \2/p'
+          echo images
+          printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"Config": *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p'
+        elif tar -tf "$name" oci-layout >/dev/null 2>&1 || tar -tzf "$name" oci-layout >/dev/null 2>&1; then echo oci
         else
           digest=$(sha256sum "$name") && digest=${digest%% *} && echo "rootfs ${digest#\\}"
         fi
       fi ;;
     tree)
       if [ -d "$name" ]; then find "$name/" -type f -exec sh -c "$describe" sh {} +
-      elif [ -f "$name" ]; then follow=1 sh -c "$describe" sh "$name"
+      elif [ -f "$name" ]; then sh -c "$describe" sh "$name"
       fi ;;
   esac
 done
 
+# Paths come on standard input, one a line, backslash and line break escaped.
 section paths
-xargs -0 -r -n 500 sh -c "$describe" sh
+set --
+while IFS= read -r path; do
+  case $path in *\\*) path=$(printf '%b.' "$path") path=${path%.} ;; esac
+  set -- "$@" "$path"
+  if [ $# -ge 200 ]; then sh -c "$describe" sh "$@"; set --; fi
+done
+if [ $# -gt 0 ]; then sh -c "$describe" sh "$@"; fi
 
 section end
 exit 0

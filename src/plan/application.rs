@@ -6,7 +6,7 @@ use super::{Action, Attaching, Bringing, PlanError, Planner, Sending, transfers:
 use crate::{
     commands::compose::Project,
     compose::{ComposeFile, project_name},
-    config::{Compose, ComposeFiles, Deployment, RemotePath},
+    config::{Compose, ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
         ComposeTool, Container, ContainerState, Health,
         gather::name_on_device,
@@ -33,10 +33,15 @@ fn directory(files: &ComposeFiles) -> RemotePath {
 fn paths(files: &ComposeFiles) -> Vec<RemotePath> {
     match files {
         ComposeFiles::Here { files, directory } => {
-            files.iter().enumerate().map(|(index, file)| directory.join(&name_on_device(index, file))).collect()
+            (0..files.len()).map(|index| directory.join(&name_on_device(index))).collect()
         }
         ComposeFiles::OnDevice(path) => vec![path.clone()],
     }
+}
+
+/// What docker-compose reads by itself in a project's directory.
+fn paths_below(directory: &RemotePath) -> Vec<RemotePath> {
+    [".env", "docker-compose.yml", "docker-compose.override.yml"].iter().map(|name| directory.join(name)).collect()
 }
 
 /// What the compose stage sends.
@@ -72,19 +77,20 @@ impl Planner<'_> {
         let services = expected_services(compose, &file)?;
         let sending = self.compose_sending()?;
         let project = project_name(directory(&compose.files).name());
+        self.check_container_names(&project, &file, &services)?;
         let digest = format!("{digest} {}", services.join(" "));
-        let recreate = sending.files.iter().any(|file| self.facts.paths.contains_key(file.remote.as_str()))
-            || self.transfers_touch(&directory(&compose.files));
         let containers: Vec<_> = self.docker().project(&project).cloned().collect();
+        let recreate = !containers.is_empty() && self.replaces_bound_files(&sending, &file, &directory(&compose.files));
         let settled = services.iter().all(|service| self.runs(&containers, service, &file));
         let recorded = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref()) == Some(&digest);
         if sending.is_empty() && !recreate && settled && recorded {
-            self.add(Stage::Compose, format!("as wanted already: {}", services.join(", ")), Vec::new());
+            self.add(Stage::Compose, format!("{} up as wanted", services.join(", ")), Vec::new());
             return Ok(());
         }
         self.warn_of_missing_images(&file, &services);
         let mut actions = Vec::new();
         if !sending.is_empty() {
+            self.expect_sent(&sending);
             actions.push(Action::Send(sending));
         }
         actions.push(Action::Up(Bringing {
@@ -108,7 +114,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn compose_file(&self, compose: &Compose) -> Result<(ComposeFile, String), PlanError> {
+    pub(super) fn compose_file(&self, compose: &Compose) -> Result<(ComposeFile, String), PlanError> {
         let (file, digest) = match (&self.facts.here.compose, &compose.files) {
             (Some(local), _) => (local.file.clone(), local.digest.clone()),
             (None, ComposeFiles::OnDevice(path)) => {
@@ -137,17 +143,41 @@ impl Planner<'_> {
         Ok(all)
     }
 
-    /// Whether an earlier stage sends files below `directory`: containers that bind them have to see them.
-    fn transfers_touch(&self, directory: &RemotePath) -> bool {
-        let below = format!("{directory}/");
-        self.plan.stages.iter().flat_map(|stage| &stage.actions).any(|action| {
-            matches!(action, Action::Send(sending) if sending.files.iter().any(|file| file.remote.as_str().starts_with(&below)))
-        })
+    /// Whether this plan sends files that containers have bound: they go on seeing the old ones until they are made anew, and
+    /// docker-compose does not look at them. What changes in the compose files themselves it sees by itself.
+    fn replaces_bound_files(&self, sending: &Sending, file: &ComposeFile, directory: &RemotePath) -> bool {
+        let parts: Vec<_> = file.references.difference(&file.extends).map(|name| directory.join(name)).collect();
+        let binds: Vec<_> = file.binds.iter().filter_map(|path| RemotePath::new(path).ok()).collect();
+        let own = paths_below(directory);
+        let is_bound =
+            |path: &RemotePath| (parts.iter().any(|part| path.is_within(part)) && !own.contains(path)) || binds.contains(path);
+        let earlier = self.plan.stages.iter().flat_map(|stage| &stage.actions).filter_map(|action| match action {
+            Action::Send(sending) => Some(sending),
+            _ => None,
+        });
+        earlier.chain([sending]).flat_map(|sending| &sending.files).any(|file| is_bound(&file.remote))
+    }
+
+    /// A container's name can be had once: another's container of that name would make docker-compose fail half-way.
+    fn check_container_names(&self, project: &str, file: &ComposeFile, services: &[String]) -> Result<(), PlanError> {
+        let names = services.iter().filter_map(|service| file.services.get(service)?.container_name.as_ref());
+        for name in names {
+            let taken = self.docker().containers.iter().find(|container| container.name == *name);
+            if let Some(other) = taken.filter(|container| container.project.as_deref() != Some(project)) {
+                let whose = other.project.as_ref().map_or("no compose project".into(), |other| format!("project `{other}`"));
+                return Err(PlanError::Conflict {
+                    what: format!("container `{name}`"),
+                    how: format!("it belongs to {whose} and not to `{project}`"),
+                    hint: "remove it with `--remove_running_containers`, or give the service another `container_name`".into(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn runs(&self, containers: &[Container], service: &str, file: &ComposeFile) -> bool {
         let wanted = file.services.get(service);
-        let image = wanted.and_then(|wanted| wanted.image.as_deref()).map(super::docker::with_tag);
+        let image = wanted.and_then(|wanted| wanted.image.as_deref()).map(super::engine::with_tag);
         let mut of_service = containers.iter().filter(|container| container.service.as_deref() == Some(service)).peekable();
         of_service.peek().is_some()
             && of_service.all(|container| {
@@ -163,8 +193,12 @@ impl Planner<'_> {
     }
 
     fn warn_of_missing_images(&mut self, file: &ComposeFile, services: &[String]) {
+        // What an archive on the device is called is only known once it is loaded.
+        if self.wanted.image.iter().any(|image| image.name.is_none() && matches!(image.source, ImageSource::OnDevice(_))) {
+            return;
+        }
         let images = services.iter().filter_map(|service| file.services.get(service)?.image.as_deref());
-        let missing = images.map(super::docker::with_tag).filter(|image| self.docker().image(image).is_none());
+        let missing = images.map(super::engine::with_tag).filter(|image| self.docker().image(image).is_none());
         let warnings: Vec<_> =
             missing.map(|image| format!("image `{image}` is not on the device: its docker will try to pull it")).collect();
         self.plan.warnings.extend(warnings);
@@ -211,5 +245,9 @@ fn expected_services(compose: &Compose, file: &ComposeFile) -> Result<Vec<String
         let known = file.services.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         return Err(PlanError::UnknownService { service: service.clone(), known });
     }
-    Ok(if compose.services.is_empty() { file.services.keys().cloned().collect() } else { compose.services.clone() })
+    if !compose.services.is_empty() {
+        return Ok(compose.services.clone());
+    }
+    let running = file.services.iter().filter(|(_, service)| !service.has_profiles);
+    Ok(running.map(|(name, _)| name.clone()).collect())
 }

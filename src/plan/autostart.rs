@@ -54,13 +54,7 @@ impl Planner<'_> {
                 hint: "remove it first with `--items_to_cleanup`, or choose another service name".into(),
             });
         }
-        let arrives = self
-            .plan
-            .stages
-            .iter()
-            .flat_map(|stage| &stage.actions)
-            .any(|action| matches!(action, Action::Send(sending) if sending.files.iter().any(|sent| sent.remote == file)));
-        if !arrives && !self.facts.paths.contains_key(file.as_str()) {
+        if !self.facts.paths.contains_key(file.as_str()) {
             return Err(PlanError::Missing { path: file.to_string() });
         }
         let right = fact.enabled && links_to(&fact, &file);
@@ -68,8 +62,12 @@ impl Planner<'_> {
     }
 
     fn disable_template(&self, service: &str) -> Option<Action> {
-        let enabled = self.facts.services.get(service).is_some_and(|fact| fact.enabled);
-        enabled.then(|| Action::Run(systemd::disable_service(service)))
+        let fact = self.facts.services.get(service);
+        let directory = fact.and_then(|fact| fact.directory_link.as_deref()).unwrap_or(service);
+        let project = project_name(directory.rsplit('/').next().unwrap_or(directory));
+        let comes_back = self.docker().project(&project).any(|container| container.restart_policy != "no");
+        let right = fact.is_none_or(|fact| !fact.enabled) && !comes_back && !self.brings_up(&project);
+        (!right).then(|| Action::Run(systemd::disable_service(service, &project)))
     }
 
     fn enable_single(&self, entry: &AutostartService, file: Option<RemotePath>, enabled: bool) -> Option<Action> {
@@ -77,15 +75,14 @@ impl Planner<'_> {
         let mut containers = self.docker().project(&project).peekable();
         let comes_back = |policy: &str| matches!(policy, "always" | "unless-stopped");
         let right = enabled && containers.peek().is_some() && containers.all(|container| comes_back(&container.restart_policy));
-        let recreated = self.plan.stages.iter().any(|stage| stage.stage == Stage::Compose && !stage.actions.is_empty());
-        (!right || recreated).then(|| Action::Run(systemd::enable_single(&project)))
+        (!right || self.brings_up(&project)).then(|| Action::Run(systemd::enable_single(&project)))
     }
 
     fn disable_single(&self, service: &str) -> Option<Action> {
         let of_service =
             |container: &&crate::facts::Container| container.name == service || container.project.as_deref() == Some(service);
         let comes_back = self.docker().containers.iter().filter(of_service).any(|container| container.restart_policy != "no");
-        comes_back.then(|| Action::Run(systemd::disable_single(service)))
+        (comes_back || self.brings_up(service)).then(|| Action::Run(systemd::disable_single(service)))
     }
 }
 

@@ -1,12 +1,16 @@
 //! Clean-up: what goes is exactly what was asked for, less what this deployment itself wants and what is in use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, PlanError, Planner, count, docker::difference};
+use super::{
+    Action, PlanError, Planner, count,
+    engine::{archive_ids, difference, with_tag},
+};
 use crate::{
     commands::docker,
     compose::project_name,
-    facts::{Container, DockerImage, DockerVolume},
+    config::Volume,
+    facts::{Container, DockerImage, DockerVolume, Record},
     stage::Stage,
 };
 
@@ -67,35 +71,45 @@ impl Planner<'_> {
         self.wanted.clean_up.keep.iter().any(|pattern| fits(pattern, name))
     }
 
-    /// Notes a removal; gives whether it is to happen.
-    fn goes(&mut self, what: String, of_this_application: bool, ours: bool) -> bool {
+    /// Decides whether something goes, and notes what goes although no deployment by this tool put it there.
+    fn goes(&mut self, what: String, in_record: impl Fn(&Record) -> bool) -> bool {
+        let of_this_application = self.facts.records.get(&self.application).is_some_and(&in_record);
         if self.wanted.clean_up.only_this_application && !of_this_application {
             return false;
         }
-        if !ours {
+        if !self.facts.is_ours(in_record) {
             self.plan.foreign.push(what);
         }
         true
     }
 
     fn containers_to_go(&mut self) -> Vec<String> {
-        // Containers of this very project are replaced by the compose stage, which keeps the time without them short.
         let own = self.wanted.compose.as_ref().and_then(|_| self.compose_path()).map(|path| project_name(path.parent().name()));
+        let changing = self.volumes_to_change();
         let containers: Vec<Container> = self.docker().containers.clone();
         let mut names = Vec::new();
         for container in containers {
             let project = container.project.clone();
-            if self.is_kept(&container.name) || (own.is_some() && project == own) {
+            // Containers of this very project are replaced by the compose stage, which keeps the time without them short.
+            let is_own = own.is_some() && project == own && !container.volumes.iter().any(|name| changing.contains(name));
+            if is_own || self.is_kept(&container.name) {
                 continue;
             }
-            let in_record = |record: &crate::facts::Record| project.as_ref().is_some_and(|name| record.projects.contains(name));
-            let this = self.facts.records.get(&self.application).is_some_and(in_record);
-            let ours = self.facts.is_ours(in_record);
-            if self.goes(format!("container {}", container.name), this, ours) {
+            let in_record = |record: &Record| project.as_ref().is_some_and(|name| record.projects.contains(name));
+            if self.goes(format!("container {}", container.name), in_record) {
                 names.push(container.name);
             }
         }
         names
+    }
+
+    /// Volumes that are wanted otherwise than they are, and may go.
+    fn volumes_to_change(&self) -> Vec<String> {
+        let differs = |wanted: &&Volume| {
+            self.docker().volumes.iter().any(|volume| volume.name == wanted.name && difference(volume, wanted).is_some())
+        };
+        let names = self.wanted.volume.iter().filter(differs).map(|volume| volume.name.clone());
+        names.filter(|name| self.wanted.clean_up.volumes && !self.is_kept(name)).collect()
     }
 
     fn volumes_to_go(&mut self) -> Vec<String> {
@@ -111,46 +125,78 @@ impl Planner<'_> {
                 self.plan.warnings.push(format!("volume `{}` stays: container `{}` uses it", volume.name, user.name));
                 continue;
             }
-            let this = self.facts.records.get(&self.application).is_some_and(|record| record.volumes.contains(&volume.name));
-            let ours = self.facts.is_ours(|record| record.volumes.contains(&volume.name));
-            if self.goes(format!("volume {}", volume.name), this, ours) {
+            let of_project = |record: &Record| volume.project.as_ref().is_some_and(|name| record.projects.contains(name));
+            let in_record = |record: &Record| record.volumes.contains(&volume.name) || of_project(record);
+            if self.goes(format!("volume {}", volume.name), in_record) {
                 names.push(volume.name);
             }
         }
         names
     }
 
+    /// The images to remove, each before the one that it was built on.
     fn images_to_go(&mut self) -> Vec<String> {
-        let images: Vec<DockerImage> = self.docker().images.clone();
-        let parents: BTreeSet<_> = images.iter().filter_map(|image| image.parent.clone()).collect();
-        let wanted: BTreeSet<_> = self.facts.here.images.iter().map(|image| image.id.clone()).collect();
-        let mut going: Vec<(usize, String)> = Vec::new();
+        let mut images: Vec<DockerImage> = self.docker().images.clone();
+        let parents: BTreeMap<_, _> = images.iter().map(|image| (image.id.clone(), image.parent.clone())).collect();
+        images.sort_by_key(|image| std::cmp::Reverse(generation(&image.id, &parents)));
+        let wanted = self.images_wanted();
+        let mut going = Vec::new();
+        // The parent of each image that stays, and how that image is called.
+        let mut staying: Vec<(Option<String>, String)> = Vec::new();
         for image in images {
-            let intermediate = image.tags.is_empty() && parents.contains(&image.id);
-            let kept = image
-                .tags
-                .iter()
-                .any(|tag| self.is_kept(tag) || tag.split_once(':').is_some_and(|(name, _)| self.is_kept(name)));
+            let shown = image.tags.first().unwrap_or(&image.id).clone();
+            let is_parent = parents.values().any(|parent| parent.as_ref() == Some(&image.id));
+            let user = self.docker().containers.iter().find(|container| container.image == image.id);
+            let child = staying.iter().find(|(parent, _)| parent.as_ref() == Some(&image.id)).map(|(_, child)| child.clone());
             // What an interrupted delivery left is of use to the next one, which removes it.
             let partial = image.tags.iter().any(|tag| tag.starts_with(crate::delivery::PARTIAL));
-            if intermediate || kept || partial || wanted.contains(&image.id) {
-                continue;
-            }
-            let shown = image.tags.first().unwrap_or(&image.id).clone();
-            if let Some(user) = self.docker().containers.iter().find(|container| container.image == image.id) {
+            let stays = if partial || wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
+                true
+            } else if image.tags.is_empty() && is_parent {
+                // Not listed by docker either; it goes with the last image that was built on it.
+                child.is_some()
+            } else if let Some(user) = user {
                 self.plan.warnings.push(format!("image `{shown}` stays: container `{}` uses it", user.name));
-                continue;
-            }
-            let this = self.facts.records.get(&self.application).is_some_and(|record| record.images.contains(&image.id));
-            let ours = self.facts.is_ours(|record| record.images.contains(&image.id));
-            if self.goes(format!("image {shown}"), this, ours) {
-                going.push((image.layers.len(), image.id));
+                true
+            } else if let Some(child) = &child {
+                self.plan.warnings.push(format!("image `{shown}` stays: image `{child}` was built on it"));
+                true
+            } else if self.goes(format!("image {shown}"), |record| record.images.contains(&image.id)) {
+                going.push(image.id.clone());
+                false
+            } else {
+                true
+            };
+            if stays {
+                staying.push((image.parent, child.filter(|_| image.tags.is_empty()).unwrap_or(shown)));
             }
         }
-        // An image goes before the one that it was built on.
-        going.sort_by(|a, b| b.cmp(a));
-        going.into_iter().map(|(_, id)| id).collect()
+        going
     }
+
+    /// IDs of the images that this deployment itself wants.
+    fn images_wanted(&self) -> BTreeSet<String> {
+        let delivered = self.facts.here.images.iter();
+        let archives = self.facts.archives.values().flat_map(|archive| archive_ids(archive, self.docker()));
+        // What nothing delivers would have to be pulled again.
+        let replaced: BTreeSet<_> = delivered.clone().flat_map(|image| &image.references).map(|name| with_tag(name)).collect();
+        let file = self.wanted.compose.as_ref().and_then(|compose| self.compose_file(compose).ok());
+        let named = file.iter().flat_map(|(file, _)| file.services.values()).filter_map(|service| service.image.as_deref());
+        let named = named.map(with_tag).filter(|tag| !replaced.contains(tag));
+        let named = named.filter_map(|tag| self.docker().image(&tag).map(|image| image.id.clone()));
+        delivered.map(|image| image.id.clone()).chain(archives).chain(named).collect()
+    }
+
+    fn keeps_image(&self, tag: &str) -> bool {
+        // The last colon: a registry may have a port.
+        self.is_kept(tag) || tag.rsplit_once(':').is_some_and(|(name, _)| self.is_kept(name))
+    }
+}
+
+/// How many images an image was built on.
+fn generation(id: &String, parents: &BTreeMap<String, Option<String>>) -> usize {
+    let above = std::iter::successors(Some(id), |id| parents.get(*id)?.as_ref());
+    above.take(parents.len() + 1).count()
 }
 
 #[cfg(test)]

@@ -43,6 +43,12 @@ pub enum PlanError {
         /// Its path.
         path: String,
     },
+    /// What is to be fetched is not there.
+    #[error("`{path}` is to be fetched and is not on the device")]
+    NothingToFetch {
+        /// Its path.
+        path: String,
+    },
     /// Something is there that cannot be fetched.
     #[error("`{path}` on the device is no file or directory that this user can read")]
     Unreadable {
@@ -64,6 +70,12 @@ pub enum PlanError {
         platform: String,
         /// The device's machine.
         machine: String,
+    },
+    /// An archive that the device's docker does not load.
+    #[error("`{path}` on the device is an OCI archive, which its docker does not load")]
+    OciArchive {
+        /// Its path.
+        path: String,
     },
     /// A service that the compose file does not have.
     #[error("service `{service}` is not in the compose file; it has {known}")]
@@ -124,9 +136,10 @@ impl Explain for PlanError {
             | Self::NoCompose
             | Self::NoAutostart
             | Self::Missing { .. }
+            | Self::NothingToFetch { .. }
             | Self::Unreadable { .. } => ExitCode::RemoteCommand,
             Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
-            Self::Architecture { .. } => ExitCode::Image,
+            Self::Architecture { .. } | Self::OciArchive { .. } => ExitCode::Image,
         }
     }
 
@@ -146,10 +159,11 @@ impl Explain for PlanError {
             Self::Architecture { .. } => {
                 "build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same".into()
             }
+            Self::OciArchive { .. } => "send it from this computer with `--image`, which rewrites it on the way".into(),
             Self::ComposeVersion { .. } => "begin the compose file with `version: \"2.4\"`".into(),
             Self::Outside { .. } => "move it beside the compose file".into(),
             Self::NoComposeFile { .. } => "name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML".into(),
-            Self::NameTooLong { .. } | Self::NoContainer { .. } | Self::NoCompose => return None,
+            Self::NameTooLong { .. } | Self::NothingToFetch { .. } | Self::NoContainer { .. } | Self::NoCompose => return None,
         })
     }
 }

@@ -1,16 +1,20 @@
 //! The small stages: name, external storage, directories, stamp and leftovers.
 
 use super::{Action, PlanError, Planner, Sending, StagePlan, count};
-use crate::{
-    commands::files,
-    config::RemotePath,
-    facts::{PathFact, PathKind},
-    stage::Stage,
-};
+use crate::{commands::files, config::RemotePath, facts::PathKind, stage::Stage};
 
 /// What is never removed, whoever asks.
-const PRECIOUS: [&str; 8] =
-    ["/", "/home", "/home/oem", "/home/oem/.ssh", "/usr", "/usr/share", "/usr/share/oem", "/usr/share/oem/docker/compose"];
+const PRECIOUS: [&str; 9] = [
+    "/",
+    "/home",
+    "/home/oem",
+    "/home/oem/.ssh",
+    "/home/oem/.ssh/authorized_keys",
+    "/usr",
+    "/usr/share",
+    "/usr/share/oem",
+    "/usr/share/oem/docker/compose",
+];
 
 impl Planner<'_> {
     pub(super) fn rename(&mut self) -> Result<(), PlanError> {
@@ -46,23 +50,19 @@ impl Planner<'_> {
         let (mut missing, mut making) = (Vec::new(), Sending::default());
         for path in &self.wanted.directories {
             match self.facts.paths.get(path.as_str()).map(|fact| fact.kind) {
+                Some(PathKind::Directory) => {}
+                Some(_) => return Err(not_a_directory(path.as_str())),
                 None => {
-                    making.make_above(path, &self.facts);
-                    making.directories.push((path.as_str().to_owned(), 0o755));
+                    making.make(path, 0o755, &self.facts)?;
                     missing.push(path.as_str().to_owned());
                 }
-                Some(PathKind::File) => return Err(not_a_directory(path.as_str())),
-                Some(_) => {}
             }
         }
         if missing.is_empty() {
             self.add(Stage::Directories, format!("{} there", plural_are(self.wanted.directories.len())), Vec::new());
             return Ok(());
         }
-        for (path, mode) in &making.directories {
-            let fact = PathFact { kind: PathKind::Directory, mode: *mode, size: 0, sha256: None };
-            self.facts.paths.insert(path.clone(), fact);
-        }
+        self.expect_sent(&making);
         self.add(Stage::Directories, missing.join(", "), vec![Action::Send(making)]);
         Ok(())
     }
@@ -89,10 +89,9 @@ impl Planner<'_> {
         if let Some(path) = self.wanted.leftovers.iter().find(|path| is_precious(path)) {
             return Err(PlanError::Precious { path: path.as_str().into() });
         }
-        let arrives =
-            |path: &RemotePath| self.plan.stages.iter().flat_map(|stage| &stage.actions).any(|action| sends(action, path));
-        let there = self.wanted.leftovers.iter().filter(|path| self.facts.paths.contains_key(path.as_str()) || arrives(path));
+        let there = self.wanted.leftovers.iter().filter(|path| self.facts.paths.contains_key(path.as_str()));
         let there: Vec<_> = there.map(|path| path.as_str().to_owned()).collect();
+        self.wanted.leftovers.iter().for_each(|path| self.expect_gone(path));
         if there.is_empty() {
             self.add(Stage::Leftovers, "nothing is left over", Vec::new());
         } else {
@@ -110,16 +109,10 @@ fn is_precious(path: &RemotePath) -> bool {
     path.as_str().split('/').any(|part| part == "..") || PRECIOUS.contains(&path.as_str())
 }
 
-fn sends(action: &Action, path: &RemotePath) -> bool {
-    let below = format!("{path}/");
-    matches!(action, Action::Send(sending)
-        if sending.files.iter().any(|file| file.remote == *path || file.remote.as_str().starts_with(&below)))
-}
-
 pub(super) fn not_a_directory(path: &str) -> PlanError {
     PlanError::Conflict {
         what: format!("`{path}`"),
-        how: "it is a file, and a directory is wanted".into(),
+        how: "it is no directory, and one is wanted".into(),
         hint: "remove it with `--items_to_cleanup` in a run of its own, or choose another path".into(),
     }
 }

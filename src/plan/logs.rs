@@ -36,11 +36,11 @@ pub fn changed(
             warnings.push(format!("`{path}` is left out: this computer cannot tell its name from that of another"));
             continue;
         }
-        let Some(sha256) = &fact.sha256 else {
+        if !fact.readable {
             warnings.push(format!("`{path}` cannot be read by this user"));
             continue;
-        };
-        if digest(&here).as_ref() != Some(sha256) {
+        }
+        if fact.sha256.is_none() || digest(&here) != fact.sha256 {
             fetch.push(Fetching { remote: path, local: here, mode: fact.mode, size: fact.size });
         }
     }

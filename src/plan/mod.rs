@@ -4,20 +4,22 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     command::Command,
-    commands::compose::Project,
+    commands::{compose::Project, docker},
     config::{Attach, Deployment, RemotePath},
     delivery::Delivery,
     facts::Facts,
     failure::Failure,
     report::PlannedStage,
     stage::Stage,
+    text::{bytes, span},
 };
 
 mod application;
 mod autostart;
 mod clean_up;
-mod docker;
+mod engine;
 mod error;
+mod expectation;
 mod files;
 mod logs;
 mod questions;
@@ -99,6 +101,8 @@ pub struct SendFile {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: String,
     /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
     pub new: bool,
 }
@@ -168,6 +172,19 @@ pub struct PullAgain {
     pub local: PathBuf,
 }
 
+impl Attaching {
+    /// Each command, for people.
+    fn steps(&self) -> Vec<String> {
+        let Attach { container, run_duration, until, stop_upon_exit } = &self.wanted;
+        let duration = run_duration.map(|duration| format!(", for {} at most", span(duration)));
+        let until = until.as_ref().map(|pattern| format!(", until a line matches `{pattern}`"));
+        let follow = format!("follow the output of `{container}`{}{}", duration.unwrap_or_default(), until.unwrap_or_default());
+        let remove = [docker::stop(container), docker::remove_containers(std::slice::from_ref(container))];
+        let remove = remove.iter().filter(|_| *stop_upon_exit).map(Command::shown);
+        [follow].into_iter().chain(remove).collect()
+    }
+}
+
 impl Bringing {
     /// The command that brings it up.
     pub fn command(&self) -> Command {
@@ -195,17 +212,19 @@ impl Action {
             Self::Send(sending) => {
                 let directories = sending.directories.iter().map(|(path, mode)| format!("make {path} (mode {mode:o})"));
                 let files = sending.files.iter();
-                let files = files.map(|file| format!("send {} -> {} ({} bytes)", file.local.display(), file.remote, file.size));
+                let files =
+                    files.map(|file| format!("send {} -> {} ({})", file.local.display(), file.remote, bytes(file.size)));
                 directories.chain(files).collect()
             }
             Self::Fetch(files) => {
-                let step = |file: &Fetching| format!("fetch {} -> {} ({} bytes)", file.remote, file.local.display(), file.size);
+                let step =
+                    |file: &Fetching| format!("fetch {} -> {} ({})", file.remote, file.local.display(), bytes(file.size));
                 files.iter().map(step).collect()
             }
             Self::Load(loading) => {
-                let load = crate::commands::docker::load().shown();
+                let load = docker::load().shown();
                 let parcel = |parcel: &std::ops::Range<usize>| {
-                    let bytes = crate::text::bytes(loading.delivery.bytes(parcel));
+                    let bytes = bytes(loading.delivery.bytes(parcel));
                     format!("stream layers {}..{} of {} ({bytes}) into {load}", parcel.start + 1, parcel.end, loading.shown)
                 };
                 loading.delivery.parcels.iter().map(parcel).collect()
@@ -214,7 +233,7 @@ impl Action {
                 bringing.command().shown(),
                 format!("wait up to {} s for {} to run and be healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
             ],
-            Self::Attach(attaching) => vec![format!("follow the output of `{}`", attaching.wanted.container)],
+            Self::Attach(attaching) => attaching.steps(),
             Self::PullAgain(trees) => {
                 trees.iter().map(|tree| format!("fetch what is new in {} -> {}", tree.remote, tree.local.display())).collect()
             }
@@ -312,3 +331,6 @@ impl Planner<'_> {
 pub(crate) fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,9 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
     for entry in &wanted.autostart.enable {
         entry.file.iter().for_each(|file| ask(file.as_str().into()));
     }
+    if let Some(ComposeFiles::OnDevice(path)) = wanted.compose.as_ref().map(|compose| &compose.files) {
+        ask(path.as_str().into());
+    }
     for transfer in &wanted.transfers.to_device {
         ask(transfer.remote.as_str().into());
         let Some(source) = here.sources.get(&transfer.local) else { continue };

@@ -29,18 +29,12 @@ pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Resu
     match source {
         Source::File(file) => send_file(file, destination.clone(), facts, &mut sending)?,
         Source::Tree { files, directories } => {
-            sending.make_above(destination, facts);
-            let at = |name: &str| if name.is_empty() { destination.clone() } else { destination.join(name) };
+            sending.make(destination, directories.get("").copied().unwrap_or(0o755), facts)?;
             for (name, mode) in directories {
-                let path = at(name);
-                match facts.paths.get(path.as_str()).map(|fact| fact.kind) {
-                    None => sending.directories.push((path.as_str().to_owned(), *mode)),
-                    Some(PathKind::File) => return Err(not_a_directory(path.as_str())),
-                    Some(_) => {}
-                }
+                sending.make(&destination.join(name), *mode, facts)?;
             }
             for (name, file) in files {
-                send_file(file, at(name), facts, &mut sending)?;
+                send_file(file, destination.join(name), facts, &mut sending)?;
             }
         }
     }
@@ -60,12 +54,13 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
         fact.kind == PathKind::File && fact.sha256.as_ref() == Some(&file.sha256) && fact.mode & 0o777 == file.mode
     };
     if there.filter(same).is_none() {
-        sending.make_above(&remote, facts);
+        sending.make(&remote.parent(), 0o755, facts)?;
         sending.files.push(SendFile {
             local: file.path.clone(),
             remote,
             mode: file.mode,
             size: file.size,
+            sha256: file.sha256.clone(),
             new: there.is_none(),
         });
     }
@@ -77,17 +72,23 @@ impl Sending {
         self.files.is_empty() && self.directories.is_empty()
     }
 
-    /// Makes each directory above `path` that is missing, the outermost first: what is made is named, so that it can be taken
-    /// back.
-    pub(super) fn make_above(&mut self, path: &RemotePath, facts: &Facts) {
-        let there = |path: &RemotePath| {
-            [REMOTE_HOME, "/"].contains(&path.as_str())
-                || facts.paths.contains_key(path.as_str())
-                || self.directories.iter().any(|(made, _)| made == path.as_str())
-        };
-        let above = path.above();
-        let missing: Vec<_> = above.iter().take_while(|path| !there(path)).collect();
-        self.directories.extend(missing.into_iter().rev().map(|path| (path.as_str().to_owned(), 0o755)));
+    /// Makes a directory where it is missing, and each above it that is, the outermost first: what is made is named, so that it
+    /// can be taken back.
+    ///
+    /// # Errors
+    /// A file where a directory has to be.
+    pub(super) fn make(&mut self, directory: &RemotePath, mode: u32, facts: &Facts) -> Result<(), PlanError> {
+        let mut missing = vec![];
+        for path in directory.above().into_iter().chain([directory.clone()]).rev() {
+            match facts.paths.get(path.as_str()).map(|fact| fact.kind) {
+                Some(PathKind::Directory) => break,
+                Some(_) => return Err(not_a_directory(path.as_str())),
+                None if path.as_str() == REMOTE_HOME || self.directories.iter().any(|(made, _)| made == path.as_str()) => break,
+                None => missing.push((path.as_str().to_owned(), if path == *directory { mode } else { 0o755 })),
+            }
+        }
+        self.directories.extend(missing.into_iter().rev());
+        Ok(())
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -134,6 +135,7 @@ impl Planner<'_> {
             actions.push(Action::Fetch(fetch));
         }
         if !send.is_empty() {
+            self.expect_sent(&send);
             actions.push(Action::Send(send));
         }
         let says = if actions.is_empty() { "all files are there".to_owned() } else { says.join(", ") };
@@ -146,14 +148,14 @@ impl Planner<'_> {
         for transfer in &self.wanted.transfers.from_device {
             let remote = transfer.remote.as_str();
             if !self.facts.paths.contains_key(remote) {
-                return Err(PlanError::Missing { path: remote.into() });
+                return Err(PlanError::NothingToFetch { path: remote.into() });
             }
             let is_directory = self.facts.is_directory(remote);
             let Some(files) = self.facts.trees.get(remote).filter(|files| is_directory || !files.is_empty()) else {
                 return Err(PlanError::Unreadable { path: remote.into() });
             };
             // Logs may be left out with a warning; what is asked for by name may not.
-            if let Some(name) = files.iter().find_map(|(name, fact)| fact.sha256.is_none().then_some(name)) {
+            if let Some(name) = files.iter().find_map(|(name, fact)| (!fact.readable).then_some(name)) {
                 let path = if name.is_empty() { remote.to_owned() } else { format!("{remote}/{name}") };
                 return Err(PlanError::Unreadable { path });
             }
@@ -185,7 +187,10 @@ mod tests {
 
     fn planned(files: &[(&str, Option<&str>)], kind: PathKind) -> Result<plan::Plan, String> {
         let remote = RemotePath::new("~/x").expect("a path");
-        let fact = |kind, sha256: Option<&str>| PathFact { kind, mode: 0o644, size: 7, sha256: sha256.map(str::to_owned) };
+        let fact = |kind, sha256: Option<&str>| {
+            let sha256 = sha256.map(str::to_owned);
+            PathFact { kind, mode: 0o644, size: 7, readable: sha256.is_some(), sha256 }
+        };
         let files = files.iter().map(|(name, digest)| ((*name).to_owned(), fact(PathKind::File, *digest))).collect();
         let facts = Facts {
             paths: [(remote.as_str().to_owned(), fact(kind, None))].into(),

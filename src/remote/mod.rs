@@ -8,6 +8,8 @@ use crate::{
     text::printable,
 };
 
+#[cfg(test)]
+pub mod fake;
 pub mod ssh;
 
 /// A device that can be worked on. One implementation speaks SSH; unit tests bring a fake.

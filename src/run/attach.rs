@@ -32,6 +32,17 @@ enum End {
     Detached,
 }
 
+/// What comes after the end of a container's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Next {
+    /// The run that began at this time, by the device's clock: a new one, or the same that goes on.
+    Run(String),
+    /// Nothing: it ended.
+    None,
+    /// The showing ends before that is known.
+    Limit(End),
+}
+
 /// What ends the showing before the container does.
 struct Limits {
     until: Option<regex_lite::Regex>,
@@ -46,7 +57,7 @@ impl<R: Remote> Runner<'_, R> {
             until: wanted.until.as_deref().and_then(|pattern| regex_lite::Regex::new(pattern).ok()),
             deadline: wanted.run_duration.map(|duration| tokio::time::Instant::now() + duration),
         };
-        let container = self.container(&name).await?;
+        let container = self.container(&name).await?.ok_or_else(|| RunError::NoContainer(name.clone()))?;
         // With a pattern the line may be past already; otherwise what was said before this run is not new.
         let since = match limits.until {
             Some(_) => shortly_before(&container.started_at),
@@ -54,12 +65,8 @@ impl<R: Remote> Runner<'_, R> {
         };
         let end = self.follow(container, since, &limits).await?;
         let result = self.close(&name, end).await;
-        if wanted.stop_upon_exit {
-            self.report.event(&Event::Step { stage: Stage::Attach, says: format!("remove `{name}`") });
-            self.remote.check(&docker::stop(&name)).await?;
-            self.remote.check(&docker::remove_containers(&[name])).await?;
-        }
-        result
+        let removed = if wanted.stop_upon_exit { self.remove(&name).await } else { Ok(()) };
+        result.and_then(|says| removed.map(|()| says))
     }
 
     /// Follows the output, also of a container that docker starts again.
@@ -73,7 +80,14 @@ impl<R: Remote> Runner<'_, R> {
                 lines.end(&mut *self.report, None);
                 return Ok(end);
             }
-            let next = self.next_run(&name, &run).await;
+            let next = match self.next_run(&name, &run, limits).await? {
+                Next::Run(next) => Some(next),
+                Next::None => None,
+                Next::Limit(end) => {
+                    lines.end(&mut *self.report, None);
+                    return Ok(end);
+                }
+            };
             // A follower may miss the last that was said: docker ends it as soon as the container ends.
             let until = next.as_deref().filter(|next| *next != run);
             lines.read_again();
@@ -99,16 +113,20 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// When the container that was started at `run` was started last, if it runs.
-    async fn next_run(&self, name: &str, run: &str) -> Option<String> {
+    async fn next_run(&mut self, name: &str, run: &str, limits: &Limits) -> Result<Next, Failure> {
         loop {
-            match self.container(name).await {
-                Ok(again) if again.state == ContainerState::Restarting && again.started_at == run => {
-                    tokio::time::sleep(INTERVAL).await;
+            match self.container(name).await? {
+                Some(again) if again.state == ContainerState::Restarting && again.started_at == run => {}
+                Some(again) if matches!(again.state, ContainerState::Running | ContainerState::Restarting) => {
+                    return Ok(Next::Run(again.started_at));
                 }
-                Ok(again) if matches!(again.state, ContainerState::Running | ContainerState::Restarting) => {
-                    return Some(again.started_at);
-                }
-                _ => return None,
+                _ => return Ok(Next::None),
+            }
+            // Docker waits up to a minute before it starts one again.
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = self.interrupt.wait() => { self.interrupt.take(); return Ok(Next::Limit(End::Detached)) }
+                () = until_deadline(limits.deadline) => return Ok(Next::Limit(End::Duration)),
             }
         }
     }
@@ -127,12 +145,15 @@ impl<R: Remote> Runner<'_, R> {
             }
         };
         let read = tokio::select! {
-            exit = self.remote.exec(command, Input::Pieces(input), &mut take) => (End::Container, Some(exit?)),
-            () = notify.notified() => (End::Pattern, None),
-            () = interrupt.wait() => { interrupt.take(); (End::Detached, None) }
-            () = until_deadline(limits.deadline) => (End::Duration, None),
+            exit = self.remote.exec(command, Input::Pieces(input), &mut take) => exit.map(|exit| (End::Container, Some(exit))),
+            () = notify.notified() => Ok((End::Pattern, None)),
+            () = interrupt.wait() => { interrupt.take(); Ok((End::Detached, None)) }
+            () = until_deadline(limits.deadline) => Ok((End::Duration, None)),
         };
-        Ok(if found.get() { (End::Pattern, None) } else { read })
+        if read.is_err() {
+            lines.end(&mut *self.report, None);
+        }
+        Ok(if found.get() { (End::Pattern, None) } else { read? })
     }
 
     /// What the end means: a container that failed is a failure.
@@ -142,7 +163,7 @@ impl<R: Remote> Runner<'_, R> {
             End::Duration => Ok("the time is over; the container lives on".into()),
             End::Detached => Ok("detached; the container lives on".into()),
             End::Container => {
-                let Ok(container) = self.container(name).await else { return Ok("the container is gone".into()) };
+                let Some(container) = self.container(name).await? else { return Ok("the container is gone".into()) };
                 let code = container.exit_code;
                 if code == 0 {
                     return Ok(format!("`{name}` ended with exit code 0"));
@@ -153,13 +174,24 @@ impl<R: Remote> Runner<'_, R> {
         }
     }
 
-    async fn container(&self, name: &str) -> Result<Container, Failure> {
-        let json = self.remote.check(&docker::inspect_container(name)).await?;
-        let mut containers = crate::facts::containers(&json).map_err(RunError::Answer)?;
-        containers.pop().ok_or_else(|| {
-            let why = "is not there".to_owned();
-            RunError::Unhealthy { container: name.into(), why, last_lines: Vec::new() }.into()
-        })
+    /// What docker says of a container; `None` when there is none of that name.
+    async fn container(&self, name: &str) -> Result<Option<Container>, Failure> {
+        let command = docker::inspect_container(name);
+        let output = self.remote.run(&command, Input::Empty).await?;
+        if !output.exit.is_success() && String::from_utf8_lossy(&output.stderr).to_lowercase().contains("no such container") {
+            return Ok(None);
+        }
+        let json = output.success(&command)?;
+        Ok(crate::facts::containers(&json).map_err(RunError::Answer)?.pop())
+    }
+
+    async fn remove(&mut self, name: &str) -> Result<(), Failure> {
+        if self.container(name).await?.is_some() {
+            self.report.event(&Event::Step { stage: Stage::Attach, says: format!("remove `{name}`") });
+            self.remote.check(&docker::stop(name)).await?;
+            self.remote.check(&docker::remove_containers(&[name.to_owned()])).await?;
+        }
+        Ok(())
     }
 }
 

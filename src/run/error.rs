@@ -1,11 +1,8 @@
 //! Why a plan could not be carried out, beyond what the device or this computer said itself.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::failure::{ExitCode, Explain};
-
-/// How the reason begins why an application that took too long does not run.
-pub(super) const LATE: &str = "is not up after";
 
 /// A failure of a run.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +28,21 @@ pub enum RunError {
         /// Its last lines, oldest first.
         last_lines: Vec<String>,
     },
+    /// The application does not run in time.
+    #[error("{says}, after {} s", wait.as_secs())]
+    Late {
+        /// What was waited for, as a sentence.
+        says: String,
+        /// How long.
+        wait: Duration,
+        /// The container, where there is one.
+        container: Option<String>,
+        /// Its last lines, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// There is no container to attach to.
+    #[error("there is no container `{0}` on the device")]
+    NoContainer(String),
     /// The container attached to failed.
     #[error("container `{container}` ended with exit code {code}")]
     ContainerFailed {
@@ -59,16 +71,18 @@ impl Explain for RunError {
         match self {
             Self::Interrupted => ExitCode::Interrupted,
             Self::OtherImage { .. } => ExitCode::Image,
-            Self::Unhealthy { .. } => ExitCode::Unhealthy,
+            Self::Unhealthy { .. } | Self::Late { .. } => ExitCode::Unhealthy,
             Self::ContainerFailed { .. } => ExitCode::ContainerFailed,
-            Self::Answer(_) => ExitCode::RemoteCommand,
+            Self::Answer(_) | Self::NoContainer(_) => ExitCode::RemoteCommand,
             Self::Local { .. } => ExitCode::LocalFile,
         }
     }
 
     fn last_lines(&self) -> &[String] {
         match self {
-            Self::Unhealthy { last_lines, .. } | Self::ContainerFailed { last_lines, .. } => last_lines,
+            Self::Unhealthy { last_lines, .. } | Self::Late { last_lines, .. } | Self::ContainerFailed { last_lines, .. } => {
+                last_lines
+            }
             _ => &[],
         }
     }
@@ -76,16 +90,17 @@ impl Explain for RunError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
-            Self::Unhealthy { why, last_lines, .. } => {
+            Self::Unhealthy { last_lines, .. } | Self::Late { last_lines, .. } => {
                 let foreign = last_lines.iter().any(|line| line.contains("exec format error"));
                 let why = if foreign {
                     "its program is for another processor: build the image with `docker buildx build --platform linux/arm64`"
-                } else if why.starts_with(LATE) {
+                } else if matches!(self, Self::Late { .. }) {
                     "a longer `wait` of `compose` gives it more time"
                 } else {
                     "correct what its output tells and run the same command again"
                 };
-                Some(if last_lines.is_empty() { format!("it has said nothing; {why}") } else { why.into() })
+                let silent = last_lines.is_empty() && !matches!(self, Self::Late { container: None, .. });
+                Some(if silent { format!("it has said nothing; {why}") } else { why.into() })
             }
             _ => None,
         }

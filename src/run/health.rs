@@ -10,16 +10,27 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// So many new starts by docker are a loop.
 const LOOP: u64 = 3;
 
-/// Since when each container has been seen running, by its ID and start.
-pub type Seen = BTreeMap<(String, String), Duration>;
+/// What was seen of containers from one look to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Since when each has been seen running, by its ID and start.
+    running: BTreeMap<(String, String), Duration>,
+    /// How often docker had started each again when it was first seen: a container may have come through much before.
+    restarts: BTreeMap<String, u64>,
+}
 
 /// What is to be said of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// All services run and are healthy.
     Ready,
-    /// Not yet; why.
-    Waiting(String),
+    /// Not yet.
+    Waiting {
+        /// The container that is waited for, where there is one.
+        container: Option<String>,
+        /// What is waited for, as a sentence.
+        says: String,
+    },
     /// It will not.
     Failed {
         /// The container that fails.
@@ -35,25 +46,30 @@ pub fn judge(containers: &[Container], expected: &[String], completing: &[String
     for service in expected {
         let mut of_service = containers.iter().filter(|container| container.service.as_ref() == Some(service)).peekable();
         if of_service.peek().is_none() {
-            waiting.get_or_insert(format!("service `{service}` has no container yet"));
+            let says = format!("service `{service}` has no container yet");
+            waiting.get_or_insert(Verdict::Waiting { container: None, says });
         }
         for container in of_service {
             match judge_one(container, completing.contains(service), now, seen) {
                 Verdict::Ready => {}
-                Verdict::Waiting(why) => {
-                    waiting.get_or_insert(why);
+                later @ Verdict::Waiting { .. } => {
+                    waiting.get_or_insert(later);
                 }
                 failed @ Verdict::Failed { .. } => return failed,
             }
         }
     }
-    waiting.map_or(Verdict::Ready, Verdict::Waiting)
+    waiting.unwrap_or(Verdict::Ready)
 }
 
 fn judge_one(container: &Container, completes: bool, now: Duration, seen: &mut Seen) -> Verdict {
     let failed = |why: String| Verdict::Failed { container: container.name.clone(), why };
-    let waiting = |why: &str| Verdict::Waiting(format!("container `{}` {why}", container.name));
-    if container.restarts >= LOOP {
+    let waiting = |why: &str| Verdict::Waiting {
+        container: Some(container.name.clone()),
+        says: format!("container `{}` {why}", container.name),
+    };
+    let before = *seen.restarts.entry(container.id.clone()).or_insert(container.restarts);
+    if container.restarts.saturating_sub(before) >= LOOP {
         return failed(format!("restarts in a loop (last exit code {})", container.exit_code));
     }
     match container.state {
@@ -65,7 +81,7 @@ fn judge_one(container: &Container, completes: bool, now: Duration, seen: &mut S
             Some(Health::Unhealthy) => failed("is unhealthy".into()),
             Some(_) => waiting("is not healthy yet"),
             None => {
-                let since = *seen.entry((container.id.clone(), container.started_at.clone())).or_insert(now);
+                let since = *seen.running.entry((container.id.clone(), container.started_at.clone())).or_insert(now);
                 if completes || now.saturating_sub(since) >= SETTLED { Verdict::Ready } else { waiting("has just started") }
             }
         },
@@ -101,35 +117,43 @@ mod tests {
 
     #[test]
     fn a_container_without_health_check_counts_when_it_has_run_for_a_while() {
-        let mut seen = Seen::new();
-        assert!(matches!(verdict(container(ContainerState::Running), 0, &mut seen), Verdict::Waiting(_)));
+        let mut seen = Seen::default();
+        assert!(matches!(verdict(container(ContainerState::Running), 0, &mut seen), Verdict::Waiting { .. }));
         assert_eq!(verdict(container(ContainerState::Running), 2, &mut seen), Verdict::Ready);
         let again = Container { started_at: "t2".into(), ..container(ContainerState::Running) };
-        assert!(matches!(verdict(again, 3, &mut seen), Verdict::Waiting(_)));
+        assert!(matches!(verdict(again, 3, &mut seen), Verdict::Waiting { .. }));
     }
 
     #[test]
     fn a_health_check_decides_where_there_is_one() {
         let with = |health| Container { health: Some(health), ..container(ContainerState::Running) };
-        assert_eq!(verdict(with(Health::Healthy), 0, &mut Seen::new()), Verdict::Ready);
-        assert!(matches!(verdict(with(Health::Starting), 99, &mut Seen::new()), Verdict::Waiting(_)));
-        assert!(matches!(verdict(with(Health::Unhealthy), 0, &mut Seen::new()), Verdict::Failed { .. }));
+        assert_eq!(verdict(with(Health::Healthy), 0, &mut Seen::default()), Verdict::Ready);
+        assert!(matches!(verdict(with(Health::Starting), 99, &mut Seen::default()), Verdict::Waiting { .. }));
+        assert!(matches!(verdict(with(Health::Unhealthy), 0, &mut Seen::default()), Verdict::Failed { .. }));
     }
 
     #[test]
     fn a_container_that_ends_or_loops_fails_unless_it_may_complete() {
         let ended = Container { exit_code: 3, ..container(ContainerState::Exited) };
         let why = "ended with exit code 3".to_owned();
-        assert_eq!(verdict(ended, 0, &mut Seen::new()), Verdict::Failed { container: "app".into(), why });
-        let looping = Container { restarts: 3, ..container(ContainerState::Restarting) };
-        assert!(matches!(verdict(looping, 0, &mut Seen::new()), Verdict::Failed { .. }));
+        assert_eq!(verdict(ended, 0, &mut Seen::default()), Verdict::Failed { container: "app".into(), why });
+        let looping = |restarts| Container { restarts, ..container(ContainerState::Restarting) };
+        let mut seen = Seen::default();
+        assert!(matches!(verdict(looping(1), 0, &mut seen), Verdict::Waiting { .. }));
+        assert!(matches!(verdict(looping(4), 1, &mut seen), Verdict::Failed { .. }));
         let completed =
-            judge(&[container(ContainerState::Exited)], &["s".into()], &["s".into()], Duration::ZERO, &mut Seen::new());
+            judge(&[container(ContainerState::Exited)], &["s".into()], &["s".into()], Duration::ZERO, &mut Seen::default());
         assert_eq!(completed, Verdict::Ready);
     }
 
     #[test]
+    fn starts_of_long_ago_are_no_loop() {
+        let old = Container { restarts: 17, health: Some(Health::Healthy), ..container(ContainerState::Running) };
+        assert_eq!(verdict(old, 0, &mut Seen::default()), Verdict::Ready);
+    }
+
+    #[test]
     fn a_service_without_container_is_waited_for() {
-        assert!(matches!(judge(&[], &["s".into()], &[], Duration::ZERO, &mut Seen::new()), Verdict::Waiting(_)));
+        assert!(matches!(judge(&[], &["s".into()], &[], Duration::ZERO, &mut Seen::default()), Verdict::Waiting { .. }));
     }
 }

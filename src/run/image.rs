@@ -47,14 +47,16 @@ impl<R: Remote> Runner<'_, R> {
         let all = stream::iter(parcels).buffered(UNDER_WAY).try_collect::<Vec<()>>();
         tokio::pin!(all);
         let mut tick = tokio::time::interval(TICK);
-        let total = Some(delivery.missing());
+        let missing = delivery.missing();
+        // The archives' own headers are no payload.
+        let progress = |gate: &Gate| Event::Progress { stage, bytes: gate.passed().min(missing), total: Some(missing) };
         loop {
             tokio::select! {
                 result = &mut all => {
-                    self.report.event(&Event::Progress { stage, bytes: gate.passed(), total });
+                    self.report.event(&progress(&gate));
                     return result.map(drop);
                 }
-                _ = tick.tick() => self.report.event(&Event::Progress { stage, bytes: gate.passed(), total }),
+                _ = tick.tick() => self.report.event(&progress(&gate)),
             }
         }
     }

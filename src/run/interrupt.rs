@@ -25,13 +25,19 @@ impl Interrupt {
         let listener = interrupt.clone();
         tokio::task::spawn_local(async move {
             while tokio::signal::ctrl_c().await.is_ok() {
-                if listener.state.pressed.replace(true) {
+                if listener.state.pressed.get() {
                     std::process::exit(i32::from(ExitCode::Interrupted as u8));
                 }
-                listener.state.notify.notify_waiters();
+                listener.press();
             }
         });
         interrupt
+    }
+
+    /// Asks for the end of the work at hand, as Ctrl-C does.
+    pub fn press(&self) {
+        self.state.pressed.set(true);
+        self.state.notify.notify_waiters();
     }
 
     /// Waits for Ctrl-C; at once if it was pressed and not yet taken.

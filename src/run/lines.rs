@@ -60,7 +60,10 @@ impl Lines {
                 stream.line.push(*byte);
             }
             if *byte == b'\n' || stream.line.len() >= LONGEST_LINE {
-                found |= show(report, until, &std::mem::take(&mut stream.line));
+                // A character that the cut would tear stays for what follows.
+                let whole = if *byte == b'\n' { stream.line.len() } else { whole_characters(&stream.line) };
+                let rest = stream.line.split_off(whole);
+                found |= show(report, until, &std::mem::replace(&mut stream.line, rest));
             }
         }
         found
@@ -77,6 +80,14 @@ impl Lines {
             }
         }
         found
+    }
+}
+
+/// How many of the bytes are whole characters, or none that could become one.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
     }
 }
 

@@ -157,3 +157,6 @@ impl<R: Remote> Runner<'_, R> {
         output.map(|output| crate::remote::last_lines(&output.stdout, 20)).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

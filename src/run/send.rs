@@ -1,10 +1,10 @@
 //! Sends files: into an incoming directory beside their destination, then renamed into place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Runner;
 use crate::{
-    command::Command,
+    command::{Command, path_lines},
     commands::files::{self, INCOMING},
     failure::Failure,
     plan::Sending,
@@ -54,22 +54,19 @@ impl<R: Remote> Runner<'_, R> {
 
     /// Gives directories their permission bits last, the deepest first: one that is read-only would take no files.
     async fn set_modes(&self, sending: &Sending) -> Result<(), Failure> {
-        let mut by_mode: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-        for (path, mode) in sending.directories.iter().rev() {
-            by_mode.entry(*mode).or_default().push(path.clone());
-        }
-        for (mode, paths) in by_mode {
-            for some in paths.chunks(200) {
-                self.remote.check(&Command::new("chmod").arg(format!("{mode:o}")).arg("--").args(some)).await?;
+        let deepest_first: Vec<_> = sending.directories.iter().rev().collect();
+        for alike in deepest_first.chunk_by(|(_, one), (_, other)| one == other) {
+            for some in alike.chunks(200) {
+                let Some((_, mode)) = some.first() else { continue };
+                self.remote.check(&files::set_mode(*mode, some.iter().map(|(path, _)| path))).await?;
             }
         }
         Ok(())
     }
 
-    /// Runs a command that reads paths from its standard input, NUL after each.
+    /// Runs a command that reads paths from its standard input.
     async fn with_list(&self, command: &Command, paths: &BTreeSet<String>) -> Result<(), Failure> {
-        let input = paths.iter().flat_map(|path| path.bytes().chain([0])).collect();
-        self.remote.run(command, Input::Bytes(input)).await?.success(command)?;
+        self.remote.run(command, Input::Bytes(path_lines(paths))).await?.success(command)?;
         Ok(())
     }
 
@@ -94,7 +91,7 @@ impl<R: Remote> Runner<'_, R> {
         let mut made: Vec<_> = sending.directories.iter().map(|(path, _)| path.clone()).collect();
         made.sort_by(|a, b| b.cmp(a));
         for some in made.chunks(200) {
-            let _ = self.remote.run(&Command::new("rmdir").arg("--").args(some), Input::Empty).await;
+            let _ = self.remote.run(&files::remove_empty_directories(some), Input::Empty).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{RunError, Runner, Seen, Verdict, error::LATE, judge};
+use super::{RunError, Runner, Seen, Verdict, judge};
 use crate::{
     commands::docker,
     facts::Container,
@@ -22,7 +22,7 @@ impl<R: Remote> Runner<'_, R> {
         self.report.event(&Event::Step { stage, says: command.shown() });
         let begin = Instant::now();
         self.remote.check(&command).await?;
-        let mut seen = Seen::new();
+        let mut seen = Seen::default();
         let mut told = String::new();
         loop {
             let containers = self.containers(bringing).await?;
@@ -32,15 +32,21 @@ impl<R: Remote> Runner<'_, R> {
                     let services = bringing.expected.join(", ");
                     return Ok(format!("{services} up and healthy after {:.1} s", begin.elapsed().as_secs_f64()));
                 }
-                Verdict::Waiting(why) if begin.elapsed() < bringing.wait => {
-                    if why != told {
-                        self.report.event(&Event::Step { stage, says: why.clone() });
-                        told = why;
+                Verdict::Waiting { says, .. } if begin.elapsed() < bringing.wait => {
+                    if says != told {
+                        self.report.event(&Event::Step { stage, says: says.clone() });
+                        told = says;
                     }
                     tokio::time::sleep(INTERVAL).await;
                     continue;
                 }
-                Verdict::Waiting(why) => late(&containers, why, bringing.wait),
+                Verdict::Waiting { container, says } => {
+                    let last_lines = match &container {
+                        Some(container) => self.last_output(container).await,
+                        None => Vec::new(),
+                    };
+                    return Err(RunError::Late { says, wait: bringing.wait, container, last_lines }.into());
+                }
                 Verdict::Failed { container, why } => (container, why),
             };
             let last_lines = self.last_output(&container).await;
@@ -53,12 +59,4 @@ impl<R: Remote> Runner<'_, R> {
         let json = self.remote.run(&command, Input::Empty).await?.success(&command)?;
         Ok(crate::facts::containers(&json).map_err(RunError::Answer)?)
     }
-}
-
-/// Names the container that took too long.
-fn late(containers: &[Container], why: String, wait: Duration) -> (String, String) {
-    let named = containers.iter().find(|container| why.contains(&format!("`{}`", container.name)));
-    let name = named.map_or_else(|| "of the project".to_owned(), |container| container.name.clone());
-    let what = why.replace(&format!("container `{name}` "), "");
-    (name, format!("{LATE} {} s: it {what}", wait.as_secs()))
 }

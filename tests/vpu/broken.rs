@@ -280,7 +280,7 @@ fn an_application_that_does_not_run_is_told_with_its_last_lines_and_taken_back()
     hint: correct what its output tells and run the same command again
     ");
     insta::assert_snapshot!(deploy("slow", 10, &[]), @"
-    error: compose: container `web` is not up after 6 s: it is not healthy yet
+    error: compose: container `web` is not healthy yet, after 6 s
       last lines:
       | starting
       changed before that: image

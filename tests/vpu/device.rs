@@ -31,12 +31,17 @@ pub struct Vpu {
 impl Vpu {
     /// Starts one as it comes from the factory; the user has no key yet.
     pub fn new(kind: Kind) -> Self {
+        Self::with(kind, &[])
+    }
+
+    /// The same with further options of `docker/vpu/up`.
+    pub fn with(kind: Kind, more: &[&str]) -> Self {
         // Tests that run at the same time have different slots.
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u8>().ok());
         let (base, slot) = (number("O3R_TEST_BASE").unwrap_or(100), number("NEXTEST_TEST_GLOBAL_SLOT").unwrap_or(0));
         let address = format!("127.0.0.{}", base + slot);
         let options = ["--address", &address, "--profile", kind.profile, "--autostart", kind.autostart, "--fresh"];
-        must(Command::new(root().join("docker/vpu/up")).args(options));
+        must(Command::new(root().join("docker/vpu/up")).args(options).args(more));
         Self { address, home: tempfile::tempdir().expect("a home") }
     }
 

@@ -4,13 +4,13 @@
 
 mod attach;
 mod broken;
+mod defects;
 mod delivery;
 mod device;
 mod example;
 mod failures;
 mod first_run;
 mod images;
-mod images_run;
 mod interrupt;
 mod layers;
 mod names;
@@ -20,4 +20,5 @@ mod program;
 mod readme;
 mod readme_run;
 mod state;
+mod trees;
 mod witness;

@@ -88,6 +88,17 @@ impl Vpu {
         format!("{state}name {}\n", self.name())
     }
 
+    /// The folder that collects this device's logs: `sn<serial>_<name>`.
+    pub fn folder(&self) -> String {
+        let parts = [format!("sn{}", self.serial()), self.name()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_")
+    }
+
+    /// Puts a file into oem's home, over plain OpenSSH.
+    pub fn send(&self, file: &Path, name: &str) {
+        must(self.ssh_command(&format!("cat >~/{name}")).stdin(std::fs::File::open(file).expect("the file")));
+    }
+
     /// Gives an image archive to the device's docker, over plain OpenSSH.
     pub fn load_image(&self, archive: &Path) {
         must(self.ssh_command("docker load").stdin(std::fs::File::open(archive).expect("the archive")));

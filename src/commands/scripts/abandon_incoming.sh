@@ -1,5 +1,6 @@
 # removes what arrived in part
-xargs -0 -r sh -c '
-name=$0
-for directory do rm -rf -- "$directory/$name"; done' "$1"
-exit 0
+name=$1
+while IFS= read -r directory; do
+  case $directory in *\\*) directory=$(printf '%b.' "$directory") directory=${directory%.} ;; esac
+  rm -rf -- "${directory:?}/$name"
+done

@@ -1,16 +1,15 @@
 # moves what arrived into its place
+name=$1
 sync
-xargs -0 -r sh -c '
-name=$0
-for directory do
-  incoming=$directory/$name
+while IFS= read -r directory; do
+  case $directory in *\\*) directory=$(printf '%b.' "$directory") directory=${directory%.} ;; esac
   set --
-  for file in "$incoming"/* "$incoming"/.[!.]* "$incoming"/..?*; do
+  for file in "$directory/$name"/* "$directory/$name"/.[!.]* "$directory/$name"/..?*; do
     [ -e "$file" ] || [ -L "$file" ] || continue
     set -- "$@" "$file"
-    if [ $# -ge 500 ]; then mv -f -- "$@" "$directory/" || exit 255; set --; fi
+    if [ $# -ge 200 ]; then mv -f -- "$@" "$directory/" || exit; set --; fi
   done
-  if [ $# -gt 0 ]; then mv -f -- "$@" "$directory/" || exit 255; fi
-  rmdir -- "$incoming" || exit 255
-done' "$1" || exit 1
+  if [ $# -gt 0 ]; then mv -f -- "$@" "$directory/" || exit; fi
+  rmdir -- "$directory/$name" || exit
+done
 sync

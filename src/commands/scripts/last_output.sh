@@ -1,2 +1,4 @@
 # prints the last lines of a container's output
-docker container logs --tail "$2" "$1" 2>&1 || journalctl --no-pager --output cat --lines "$2" "CONTAINER_NAME=$1"
+if output=$(docker container logs --tail "$2" "$1" 2>&1); then printf '%s\n' "$output"
+else journalctl --no-pager --output cat --lines "$2" "CONTAINER_NAME=$1"
+fi

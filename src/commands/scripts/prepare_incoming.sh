@@ -1,4 +1,6 @@
 # makes room for what will arrive
-exec xargs -0 -r sh -c '
-name=$0
-for directory do rm -rf -- "$directory/$name" && mkdir -- "$directory/$name" || exit 255; done' "$1"
+name=$1
+while IFS= read -r directory; do
+  case $directory in *\\*) directory=$(printf '%b.' "$directory") directory=${directory%.} ;; esac
+  rm -rf -- "${directory:?}/$name" && mkdir -- "$directory/$name" || exit
+done

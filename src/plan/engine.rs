@@ -54,15 +54,14 @@ impl Planner<'_> {
                         return Err(PlanError::Conflict {
                             what: format!("volume `{}`", volume.name),
                             how,
-                            hint: "choose another name, or remove it with `--remove_volumes`".into(),
+                            hint: "choose another name, or remove it and what uses it with `--remove_running_containers --remove_volumes`".into(),
                         });
                     }
                 }
                 None => {
                     let mut making = Sending::default();
-                    if !self.facts.is_directory(volume.path.as_str()) {
-                        making.make_above(&volume.path, &self.facts);
-                        making.directories.push((volume.path.as_str().into(), 0o755));
+                    making.make(&volume.path, 0o755, &self.facts)?;
+                    if !making.is_empty() {
                         actions.push(Action::Send(making));
                     }
                     actions.push(Action::Make {
@@ -74,6 +73,7 @@ impl Planner<'_> {
             }
         }
         let says = if created.is_empty() { "there already".to_owned() } else { format!("create {}", created.join(", ")) };
+        self.wanted.volume.iter().for_each(|volume| self.expect_directory(&volume.path));
         actions.extend(self.remember(|record| record.volumes.extend(created)));
         self.add(Stage::Volume, says, actions);
         Ok(())
@@ -93,13 +93,8 @@ impl Planner<'_> {
             ids.extend(images.into_iter().map(|image| image.id));
         }
         for image in &self.wanted.image {
-            if let ImageSource::OnDevice(path) = &image.source
-                && !self.archive_is_loaded(image, path.as_str())
-            {
-                self.check_archive(path.as_str())?;
-                let name = image.name.clone().unwrap_or_default();
-                actions.push(Action::Run(docker::load_on_device(path.as_str(), &name, &changes(image))));
-                says.push(format!("load {path}"));
+            if let ImageSource::OnDevice(path) = &image.source {
+                self.add_archive(image, path.as_str(), &mut actions, &mut says)?;
             }
         }
         let partial = |image: &DockerImage| image.tags.iter().any(|tag| tag.starts_with(delivery::PARTIAL));
@@ -140,7 +135,8 @@ impl Planner<'_> {
                     }
                 }
             }
-            self.expect_image(image, &tags);
+            let layers = image.layers.iter().map(|(diff_id, _)| diff_id.clone()).collect();
+            self.expect_image(DockerImage { id: image.id.clone(), tags, layers, ..DockerImage::default() });
         }
         Ok(())
     }
@@ -162,45 +158,48 @@ impl Planner<'_> {
         })
     }
 
-    /// From here on the image is there and has its tags, and no other image has them.
-    fn expect_image(&mut self, wanted: &LocalImage, tags: &[String]) {
-        let Some(docker) = &mut self.facts.docker else { return };
-        for image in &mut docker.images {
-            image.tags.retain(|tag| !tags.contains(tag));
+    /// Adds what it takes to have the images of an archive on the device.
+    fn add_archive(
+        &mut self,
+        image: &Image,
+        path: &str,
+        actions: &mut Vec<Action>,
+        says: &mut Vec<String>,
+    ) -> Result<(), PlanError> {
+        let archive = self.facts.archives.get(path).cloned();
+        if archive == Some(Archive::Oci) {
+            return Err(PlanError::OciArchive { path: path.into() });
         }
-        match docker.images.iter_mut().find(|image| image.id == wanted.id) {
-            Some(image) => image.tags.extend(tags.iter().cloned()),
-            None => docker.images.push(DockerImage {
-                id: wanted.id.clone(),
-                tags: tags.to_vec(),
-                parent: None,
-                layers: wanted.layers.iter().map(|(diff_id, _)| diff_id.clone()).collect(),
-                size: 0,
-                archive: None,
-            }),
+        // One that is sent by this deployment is known by its path alone.
+        if archive.is_none() && !self.facts.paths.contains_key(path) {
+            return Err(PlanError::Missing { path: path.into() });
         }
+        let ids = archive.as_ref().map(|archive| archive_ids(archive, self.docker())).unwrap_or_default();
+        let tag = image.name.as_deref().map(with_tag);
+        let there = |id: &String| self.docker().image(id).is_some();
+        let tagged =
+            tag.as_ref().is_none_or(|tag| self.docker().image(tag).is_some_and(|image| ids.first() == Some(&image.id)));
+        if ids.is_empty() || !ids.iter().all(there) || !tagged {
+            let name = image.name.clone().unwrap_or_default();
+            actions.push(Action::Run(docker::load_on_device(path, &name, &changes(image))));
+            says.push(format!("load {path}"));
+        }
+        let id = ids.into_iter().next().unwrap_or_else(|| path.to_owned());
+        self.expect_image(DockerImage { id, tags: tag.into_iter().collect(), ..DockerImage::default() });
+        Ok(())
     }
+}
 
-    fn archive_is_loaded(&self, image: &Image, path: &str) -> bool {
-        let arrives = self.plan.stages.iter().flat_map(|stage| &stage.actions).any(
-            |action| matches!(action, Action::Send(sending) if sending.files.iter().any(|file| file.remote.as_str() == path)),
-        );
-        let there = match self.facts.archives.get(path) {
-            Some(Archive::Image(id)) => self.docker().images.iter().find(|image| image.id == *id),
-            Some(Archive::RootFileSystem(digest)) => {
-                self.docker().images.iter().find(|image| image.archive.as_ref() == Some(digest))
-            }
-            None => None,
-        };
-        let tagged = |there: &&DockerImage| image.name.as_ref().is_none_or(|name| there.tags.contains(&with_tag(name)));
-        !arrives && there.filter(tagged).is_some()
-    }
-
-    fn check_archive(&self, path: &str) -> Result<(), PlanError> {
-        let arrives = self.plan.stages.iter().flat_map(|stage| &stage.actions).any(
-            |action| matches!(action, Action::Send(sending) if sending.files.iter().any(|file| file.remote.as_str() == path)),
-        );
-        if arrives || self.facts.archives.contains_key(path) { Ok(()) } else { Err(PlanError::Missing { path: path.into() }) }
+/// The IDs of the images that an archive on the device holds, as far as they are known. A root file system has one when it was
+/// imported before.
+pub(super) fn archive_ids(archive: &Archive, docker: &Docker) -> Vec<String> {
+    match archive {
+        Archive::Images(ids) => ids.clone(),
+        Archive::Oci => Vec::new(),
+        Archive::RootFileSystem(digest) => {
+            let imported = docker.images.iter().filter(|image| image.archive.as_ref() == Some(digest));
+            imported.map(|image| image.id.clone()).take(1).collect()
+        }
     }
 }
 

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Measures o3r-deploy beside its peers on the virtual VPU: one table of medians and ratios, and the same as CSV.
+
+    benches/run.py                                all workloads, five runs each (hours)
+    benches/run.py --workloads W2a,W3 --runs 3    some of them
+
+Every run's result is checked on the device by other means: the image's ID is asked of its docker, files are compared.
+Bytes are counted at the network interface of the device, link framing included. The link is shaped with tbf (see `tc-tbf`).
+Needs root (network interfaces), a docker engine (`docker/engine`), Python 3, OpenSSH, rsync and a release build.
+"""
+
+import argparse
+import csv
+import datetime
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import workloads
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / "target" / "benches"
+ADDRESS = "127.0.0.99"
+RATES = {"unshaped": None, "400mbit": "400mbit", "50mbit": "50mbit", "5mbit": "5mbit"}
+
+
+def sh(line, check=True, **options):
+    """Runs a shell line and gives its standard output."""
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", line], stdout=subprocess.PIPE, text=True, **options)
+    if check and done.returncode != 0:
+        raise SystemExit(f"benches: failed ({done.returncode}): {line}")
+    return done.stdout
+
+
+class Device:
+    """A virtual VPU and what a user's computer knows of it."""
+
+    def __init__(self, binary):
+        self.home = WORK / "home"
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        self.environment = {**os.environ, "HOME": str(self.home), "IFM3D_IP": ADDRESS}
+        self.environment.pop("SSH_AUTH_SOCK", None)
+        sh(f"{ROOT}/docker/vpu/up --address {ADDRESS} --fresh >&2")
+        for line in sh(f"{ROOT}/docker/engine").splitlines():
+            name, _, value = line.removeprefix("export ").partition("=")
+            os.environ[name] = self.environment[name] = value.strip("'\"")
+        sh(f"{binary} trust --accept-new --quiet", env=self.environment)
+        key, known = self.home / ".ssh/id_o3r", self.home / ".ssh/known_hosts"
+        self.options = f"-F none -i {key} -o UserKnownHostsFile={known} -o BatchMode=yes"
+        self.ssh = f"ssh {self.options}"
+        self.login = f"oem@{ADDRESS}"
+        self.process = sh(f"docker inspect --format '{{{{.State.Pid}}}}' vpu-{ADDRESS}").strip()
+        index = re.search(r"eth0@if(\d+)", sh(f"nsenter -t {self.process} -n ip -o link show eth0")).group(1)
+        self.interface = next(
+            path.parent.name for path in Path("/sys/class/net").glob("*/ifindex") if path.read_text().strip() == index
+        )
+        mounts = json.loads(sh(f"docker inspect --format '{{{{json .Mounts}}}}' vpu-{ADDRESS}"))
+        self.docker_data = next(m["Source"] for m in mounts if m["Destination"] == "/var/lib/docker")
+        self.home_data = next((m["Source"] for m in mounts if m["Destination"] == "/home"), None)
+
+    def root(self, line):
+        return sh(f"{ROOT}/docker/vpu/exec --address {ADDRESS} -- sh -c {shlex.quote(line)}")
+
+    def shape(self, rate):
+        """Limits both directions; None lifts the limit."""
+        inside = f"nsenter -t {self.process} -n tc qdisc"
+        sh(f"tc qdisc del dev {self.interface} root 2>/dev/null; {inside} del dev eth0 root 2>/dev/null", check=False)
+        if rate:
+            limit = f"root tbf rate {rate} burst 128kb latency 100ms"
+            sh(f"tc qdisc add dev {self.interface} {limit} && {inside} add dev eth0 {limit}")
+
+    def bytes(self):
+        """Bytes so far over the device's interface, both directions."""
+        folder = Path("/sys/class/net") / self.interface / "statistics"
+        return sum(int((folder / name).read_text()) for name in ("tx_bytes", "rx_bytes"))
+
+    def clear_images(self):
+        self.root("ids=$(docker image ls -aq); [ -z \"$ids\" ] || docker image rm -f $ids >/dev/null")
+        self.root("rm -rf /home/oem/bench /home/oem/image.tar /home/oem/.o3r-deploy")
+
+    def image_id(self, reference):
+        return self.root(f"docker image inspect --format '{{{{.Id}}}}' {reference}").strip()
+
+    def temporary(self):
+        """Bytes in temporary copies on the device now."""
+        total = 0
+        for folder in (f"{self.docker_data}/tmp",):
+            for path, _, names in os.walk(folder):
+                for name in names:
+                    try:
+                        total += os.lstat(os.path.join(path, name)).st_blocks * 512
+                    except OSError:
+                        pass
+        for path in (Path(self.home_data or "/nonexistent") / "oem/image.tar",):
+            total += path.stat().st_blocks * 512 if path.exists() else 0
+        return total
+
+
+def measure(device, line):
+    """Runs a line; gives seconds, bytes on the wire, CPU seconds, peak memory and peak temporary bytes on the device."""
+    peak, stop = [0], threading.Event()
+
+    def watch():
+        while not stop.wait(0.05):
+            peak[0] = max(peak[0], device.temporary())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    before, begin = device.bytes(), time.monotonic()
+    child = subprocess.Popen(
+        ["bash", "-o", "pipefail", "-c", line], env=device.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    errors = child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.monotonic() - begin
+    stop.set()
+    watcher.join()
+    if status != 0:
+        raise SystemExit(f"benches: failed: {line}\n{errors.decode(errors='replace')}")
+    return {
+        "seconds": seconds,
+        "bytes": device.bytes() - before,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "memory_kib": usage.ru_maxrss,
+        "peak_disk": peak[0],
+    }
+
+
+def image_peers(device, binary, archive):
+    """The ways to put an archive into the device's docker."""
+    nothing = "--log_dir '' --get_logs_from_vpu '' --dirs_to_make '' --append_deployment_timestamp_to ''"
+    return {
+        "o3r-deploy": f"exec {binary} {nothing} --config '' --quiet --image {archive}",
+        "cat | ssh docker load": f"{device.ssh} {device.login} docker load < {archive}",
+        "cat | ssh -C docker load": f"{device.ssh} -C {device.login} docker load < {archive}",
+        "scp, docker load": f"scp -q {device.options} {archive} {device.login}:image.tar && "
+        f"{device.ssh} {device.login} 'docker load -i image.tar; rm image.tar'",
+    }
+
+
+class Bench:
+    def __init__(self, arguments):
+        self.runs, self.rates, self.binary = arguments.runs, arguments.rates, arguments.binary
+        self.device = Device(self.binary)
+        self.rows = []
+
+    def compare(self, workload, rate, peers, prepare, check):
+        """Runs all peers in turn, so that a noisy machine is noisy to all of them."""
+        self.device.shape(RATES[rate])
+        results = {name: [] for name in peers}
+        for run in range(self.runs):
+            for name, line in peers.items():
+                self.device.shape(None)
+                prepare()
+                self.device.shape(RATES[rate])
+                results[name].append(measure(self.device, line))
+                check()
+                print(f"{workload} {rate} {run + 1}/{self.runs} {name}: {results[name][-1]['seconds']:.2f} s", file=sys.stderr)
+        self.device.shape(None)
+        medians = {name: {key: statistics.median(r[key] for r in rs) for key in rs[0]} for name, rs in results.items()}
+        others = [m["seconds"] for name, m in medians.items() if name != "o3r-deploy"]
+        for name, median in medians.items():
+            self.rows.append({"workload": workload, "link": rate, "peer": name, **median,
+                              "of_best_peer": median["seconds"] / min(others) if others else None})
+
+    def images(self, workload, before, after):
+        """`before` is on the device, `after` is to come."""
+        check = lambda: self.same_id(after)
+        for rate in self.rates:
+            if workloads.takes_hours(after, rate):
+                continue
+
+            def prepare():
+                self.device.clear_images()
+                if before:
+                    sh(f"{self.device.ssh} {self.device.login} docker load < {before.path} >/dev/null")
+
+            self.compare(workload, rate, image_peers(self.device, self.binary, after.path), prepare, check)
+
+    def same_id(self, image):
+        found = self.device.image_id(image.reference)
+        if found != image.id:
+            raise SystemExit(f"benches: {image.reference} on the device is {found} and not {image.id}")
+
+    def nothing_changed(self, image):
+        self.device.clear_images()
+        sh(f"{self.device.ssh} {self.device.login} docker load < {image.path} >/dev/null")
+        peers = {"o3r-deploy": image_peers(self.device, self.binary, image.path)["o3r-deploy"],
+                 "ssh device true": f"{self.device.ssh} {self.device.login} true"}
+        self.compare("W3", "unshaped", peers, lambda: None, lambda: None)
+
+    def transfers(self):
+        """One large file and a tree of small ones, up."""
+        nothing = "--log_dir '' --get_logs_from_vpu '' --dirs_to_make '' --append_deployment_timestamp_to '' --config '' --quiet"
+        device = self.device
+        file, tree = workloads.big_file(WORK), workloads.tree(WORK)
+        clear = lambda: device.root("rm -rf /home/oem/bench && mkdir /home/oem/bench && chown oem: /home/oem/bench")
+        same = lambda: self.same_file(file)
+        self.compare("1 GB file, up", "unshaped", {
+            "o3r-deploy": f"exec {self.binary} {nothing} --transfers_to_vpu {file},~/bench/file",
+            "scp": f"scp -q {device.options} {file} {device.login}:bench/file",
+            "cat | ssh cat, aes128-gcm": f"{device.ssh} -c aes128-gcm@openssh.com {device.login} 'cat > bench/file' < {file}",
+        }, clear, same)
+        count = lambda: self.same_count(tree)
+        self.compare("2,000 files of 4 KiB, up", "unshaped", {
+            "o3r-deploy": f"exec {self.binary} {nothing} --transfers_to_vpu {tree},~/bench/tree",
+            "scp -r": f"scp -qr {device.options} {tree} {device.login}:bench/tree",
+            "rsync": f"rsync -a -e '{device.ssh}' {tree}/ {device.login}:bench/tree",
+            "tar | ssh tar": f"tar -C {tree} -cf - . | {device.ssh} {device.login} 'mkdir -p bench/tree && tar -C bench/tree -xf -'",
+        }, clear, count)
+
+    def same_file(self, file):
+        here = sh(f"sha256sum < {file}").split()[0]
+        if self.device.root("sha256sum < /home/oem/bench/file").split()[0] != here:
+            raise SystemExit("benches: the file on the device differs")
+
+    def same_count(self, tree):
+        here = sum(1 for path in tree.rglob("*") if path.is_file())
+        if int(self.device.root("find /home/oem/bench/tree -type f | wc -l")) != here:
+            raise SystemExit("benches: the tree on the device differs")
+
+    def table(self):
+        head = ["workload", "link", "peer", "s", "of best peer", "wire MB", "peak disk MB", "client MB", "CPU s"]
+        lines = [head, ["---"] * len(head)]
+        for row in self.rows:
+            ratio = "" if row["of_best_peer"] is None else f"{row['of_best_peer']:.2f}"
+            lines.append([row["workload"], row["link"], row["peer"], f"{row['seconds']:.2f}", ratio, f"{row['bytes'] / 1e6:.2f}",
+                          f"{row['peak_disk'] / 1e6:.0f}", f"{row['memory_kib'] / 1024:.0f}", f"{row['cpu']:.2f}"])
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workloads", default="W1,W2a,W2b,W3,bulk", help="W1, W2a, W2b, W3, bulk")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--rates", default="unshaped,400mbit,50mbit", type=lambda text: text.split(","))
+    parser.add_argument("--size", type=int, default=1000, help="size of the W1 image in MB")
+    parser.add_argument("--binary", default=ROOT / "target/release/o3r-deploy", type=Path)
+    arguments = parser.parse_args()
+    if not arguments.binary.exists():
+        raise SystemExit("benches: build first: cargo build --release")
+    WORK.mkdir(parents=True, exist_ok=True)
+    images = workloads.Images(WORK, arguments.size)
+    # In a process of its own: what this one has in memory would count for its children.
+    subprocess.run([sys.executable, workloads.__file__, WORK, str(arguments.size)], check=True)
+    bench = Bench(arguments)
+    try:
+        for workload in arguments.workloads.split(","):
+            match workload:
+                case "W1":
+                    bench.images("W1 first deploy", None, images.base())
+                case "W2a":
+                    bench.images("W2 one line in 5 MB", images.base(), images.small_change())
+                case "W2b":
+                    bench.images("W2 one line in 150 MB", images.base(), images.large_change())
+                case "W3":
+                    bench.nothing_changed(images.base())
+                case "bulk":
+                    bench.transfers()
+                case other:
+                    raise SystemExit(f"benches: there is no workload `{other}`")
+    finally:
+        sh(f"{ROOT}/docker/vpu/down --address {ADDRESS} >&2", check=False)
+    print(f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, {arguments.runs} runs, medians\n")
+    print(bench.table())
+    with open(WORK / "results.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, bench.rows[0])
+        writer.writeheader()
+        writer.writerows(bench.rows)
+
+
+if __name__ == "__main__":
+    main()

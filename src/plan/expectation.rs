@@ -1,0 +1,61 @@
+//! What will be true: each stage leaves behind in the facts what it changes, and the next one decides from there.
+
+use super::{Action, Planner, Sending};
+use crate::{
+    config::RemotePath,
+    facts::{DockerImage, PathFact, PathKind},
+};
+
+impl Planner<'_> {
+    /// From here on there is this directory, and all above it.
+    pub(super) fn expect_directory(&mut self, directory: &RemotePath) {
+        for path in directory.above().into_iter().chain([directory.clone()]) {
+            self.facts.paths.entry(path.as_str().into()).or_insert_with(|| there(PathKind::Directory));
+        }
+    }
+
+    /// From here on what is sent is there; what an archive or a compose file said before is no longer known.
+    pub(super) fn expect_sent(&mut self, sending: &Sending) {
+        for (directory, mode) in &sending.directories {
+            self.facts.paths.insert(directory.clone(), PathFact { mode: *mode, ..there(PathKind::Directory) });
+        }
+        for file in &sending.files {
+            let path = file.remote.as_str();
+            self.facts.archives.remove(path);
+            self.facts.texts.remove(path);
+            let sha256 = Some(file.sha256.clone());
+            let fact = PathFact { mode: file.mode, size: file.size, readable: true, sha256, ..there(PathKind::File) };
+            self.facts.paths.insert(path.into(), fact);
+        }
+    }
+
+    /// From here on there is nothing at this path and below it.
+    pub(super) fn expect_gone(&mut self, gone: &RemotePath) {
+        let stays = |path: &String| RemotePath::new(path).is_ok_and(|path| !path.is_within(gone));
+        self.facts.paths.retain(|path, _| stays(path));
+        self.facts.texts.retain(|path, _| stays(path));
+        self.facts.archives.retain(|path, _| stays(path));
+    }
+
+    /// From here on the image is there and has its tags, and no other image has them.
+    pub(super) fn expect_image(&mut self, expected: DockerImage) {
+        let Some(docker) = &mut self.facts.docker else { return };
+        for image in &mut docker.images {
+            image.tags.retain(|tag| !expected.tags.contains(tag));
+        }
+        match docker.images.iter_mut().find(|image| image.id == expected.id) {
+            Some(image) => image.tags.extend(expected.tags),
+            None => docker.images.push(expected),
+        }
+    }
+
+    /// Whether a compose project is brought up by this plan: what its containers are now says little then.
+    pub(super) fn brings_up(&self, project: &str) -> bool {
+        let mut actions = self.plan.stages.iter().flat_map(|stage| &stage.actions);
+        actions.any(|action| matches!(action, Action::Up(bringing) if bringing.project.name == project))
+    }
+}
+
+fn there(kind: PathKind) -> PathFact {
+    PathFact { kind, mode: 0o755, size: 0, readable: false, sha256: None }
+}

@@ -1,0 +1,195 @@
+//! Plans, made from wishes and facts by hand and shown whole.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    time::Duration,
+};
+
+use super::{Circumstances, Plan, plan};
+use crate::{
+    compose::ComposeFile,
+    config::{Attach, Autostart, AutostartService, CleanUp, Compose, ComposeFiles, Deployment, Device, RemotePath, Transfers},
+    facts::{
+        AutostartModel, ComposeTool, Container, ContainerState, Docker, DockerImage, Facts, PathFact, PathKind, Record,
+        ServiceFact,
+        here::{LocalCompose, LocalFile, LocalImage, Source},
+    },
+    image::Platform,
+};
+
+mod application;
+mod autostart;
+mod clean_up;
+mod engine;
+mod files;
+
+/// A deployment that wants nothing.
+fn nothing() -> Deployment {
+    Deployment {
+        application: Some("app".into()),
+        log_dir: None,
+        device: Device { address: "192.168.0.69".into(), port: 22, user: "oem".into(), identity: None },
+        logs: Vec::new(),
+        rename: None,
+        clean_up: CleanUp::default(),
+        mount_usb: false,
+        directories: Vec::new(),
+        stamp: None,
+        transfers: Transfers::default(),
+        volume: Vec::new(),
+        image: Vec::new(),
+        leftovers: Vec::new(),
+        compose: None,
+        autostart: Autostart::default(),
+        attach: None,
+    }
+}
+
+/// A new device: docker is empty, and there is nothing in oem's home.
+fn device() -> Facts {
+    let mut facts = Facts {
+        serial: Some("000201234175".into()),
+        interface_answers: true,
+        machine: "aarch64".into(),
+        clock: 1_582_000_000,
+        docker: Some(Docker { version: "20.10.25".into(), ..Docker::default() }),
+        compose: Some(ComposeTool::Hyphen("1.29.2".into())),
+        autostart: AutostartModel::Template,
+        ..Facts::default()
+    };
+    put(&mut facts, "/home", DIRECTORY);
+    put(&mut facts, "/home/oem", DIRECTORY);
+    facts
+}
+
+const DIRECTORY: Option<&str> = None;
+
+/// A file with this content, or a directory, on the device.
+fn put(facts: &mut Facts, path: &str, content: Option<&str>) {
+    let fact = match content {
+        None => PathFact { kind: PathKind::Directory, mode: 0o755, size: 4096, readable: false, sha256: None },
+        Some(text) => {
+            let sha256 = Some(digest(text));
+            PathFact { kind: PathKind::File, mode: 0o644, size: text.len() as u64, readable: true, sha256 }
+        }
+    };
+    facts.paths.insert(path.into(), fact);
+}
+
+fn digest(text: &str) -> String {
+    use sha2::Digest;
+    crate::facts::here::hexadecimal(&sha2::Sha256::digest(text))
+}
+
+fn remote(path: &str) -> RemotePath {
+    RemotePath::new(path).expect("a path")
+}
+
+/// A file on this computer.
+fn local(name: &str, content: &str) -> LocalFile {
+    LocalFile { path: name.into(), mode: 0o644, size: content.len() as u64, sha256: digest(content) }
+}
+
+fn local_image(id: &str, reference: &str) -> LocalImage {
+    let layers = vec![("sha256:layer".to_owned(), 1_000_000)];
+    LocalImage { source: 0, id: id.into(), platform: Platform::linux("arm64"), references: vec![reference.into()], layers }
+}
+
+fn image_there(id: &str, tags: &[&str]) -> DockerImage {
+    DockerImage { id: id.into(), tags: tags.iter().map(|tag| (*tag).into()).collect(), ..DockerImage::default() }
+}
+
+/// A running container of the project `app`.
+fn container(name: &str, image: &str) -> Container {
+    Container {
+        id: format!("id-{name}"),
+        name: name.into(),
+        image: image.into(),
+        project: Some("app".into()),
+        service: Some(name.into()),
+        state: ContainerState::Running,
+        health: None,
+        exit_code: 0,
+        restarts: 0,
+        started_at: "2020-02-18T04:26:40Z".into(),
+        restart_policy: "unless-stopped".into(),
+        volumes: Vec::new(),
+    }
+}
+
+fn docker(facts: &mut Facts) -> &mut Docker {
+    facts.docker.as_mut().expect("the device has docker")
+}
+
+/// Wants the compose project of this text, and has it here.
+fn compose(wanted: &mut Deployment, facts: &mut Facts, text: &str) {
+    let files = ComposeFiles::Here { files: vec!["docker-compose.yml".into()], directory: remote("~/app") };
+    wanted.compose = Some(Compose { files, services: Vec::new(), wait: Duration::from_secs(60) });
+    let sources = BTreeMap::from([("docker-compose.yml".to_owned(), Source::File(local("docker-compose.yml", text)))]);
+    let file = ComposeFile::parse(text).expect("a compose file");
+    facts.here.compose = Some(LocalCompose { file, sources, digest: digest(text) });
+}
+
+/// The device after a deployment of the compose file that `facts` has here: its files are there, and the record knows it.
+fn deployed(facts: &mut Facts, text: &str, services: &str) {
+    put(facts, "/home/oem/app", DIRECTORY);
+    put(facts, "/home/oem/app/docker-compose.yml", Some(text));
+    let up = Some(format!("{} {services}", digest(text)));
+    let record = Record { projects: BTreeSet::from(["app".to_owned()]), up, ..Record::default() };
+    facts.records.insert("app".into(), record);
+}
+
+fn made(wanted: &Deployment, facts: &Facts) -> Plan {
+    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), allow_architecture: false };
+    plan(wanted, facts, &circumstances).expect("a plan")
+}
+
+/// The plan as people see it, or why there is none.
+fn shown(wanted: &Deployment, facts: &Facts) -> String {
+    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), allow_architecture: false };
+    let plan = match plan(wanted, facts, &circumstances) {
+        Ok(plan) => plan,
+        Err(failure) => {
+            let hint = failure.error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            return format!("{:?}: {failure}{hint}", failure.exit_code());
+        }
+    };
+    let mut text = String::new();
+    for stage in plan.shown() {
+        let idle = if stage.steps.is_empty() { "nothing to do: " } else { "" };
+        let _ = writeln!(text, "{}: {idle}{}", stage.stage, stage.says);
+        stage.steps.iter().for_each(|step| text += &format!("  {step}\n"));
+    }
+    plan.foreign.iter().for_each(|thing| text += &format!("foreign: {thing}\n"));
+    plan.warnings.iter().for_each(|warning| text += &format!("warning: {warning}\n"));
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[test]
+fn nothing_wanted_is_nothing_planned() {
+    assert_eq!(made(&nothing(), &device()), Plan::default());
+}
+
+#[test]
+fn a_service_of_autostart_has_the_compose_file_of_the_deployment_unless_it_names_another() {
+    let (mut wanted, mut facts) = (nothing(), device());
+    compose(&mut wanted, &mut facts, "services: { web: { image: 'web:1' } }");
+    wanted.autostart.enable = vec![AutostartService { service: "app".into(), file: None }];
+    wanted.attach = Some(Attach { container: "web".into(), run_duration: None, until: None, stop_upon_exit: false });
+    docker(&mut facts).images.push(image_there("sha256:1", &["web:1"]));
+    facts.services.insert("app".into(), ServiceFact::default());
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
+    compose: bring web up
+      make /home/oem/app (mode 755)
+      send docker-compose.yml -> /home/oem/app/docker-compose.yml (37 B)
+      docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+      wait up to 60 s for web to run and be healthy
+      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
+    autostart: enable app
+      sh -c '# enables a service and links its compose file…' sh app /home/oem/app/docker-compose.yml /usr/share/oem/docker/compose
+    attach: show the output of `web`
+      follow the output of `web`
+    "#);
+}

@@ -1,0 +1,150 @@
+//! Bringing an application up, and what becomes of one that does not run.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    commands::compose::Project,
+    facts::ComposeTool,
+    plan::{Bringing, PullAgain},
+};
+
+fn bringing(first: bool, wait: u64) -> Plan {
+    let project = Project {
+        tool: ComposeTool::Hyphen("1.29.2".into()),
+        name: "app".into(),
+        files: vec!["/home/oem/app/docker-compose.yml".into()],
+    };
+    let up = Bringing {
+        project,
+        services: Vec::new(),
+        expected: vec!["web".into()],
+        completing: Vec::new(),
+        wait: Duration::from_secs(wait),
+        recreate: false,
+        first,
+    };
+    plan(vec![stage(Stage::Compose, vec![Action::Up(up)]), stage(Stage::Attach, vec![make("/never")])])
+}
+
+fn container(status: &str, health: &str, code: i64) -> Vec<u8> {
+    format!(
+        r#"[{{"Id":"c1","Name":"/web","Image":"sha256:1","RestartCount":0,
+        "State":{{"Status":"{status}","ExitCode":{code},"StartedAt":"t1","Health":{{"Status":"{health}"}}}},
+        "Config":{{"Labels":{{"com.docker.compose.project":"app","com.docker.compose.service":"web"}}}},
+        "HostConfig":{{"RestartPolicy":{{"Name":"no"}}}}}}]"#
+    )
+    .into_bytes()
+}
+
+const LOOK: &str = "describes the containers";
+
+#[test]
+fn an_application_is_up_when_it_is_healthy_and_what_is_waited_for_is_told_once() {
+    let starting = || says(&[&container("running", "starting", 0)]);
+    let fake = Fake::default()
+        .on(LOOK, says(&[b"\n"]))
+        .on(LOOK, starting())
+        .on(LOOK, starting())
+        .on(LOOK, says(&[&container("running", "healthy", 0)]));
+    let (told, result) = run(&bringing(true, 60), &fake);
+    assert!(result.is_ok());
+    let seconds = regex_lite::Regex::new(r"after \d+\.\d s").expect("a pattern");
+    insta::assert_snapshot!(seconds.replace_all(&told, "after … s"), @r"
+    compose started: some work
+    compose step: docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+    compose step: service `web` has no container yet
+    compose step: container `web` is not healthy yet
+    compose finished: Done: web up and healthy after … s
+    attach started: some work
+    attach step: mkdir /never
+    attach finished: Done: some work
+    ");
+    insta::assert_snapshot!(fake.log(), @r"
+    docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+    sh -c '# describes the containers of a compose project…' sh app
+    sh -c '# describes the containers of a compose project…' sh app
+    sh -c '# describes the containers of a compose project…' sh app
+    sh -c '# describes the containers of a compose project…' sh app
+    mkdir /never
+    ");
+}
+
+#[test]
+fn a_first_application_that_ends_is_shown_with_its_last_lines_and_taken_down() {
+    let fake = Fake::default()
+        .on(LOOK, says(&[&container("exited", "none", 3)]))
+        .on("last lines", says(&[b"Traceback\n  \x1b[31mKeyError\n"]));
+    let (_, result) = run(&bringing(true, 60), &fake);
+    insta::assert_snapshot!(failure(result), @r"
+    Unhealthy: compose: container `web` ended with exit code 3
+    | Traceback
+    |   [31mKeyError
+    ");
+    insta::assert_snapshot!(fake.log(), @r"
+    docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+    sh -c '# describes the containers of a compose project…' sh app
+    sh -c '# prints the last lines of a container's output…' sh web 20
+    docker-compose --project-name app --file /home/oem/app/docker-compose.yml down --remove-orphans
+    ");
+}
+
+#[test]
+fn one_that_replaced_another_is_left_to_be_looked_at() {
+    let fake = Fake::default().on(LOOK, says(&[&container("exited", "none", 3)]));
+    assert!(run(&bringing(false, 60), &fake).1.is_err());
+    assert!(!fake.log().contains(" down "), "{}", fake.log());
+}
+
+#[test]
+fn a_docker_compose_that_fails_is_taken_back_as_well() {
+    let fake = Fake::default().on("up --detach", fails(1, "ERROR: port is already allocated"));
+    let (_, result) = run(&bringing(true, 60), &fake);
+    insta::assert_snapshot!(failure(result), @r"
+    RemoteCommand: compose: `docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans` failed on the device: exit code 1: ERROR: port is already allocated
+    | ERROR: port is already allocated
+    ");
+    assert!(fake.log().ends_with("down --remove-orphans"), "{}", fake.log());
+}
+
+#[test]
+fn what_takes_too_long_is_named_with_what_was_waited_for() {
+    let fake = Fake::default()
+        .on(LOOK, says(&[&container("running", "starting", 0)]))
+        .on("last lines", says(&[b"still warming up\n"]));
+    insta::assert_snapshot!(failure(run(&bringing(true, 0), &fake).1), @r"
+    Unhealthy: compose: container `web` is not healthy yet, after 0 s
+    | still warming up
+    ");
+    insta::assert_snapshot!(failure(run(&bringing(true, 0), &Fake::default()).1), @"Unhealthy: compose: service `web` has no container yet, after 0 s");
+}
+
+#[test]
+fn the_logs_of_an_application_that_failed_are_pulled_all_the_same() {
+    let mut plan = bringing(true, 0);
+    let again = PullAgain { remote: "/logs".into(), local: "nowhere".into() };
+    plan.stages.push(stage(Stage::LogsAgain, vec![Action::PullAgain(vec![again])]));
+    let fake = Fake::default();
+    let (told, result) = run(&plan, &fake);
+    assert!(failure(result).starts_with("Unhealthy: compose: "));
+    assert!(told.ends_with("logs_again started: some work"), "{told}");
+    assert!(fake.log().lines().last().is_some_and(|line| line.contains("tree /logs")), "{}", fake.log());
+}
+
+#[test]
+fn ctrl_c_while_waiting_takes_a_first_application_down() {
+    let interrupt = Interrupt::default();
+    let press = interrupt.clone();
+    let fake = Fake::default().on(LOOK, hangs(move || press.press()));
+    let (_, result) = run_with(&bringing(true, 60), &fake, interrupt, &Supply::default());
+    assert_eq!(failure(result), "Interrupted: compose: interrupted");
+    assert!(fake.log().ends_with("down --remove-orphans"), "{}", fake.log());
+}
+
+#[test]
+fn an_answer_that_is_none_is_said() {
+    let fake = Fake::default().on(LOOK, says(&[b"{"]));
+    assert!(
+        failure(run(&bringing(false, 60), &fake).1).starts_with("RemoteCommand: compose: docker's answer is not understood")
+    );
+}

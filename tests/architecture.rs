@@ -1,0 +1,163 @@
+//! Holds the shape of the program: imports point one way, only the report prints, and no shell line is pasted together.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What each part may import of the others. Those without an entry here are the tools: they import tools alone.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("config", &[]),
+    ("device", &[]),
+    ("image", &["config"]),
+    ("remote", &[]),
+    ("commands", &["facts"]),
+    ("facts", &["config", "remote", "image"]),
+    ("delivery", &["facts", "image", "commands"]),
+    ("report", &[]),
+    ("plan", &["config", "facts", "image", "delivery", "commands", "report"]),
+    ("run", &["config", "facts", "plan", "image", "delivery", "commands", "device", "remote", "report"]),
+    ("cli", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report"]),
+];
+
+const TOOLS: &[&str] = &["command", "compose", "failure", "secret", "stage", "text"];
+
+/// Each source file below `src` with its text, unit tests left out.
+fn sources() -> BTreeMap<PathBuf, String> {
+    fn walk(directory: &Path, found: &mut BTreeMap<PathBuf, String>) {
+        for entry in fs::read_dir(directory).expect("readable") {
+            let path = entry.expect("readable").path();
+            let is_test = ["tests", "tests.rs", "fake.rs"].iter().any(|name| path.ends_with(name));
+            if path.is_dir() && !is_test {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test {
+                let text = fs::read_to_string(&path).expect("readable");
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+                found.insert(path, code.to_owned());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert!(found.len() > 50, "the sources are found");
+    found
+}
+
+/// Lines of code, without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// The part a file belongs to: the first name below `src`.
+fn part(path: &Path) -> String {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("below src");
+    let first = below.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The parts that a text names after `crate::`, also in a group of imports.
+fn imports(text: &str) -> Vec<String> {
+    let word = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned();
+    let code = code(text).collect::<Vec<_>>().join("\n");
+    let mut found = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(group) = rest.strip_prefix('{') else {
+            found.push(word(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut start = true;
+        for (at, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => start = true,
+                c if start && c.is_alphabetic() => {
+                    found.push(word(&group[at..]));
+                    start = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_are_read_from_single_lines_and_groups() {
+    let text =
+        "use crate::a::B;\nuse crate::{\n    c,\n    d::{E, F},\n    g::H,\n};\n// crate::comment\nlet x = crate::i::j();";
+    assert_eq!(imports(text), ["a", "c", "d", "g", "i"]);
+}
+
+#[test]
+fn imports_point_one_way() {
+    let allowed: BTreeMap<_, _> = MAY_IMPORT.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let part = part(&path);
+        if ["lib", "main"].contains(&part.as_str()) {
+            continue;
+        }
+        let may = allowed.get(part.as_str()).copied().unwrap_or_default();
+        for import in imports(&text) {
+            let fine = import == part || may.contains(&import.as_str()) || TOOLS.contains(&import.as_str());
+            if !fine {
+                wrong.push(format!("{} imports {import}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_report_prints() {
+    let words = ["println!", "eprintln!", "print!(", "eprint!(", "dbg!(", "io::stdout(", "io::stderr("];
+    let mut wrong = Vec::new();
+    for (path, text) in sources().into_iter().filter(|(path, _)| part(path) != "report") {
+        let prints = code(&text).filter(|line| words.iter().any(|word| line.contains(word)));
+        wrong.extend(prints.map(|line| format!("{}: {}", path.display(), line.trim())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A script is a file beside its command, taken whole; `Command::script` takes nothing that is made at run time anyway.
+#[test]
+fn a_script_is_a_file_and_no_program_is_pasted_together() {
+    let mut wrong = Vec::new();
+    let mut scripts = 0;
+    for (path, text) in sources() {
+        let code = code(&text).collect::<Vec<_>>().join("\n");
+        for rest in code.split("Command::script(").skip(1) {
+            scripts += 1;
+            if !rest.starts_with("include_str!(") && !rest.starts_with("script)") {
+                wrong.push(format!("{}: a script that is no file", path.display()));
+            }
+        }
+        for shell in [".arg(\"-c\").arg(format!", "Command::new(format!"] {
+            if code.contains(shell) {
+                wrong.push(format!("{}: {shell}", path.display()));
+            }
+        }
+    }
+    assert!(scripts > 10 && wrong.is_empty(), "{scripts} scripts; {}", wrong.join("\n"));
+}
+
+#[test]
+fn modules_say_what_they_are_and_stay_small() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{} has no sentence about itself", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= 450, "{} has {lines} lines: is there a second idea?", path.display());
+    }
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_switched_off() {
+    for (path, text) in sources() {
+        let off = code(&text).any(|line| line.contains("#[allow(") || line.contains("#![allow("));
+        assert!(!off, "{} switches a lint off", path.display());
+    }
+}

@@ -1,0 +1,19 @@
+//! The shell scripts that run on the device, run for real: with dash and with busybox, against directories of a test and stubs
+//! for docker and systemctl.
+
+mod autostart;
+mod docker;
+mod files;
+mod probe;
+mod shell;
+
+/// Scripts are read by whoever has to find out what happened to a device: no warnings in them.
+#[test]
+fn shellcheck_has_nothing_to_say() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scripts = std::fs::read_dir(root.join("src/commands/scripts")).expect("scripts");
+    let scripts = scripts.map(|entry| entry.expect("a script").path()).chain([root.join("src/facts/probe.sh")]);
+    let mut command = std::process::Command::new("shellcheck");
+    let output = command.args(["--shell", "sh"]).args(scripts).output().expect("shellcheck is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}

@@ -1,0 +1,210 @@
+//! The probe: what it reads of a device, however odd that is.
+
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt};
+
+use o3r_deploy::facts::{Archive, AutostartModel, ComposeTool, Facts, PathKind, Probe, Section};
+
+use super::shell::{BOTH, Device, Userland};
+
+fn ask(device: &Device, probe: &Probe) -> Facts {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(probe.ask(device)).expect("an answer")
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+const ODD: [&str; 12] =
+    ["-n", ".hidden", "a b", "it's", "\"q\"", "$(id)", "`id`", "*", "new\nline", "back\\slash", "ü°", "two  spaces "];
+
+#[test]
+fn odd_names_are_told_from_each_other_in_trees_and_as_paths() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        let names: Vec<_> = ODD.iter().map(|name| format!("/home/oem/logs/{name}")).collect();
+        names.iter().for_each(|name| device.write(name, name));
+        let paths = names.iter().cloned().chain(["/home/oem/none".into(), "/home/oem/logs".into()]).collect();
+        let facts = ask(&device, &Probe { trees: set(&["/home/oem/logs"]), paths, ..Probe::default() });
+        let tree = facts.trees.get("/home/oem/logs").expect("asked");
+        assert_eq!(tree.len(), ODD.len(), "{userland:?} {:?}", tree.keys());
+        for (odd, name) in ODD.iter().zip(&names) {
+            for fact in [tree.get(*odd), facts.paths.get(name)] {
+                let fact = fact.unwrap_or_else(|| panic!("{userland:?}: {name:?} is known"));
+                assert_eq!(
+                    (fact.kind, fact.size, fact.readable),
+                    (PathKind::File, name.len() as u64, true),
+                    "{userland:?} {name:?}"
+                );
+                // Busybox does not say which of two lines is which when a name has two: such a file is always fetched.
+                let unsure = userland == Userland::Busybox && name.contains('\n');
+                assert!(fact.sha256.is_some() || unsure, "{userland:?} {name:?}");
+            }
+        }
+        assert_eq!(facts.paths.get("/home/oem/logs").map(|fact| fact.kind), Some(PathKind::Directory));
+        assert!(!facts.paths.contains_key("/home/oem/none"));
+    }
+}
+
+#[test]
+fn three_thousand_logs_are_read_in_a_moment_and_a_pipe_among_them_holds_nothing_up() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        (0..3000).for_each(|number| device.write(&format!("/home/oem/logs/{:02}/application.{number}.log", number % 50), "x"));
+        let pipe = device.here("/home/oem/pipe");
+        assert!(std::process::Command::new("mkfifo").arg(pipe).status().expect("mkfifo runs").success());
+        let mut paths: BTreeSet<_> =
+            (0..3000).map(|number| format!("/home/oem/logs/{:02}/application.{number}.log", number % 50)).collect();
+        paths.insert("/home/oem/pipe".into());
+        let begin = std::time::Instant::now();
+        let facts = ask(&device, &Probe { trees: set(&["/home/oem/logs"]), paths, ..Probe::default() });
+        let took = begin.elapsed();
+        assert_eq!(facts.trees.get("/home/oem/logs").map(|tree| tree.len()), Some(3000), "{userland:?}");
+        assert_eq!(facts.paths.len(), 3001, "{userland:?}");
+        assert!(facts.paths.values().all(|fact| fact.kind == PathKind::Other || fact.sha256.is_some()), "{userland:?}");
+        // A program for each file would take much longer.
+        assert!(took.as_secs() < 10, "{userland:?} {took:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_known_to_be_there() {
+    for userland in BOTH {
+        let device = Device::new(userland).unprivileged();
+        device.write("/home/oem/logs/secret.log", "secret");
+        device.write("/home/oem/logs/open.log", "open");
+        device.write("/home/oem/logs/closed/inside.log", "inside");
+        let mode = |path: &str, mode| {
+            std::fs::set_permissions(device.here(path), std::fs::Permissions::from_mode(mode)).expect("allowed");
+        };
+        mode("/home/oem/logs/secret.log", 0o000);
+        mode("/home/oem/logs/closed", 0o000);
+        let facts = ask(&device, &Probe { trees: set(&["/home/oem/logs"]), ..Probe::default() });
+        mode("/home/oem/logs/closed", 0o755);
+        let tree = facts.trees.get("/home/oem/logs").expect("asked");
+        let known = |name: &str| tree.get(name).map(|fact| (fact.readable, fact.sha256.is_some()));
+        assert_eq!(known("secret.log"), Some((false, false)), "{userland:?}");
+        assert_eq!(known("open.log"), Some((true, true)), "{userland:?}");
+        assert_eq!(known("closed/inside.log"), None, "{userland:?}");
+    }
+}
+
+#[test]
+fn a_device_that_cannot_tell_digests_says_what_can_be_read() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        device.without("sha256sum");
+        device.write("/home/oem/logs/a.log", "a");
+        let facts = ask(&device, &Probe { trees: set(&["/home/oem/logs"]), ..Probe::default() });
+        let fact = facts.trees.get("/home/oem/logs").and_then(|tree| tree.get("a.log")).expect("known");
+        assert!(fact.readable && fact.sha256.is_none(), "{userland:?}");
+    }
+}
+
+#[test]
+fn links_are_what_they_lead_to() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        device.write("/home/oem/real/file", "x");
+        device.make_link("/home/oem/real", "/home/oem/directory");
+        device.make_link("/home/oem/real/file", "/home/oem/file");
+        device.make_link("/home/oem/gone", "/home/oem/nothing");
+        let paths = set(&["/home/oem/directory", "/home/oem/file", "/home/oem/nothing", "/home/oem/directory/file"]);
+        let facts = ask(&device, &Probe { paths, ..Probe::default() });
+        let kinds: Vec<_> = facts.paths.iter().map(|(path, fact)| (path.as_str(), fact.kind)).collect();
+        let expected = [
+            ("/home/oem/directory", PathKind::Directory),
+            ("/home/oem/directory/file", PathKind::File),
+            ("/home/oem/file", PathKind::File),
+            ("/home/oem/nothing", PathKind::Other),
+        ];
+        assert_eq!(kinds, expected, "{userland:?}");
+        assert!(facts.paths.get("/home/oem/file").is_some_and(|fact| fact.sha256.is_some()), "{userland:?}");
+    }
+}
+
+fn everything() -> Probe {
+    use Section::{Autostart, Compose, Containers, Docker, Images, Records, Volumes};
+    Probe {
+        sections: [Docker, Containers, Images, Volumes, Compose, Records, Autostart].into(),
+        services: set(&["app", "own"]),
+        texts: set(&["/home/oem/app/docker-compose.yml", "/home/oem/none.yml"]),
+        archives: set(&["/home/oem/none.tar"]),
+        trees: set(&["/home/oem/none"]),
+        paths: set(&["/home/oem/none"]),
+    }
+}
+
+#[test]
+fn a_device_with_nothing_has_nothing() {
+    for userland in BOTH {
+        let facts = ask(&Device::new(userland), &everything());
+        assert!(!facts.machine.is_empty() && facts.clock > 0, "{userland:?}");
+        assert_eq!((facts.docker, facts.compose, facts.autostart), (None, None, AutostartModel::None), "{userland:?}");
+        assert!(facts.paths.is_empty() && facts.texts.is_empty() && facts.archives.is_empty(), "{userland:?}");
+        assert!(facts.records.is_empty() && facts.trees.values().all(|tree| tree.is_empty()), "{userland:?}");
+    }
+}
+
+#[test]
+fn all_that_a_device_has_is_read() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        let image = r#"[{"Id":"sha256:1","RepoTags":["a:1","a:2"],"RootFS":{"Layers":[]}}]"#;
+        device.stub(
+            "docker",
+            &format!(
+                "case $* in version*) echo 20.10.24 ;; *ls*|*volume\\ ls*) echo x1; echo x1 ;;
+                *image\\ inspect\\ x1) echo '{image}' ;; *container\\ inspect*) echo '[]' ;; *volume\\ inspect*) echo '[]' ;; esac"
+            ),
+        );
+        device.stub("docker-compose", "echo 1.29.2");
+        device.stub("systemctl", "case $* in *list-unit-files*) echo 'oem-dc@.service disabled enabled' ;; *app*) echo enabled ;; *) echo disabled; exit 1 ;; esac");
+        device.write("/home/oem/app/docker-compose.yml", "services: {}\n\n");
+        device.write("/home/oem/.o3r-deploy/app/record.json", r#"{"images":["sha256:1"]}"#);
+        device.write("/home/oem/.o3r-deploy/broken/record.json", "{");
+        device.make_link("/home/oem/app", "/usr/share/oem/docker/compose/app");
+        device.write("/usr/share/oem/docker/compose/own/docker-compose.yml", "own");
+        let facts = ask(&device, &everything());
+        let docker = facts.docker.expect("it answers");
+        assert_eq!((docker.version.as_str(), docker.images.len()), ("20.10.24", 1), "{userland:?}");
+        assert_eq!(facts.compose, Some(ComposeTool::Hyphen("1.29.2".into())), "{userland:?}");
+        assert_eq!(facts.autostart, AutostartModel::Template, "{userland:?}");
+        assert_eq!(facts.texts.get("/home/oem/app/docker-compose.yml").map(String::as_str), Some("services: {}\n\n"));
+        assert_eq!(facts.records.keys().collect::<Vec<_>>(), ["app"], "{userland:?}");
+        let app = facts.services.get("app").expect("asked");
+        assert!(app.enabled && app.directory_link.as_deref() == Some("/home/oem/app"), "{userland:?} {app:?}");
+        let own = facts.services.get("own").expect("asked");
+        assert!(!own.enabled && own.own_file, "{userland:?} {own:?}");
+    }
+}
+
+#[test]
+fn archives_are_told_apart() {
+    let id = "a".repeat(64);
+    for userland in BOTH {
+        let device = Device::new(userland);
+        let pack = |name: &str, options: &str, members: &[(&str, String)]| {
+            let packed = tempfile::tempdir().expect("a directory");
+            members.iter().for_each(|(name, content)| std::fs::write(packed.path().join(name), content).expect("written"));
+            let mut tar = std::process::Command::new("tar");
+            tar.arg(options).arg(device.here(name)).arg("-C").arg(packed.path()).args(members.iter().map(|(name, _)| *name));
+            assert!(tar.status().expect("tar runs").success());
+        };
+        let manifest =
+            |config: String| ("manifest.json", format!(r#"[{{"Config":"{config}","Layers":[]}},{{"Config":"{config}"}}]"#));
+        pack("/home/oem/old.tar", "-cf", &[manifest(format!("{id}.json"))]);
+        pack("/home/oem/new.tar", "-czf", &[manifest(format!("blobs/sha256/{id}")), ("oci-layout", "{}".into())]);
+        pack("/home/oem/oci.tar", "-czf", &[("oci-layout", "{}".into())]);
+        pack("/home/oem/root.tar", "-cf", &[("etc", "x".into())]);
+        let archives = set(&["/home/oem/old.tar", "/home/oem/new.tar", "/home/oem/oci.tar", "/home/oem/root.tar"]);
+        let facts = ask(&device, &Probe { archives, ..Probe::default() });
+        let images = Archive::Images(vec![format!("sha256:{id}"), format!("sha256:{id}")]);
+        assert_eq!(facts.archives.get("/home/oem/old.tar"), Some(&images), "{userland:?}");
+        assert_eq!(facts.archives.get("/home/oem/new.tar"), Some(&images), "{userland:?}");
+        assert_eq!(facts.archives.get("/home/oem/oci.tar"), Some(&Archive::Oci), "{userland:?}");
+        assert!(
+            matches!(facts.archives.get("/home/oem/root.tar"), Some(Archive::RootFileSystem(digest)) if digest.len() == 64)
+        );
+    }
+}
