@@ -65,6 +65,23 @@ install() {
     apt_get install -y --no-install-recommends "${packages[@]}" || die "apt could not install ${packages[*]}"
 }
 
+# The program sshd for tests. Its service, which would open this computer to the network and take port 22 of the virtual VPUs,
+# stays off.
+install_sshd() {
+    local policy=/usr/sbin/policy-rc.d ours=no failed=no
+    [ ! -e /usr/sbin/sshd ] || return 0
+    if [ ! -e "$policy" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    say "the program sshd is needed, not its service, which stays off"
+    (install /usr/sbin/sshd=openssh-server) || failed=yes
+    [ $ours = no ] || rm -f "$policy"
+    [ $failed = no ] || exit 1
+    if [ -d /run/systemd/system ]; then systemctl --quiet disable --now ssh.service ssh.socket 2>/dev/null || true; fi
+}
+
 # What apt says is shown where it fails.
 apt_get() {
     local said

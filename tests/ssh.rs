@@ -136,10 +136,15 @@ fn an_input_that_fails_ends_the_command_and_says_why() {
 }
 
 #[test]
-fn many_commands_run_at_once() {
-    let sshd = Sshd::start(Files::Sftp);
+fn many_commands_run_at_once_and_wait_where_the_device_has_fewer_sessions() {
+    for sessions in [10, 3] {
+        many_commands(&Sshd::with(Files::Sftp, &format!("MaxSessions {sessions}")));
+    }
+}
+
+fn many_commands(sshd: &Sshd) {
     wait(async {
-        let ssh = log_in(&sshd).await;
+        let ssh = log_in(sshd).await;
         let runs = (0..30).map(|number| {
             let ssh = &ssh;
             async move { ssh.run(&sh("echo $1").arg(number.to_string()), Input::Empty).await.unwrap().stdout }

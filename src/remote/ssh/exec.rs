@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig, client::Msg};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf, Sig, client::Msg};
 use tokio::sync::{SemaphorePermit, mpsc};
 
 use super::{LOG, Ssh};
@@ -24,6 +24,10 @@ pub(super) enum Sink<'a, 'b> {
 
 /// The most that is kept of standard error, and the most of a command's output that is logged, in bytes.
 const KEPT: usize = 64 << 10;
+
+/// How long a session is waited for when the device has no more of them, and how often it is asked.
+const SESSION_DEADLINE: Duration = Duration::from_secs(10);
+const SESSION_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs `command`. `sent` is told the length of each piece of input that went out.
 pub(super) async fn exchange(
@@ -126,12 +130,19 @@ async fn converse(
 
 async fn open<'a>(ssh: &'a Ssh, command: &Command) -> Result<(Channel<Msg>, SemaphorePermit<'a>), RemoteError> {
     let permit = ssh.sessions.acquire().await.expect("the semaphore is never closed");
-    match ssh.handle.channel_open_session().await {
-        Ok(channel) => Ok((channel, permit)),
-        Err(russh::Error::ChannelOpenFailure(reason)) => {
-            Err(refused(command, &format!("the device opens no further session: {reason:?}")))
+    let deadline = Instant::now() + SESSION_DEADLINE;
+    loop {
+        match ssh.handle.channel_open_session().await {
+            Ok(channel) => return Ok((channel, permit)),
+            // A session counts on the device until sshd has cleaned up behind it, a moment after its end was seen here.
+            Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed)) if Instant::now() < deadline => {
+                tokio::time::sleep(SESSION_PAUSE).await;
+            }
+            Err(russh::Error::ChannelOpenFailure(reason)) => {
+                return Err(refused(command, &format!("the device opens no further session: {reason:?}")));
+            }
+            Err(_) => return Err(ssh.lost().await),
         }
-        Err(_) => Err(ssh.lost().await),
     }
 }
 
