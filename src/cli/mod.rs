@@ -17,10 +17,12 @@ use options::Options;
 
 /// Deploys containerised applications over SSH to an ifm O3R VPU.
 ///
-/// Without options it creates `~/share` on the device, stamps the deployment and pulls the logs. A deployment is told in
-/// options, in the file `o3r-deploy.yaml` of the working directory, or in both: options override the file.
+/// A deployment is told in the file `o3r-deploy.yaml` of the working directory, in options, or in both: options override the
+/// file. Without either it creates `~/share` on the device and pulls the logs. What is there already is left as it is.
+///
+/// A new device first needs `o3r-deploy trust`; `o3r-deploy plan` shows what a deployment would do.
 #[derive(Debug, Parser)]
-#[command(name = "o3r-deploy", version, after_help = exit_codes(), args_conflicts_with_subcommands = true)]
+#[command(name = "o3r-deploy", version, after_help = after_help(), args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
     options: Options,
@@ -30,18 +32,37 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows every command and transfer of the deployment and changes nothing (as --dry-run)
+    /// Show every command and transfer of the deployment and change nothing (as --dry-run)
+    ///
+    /// It connects to the device and reads what is there, so it shows what a deployment would do now. It takes the same options.
+    ///
+    /// Example: o3r-deploy plan --IP 192.168.0.70 --image ./python_app.tar
     Plan(Box<Options>),
-    /// Gives this computer a key to the device, and pins the device's host key
+    /// Give this computer a key to the device, and pin the device's host key
+    ///
+    /// Once for each computer and device, and again after a firmware update or a factory reset. It makes an ed25519 key if there
+    /// is none, adds it to the device's authorized keys through its configuration interface on port 80, shows the host key that
+    /// the device then has, and remembers it in `~/.ssh/known_hosts`.
+    ///
+    /// Example: o3r-deploy trust --IP 192.168.0.70
     Trust(trust::TrustOptions),
-    /// Prints the JSON Schema of `o3r-deploy.yaml`, for editors
+    /// Print the JSON Schema of `o3r-deploy.yaml`, for editors
+    ///
+    /// Kept beside the file, it lets an editor complete and check it, once this is its first line:
+    /// `# yaml-language-server: $schema=o3r-deploy.schema.json`
+    ///
+    /// Example: o3r-deploy schema > o3r-deploy.schema.json
     Schema,
 }
 
-/// The exit codes with their meanings, for `--help`.
-fn exit_codes() -> String {
+/// The environment and the exit codes with their meanings, for `--help`.
+fn after_help() -> String {
     use std::fmt::Write;
-    ExitCode::MEANINGS.iter().fold("Exit codes:".to_owned(), |mut text, (code, meaning)| {
+    let environment = "Environment:\n  \
+        IFM3D_IP             the device's address, where --IP does not name one\n  \
+        O3R_DEPLOY_PASSWORD  a password to log in with, tried after all keys\n  \
+        NO_COLOR             no colours\n\nExit codes:";
+    ExitCode::MEANINGS.iter().fold(environment.to_owned(), |mut text, (code, meaning)| {
         let _ = write!(text, "\n  {:>3}  {meaning}", *code as u8);
         text
     })

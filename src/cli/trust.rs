@@ -5,7 +5,7 @@ use super::{
     session::{self, Session},
 };
 use crate::{
-    config::{Device, LocalPath},
+    config::{DEFAULT_ADDRESS, Device, LocalPath},
     failure::{ExitCode, Failure},
     remote::ssh,
     report::{Event, Level, LogDir, Report, Style},
@@ -14,9 +14,9 @@ use crate::{
 /// What `trust` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct TrustOptions {
-    /// The device's address
-    #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", default_value = "192.168.0.69", value_name = "ADDRESS")]
-    ip: String,
+    /// The device's address [default: 192.168.0.69]
+    #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", hide_env_values = true, value_name = "ADDRESS")]
+    ip: Option<String>,
     /// The port of the device's sshd
     #[arg(long, default_value_t = 22, value_name = "PORT")]
     port: u16,
@@ -37,6 +37,13 @@ pub(super) struct TrustOptions {
     json: bool,
 }
 
+impl TrustOptions {
+    /// The device's address. An IFM3D_IP that is set to nothing says nothing.
+    fn address(&self) -> String {
+        self.ip.clone().filter(|address| !address.is_empty()).unwrap_or_else(|| DEFAULT_ADDRESS.into())
+    }
+}
+
 /// Adds this computer's key to the device's.
 pub(super) async fn trust(options: &TrustOptions) -> ExitCode {
     let style = Style::of(options.json, options.quiet, Level::Info);
@@ -52,12 +59,8 @@ async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), F
     let here = std::env::current_dir().unwrap_or_default();
     let path = LocalPath::resolve(&options.identity, &here).unwrap_or_else(|_| here.join(&options.identity));
     let key = ssh::ensure_key(&path)?;
-    let device = Device {
-        address: options.ip.clone(),
-        port: options.port,
-        user: options.user.clone(),
-        identity: Some(key.path.clone()),
-    };
+    let device =
+        Device { address: options.address(), port: options.port, user: options.user.clone(), identity: Some(key.path.clone()) };
     let interface = session::interface(&device);
     let identity = interface.identity().await?;
     let known = interface.authorized_keys().await?;
@@ -80,4 +83,24 @@ async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), F
         session.report.event(&Event::Note { text });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: TrustOptions,
+    }
+
+    #[test]
+    fn an_address_that_is_empty_is_that_of_a_new_device() {
+        let address = |words: &[&str]| Line::parse_from(["trust"].iter().chain(words)).options.address();
+        assert_eq!(address(&["--IP", ""]), "192.168.0.69");
+        assert_eq!(address(&["--ip", "192.168.0.70"]), "192.168.0.70");
+    }
 }

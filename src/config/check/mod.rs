@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The device's address when nothing names one: that of every new device.
-const DEFAULT_ADDRESS: &str = "192.168.0.69";
+pub const DEFAULT_ADDRESS: &str = "192.168.0.69";
 
 /// Checks what the layers say, the uppermost first, and fills in the defaults. `problems` are those known already.
 ///
