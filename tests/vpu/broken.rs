@@ -123,9 +123,9 @@ fn a_transfer_whose_command_is_killed_leaves_nothing_behind() {
               last lines:
               | Killed
 
-            error: transfers: `sh -c '# gives files as tar archives…' sh` failed on the device: exit code 125: xargs: tar: terminated by signal 9
+            error: transfers: `sh -c '# gives files as tar archives…' sh` failed on the device: exit code 137: Killed
               last lines:
-              | xargs: tar: terminated by signal 9
+              | Killed
             ");
         }
     }
