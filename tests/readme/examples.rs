@@ -75,6 +75,34 @@ fn the_scripts_explain_themselves_and_change_nothing_by_that() {
     }
 }
 
+#[test]
+fn the_symptoms_are_words_of_the_program() {
+    fn sources(folder: &Path, all: &mut String) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                sources(&path, all);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                all.push_str(&fs::read_to_string(&path).expect("read"));
+            }
+        }
+    }
+    let mut source = String::new();
+    sources(&root().join("src"), &mut source);
+    let text = readme();
+    let section = text.split("\n## Troubleshooting").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the section");
+    let mut count = 0;
+    for symptom in section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()) {
+        for words in symptom.split('`').skip(1).step_by(2) {
+            let of_others =
+                ["Permission denied (publickey)", "exec format error", "version:", "share", "none"].contains(&words);
+            assert!(of_others || source.contains(words), "`{words}` is said nowhere");
+            count += 1;
+        }
+    }
+    assert!(count > 12, "{count}");
+}
+
 /// What is in the examples' folders, less what `build.sh` makes.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
