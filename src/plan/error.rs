@@ -163,7 +163,8 @@ impl Explain for PlanError {
             Self::ComposeVersion { .. } => "begin the compose file with `version: \"2.4\"`".into(),
             Self::Outside { .. } => "move it beside the compose file".into(),
             Self::NoComposeFile { .. } => "name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML".into(),
-            Self::NameTooLong { .. } | Self::NothingToFetch { .. } | Self::NoContainer { .. } | Self::NoCompose => return None,
+            Self::NothingToFetch { .. } => "check the path: `~` is /home/oem there".into(),
+            Self::NameTooLong { .. } | Self::NoContainer { .. } | Self::NoCompose => return None,
         })
     }
 }

@@ -55,7 +55,7 @@ impl Sshd {
             Files::Tar => {}
             Files::Busybox => {
                 fs::create_dir(path.join("bin")).unwrap();
-                for name in ["tar", "xargs", "sh"] {
+                for name in ["tar", "sh"] {
                     symlink("/usr/bin/busybox", path.join("bin").join(name)).unwrap();
                 }
                 configuration += &format!("SetEnv PATH={}/bin:/usr/bin:/bin\n", path.display());

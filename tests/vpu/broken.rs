@@ -245,7 +245,8 @@ fn a_full_disk_is_called_so_and_left_as_it_was() {
 fn an_application_that_does_not_run_is_told_with_its_last_lines_and_taken_back() {
     let vpu = Vpu::trusted(OVP81X);
     let save = |name: &str, image: Image| drop(image.save(&vpu.home.path().join(name)));
-    save("ends.tar", Image::new("ends:1", "echo one; echo 'no camera on port 2' >&2; exit 3"));
+    // Both on one stream: docker keeps no order between the two.
+    save("ends.tar", Image::new("ends:1", "echo one >&2; echo 'no camera on port 2' >&2; exit 3"));
     save("ill.tar", Image::new("ill:1", "echo waiting; sleep 1000").health("false"));
     save("slow.tar", Image::new("slow:1", "echo starting; sleep 1000").health("sleep 5; false"));
     let deploy = |name: &str, code: i32, more: &[&str]| {

@@ -201,19 +201,19 @@ fn what_contradicts_the_device_is_refused_with_how_it_differs() {
     ];
     insta::assert_snapshot!(said.join("\n\n"), @"
     error: volume: volume `data` is there already and differs: it binds `/home/oem/one` and not `/home/oem/two`
-    hint: choose another name, or remove it with `--remove_volumes`
+    hint: choose another name, or remove it and what uses it with `--remove_running_containers --remove_volumes`
 
     error: volume: volume `data` is there already and differs: it binds `/home/oem/one` and not `/home/oem/two`
-    hint: choose another name, or remove it with `--remove_volumes`
+    hint: choose another name, or remove it and what uses it with `--remove_running_containers --remove_volumes`
 
-    error: transfers: `/home/oem/plain` is there already and differs: it is a file, and a directory is wanted
+    error: transfers: `/home/oem/plain` is there already and differs: it is no directory, and one is wanted
     hint: remove it with `--items_to_cleanup` in a run of its own, or choose another path
 
-    error: directories: `/home/oem/plain` is there already and differs: it is a file, and a directory is wanted
+    error: directories: `/home/oem/plain` is there already and differs: it is no directory, and one is wanted
     hint: remove it with `--items_to_cleanup` in a run of its own, or choose another path
 
-    error: transfers: `/home/oem/nothing here` is not on the device
-    hint: check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`
+    error: transfers: `/home/oem/nothing here` is to be fetched and is not on the device
+    hint: check the path: `~` is /home/oem there
 
     error: attach: there is no container `nobody` on the device, nor any other
 

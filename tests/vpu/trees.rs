@@ -77,7 +77,7 @@ fn what_is_a_file_here_and_a_folder_there_is_refused_either_way() {
     vpu.ssh("mkdir -p ~/one/a ~/two && echo x > ~/two/b");
     for (destination, what) in [
         ("one", "`/home/oem/one/a` is there already and differs: it is a directory, and a file is wanted"),
-        ("two", "`/home/oem/two/b` is there already and differs: it is a file, and a directory is wanted"),
+        ("two", "`/home/oem/two/b` is there already and differs: it is no directory, and one is wanted"),
     ] {
         let said = vpu.refused(15, &words(&["--transfers_to_vpu", &format!("tree,~/{destination}")]));
         assert!(said.contains(what), "{said}");

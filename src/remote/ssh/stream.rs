@@ -20,7 +20,7 @@ use super::{
     room,
 };
 use crate::{
-    command::Command,
+    command::{Command, path_lines},
     remote::{Exit, Get, Got, Input, OnBytes, Put, Remote, RemoteError, is_no_space, last_lines},
 };
 
@@ -169,8 +169,8 @@ pub(super) async fn get(ssh: &Ssh, files: &[Get], progress: &mut OnBytes<'_>) ->
         let (files, payload) = (files.to_vec(), Arc::clone(&payload));
         move || unpack(&files, pieces, &payload)
     });
-    // Names come through standard input, so that there may be any number; where that makes `xargs` start `tar` several times,
-    // the archives stand one after the other. `-h`: a link stands for its file, as in SFTP.
+    // Names come through standard input, so that there may be any number; where that makes the script start `tar` several
+    // times, the archives stand one after the other. `-h`: a link stands for its file, as in SFTP.
     let command = Command::script(include_str!("give_files.sh"));
     let mut stderr = Vec::new();
     let (names, mut told) = (names(files.iter().map(|file| file.remote.as_str())), 0);
@@ -196,20 +196,21 @@ pub(super) async fn get(ssh: &Ssh, files: &[Get], progress: &mut OnBytes<'_>) ->
     let failed =
         |exit: &Exit| RemoteError::Failed { command: command.shown(), exit: exit.clone(), last_lines: last_lines(&stderr, 20) };
     let got = match unpacked {
-        // 1 and 123 are what `tar` and `xargs` say of files that changed or vanished.
+        // 1 and 2 are what `tar` says of files that changed or vanished.
         Err(RemoteError::Input(_)) if !exit.is_success() => return Err(failed(&exit)),
         result => result?,
     };
-    if !matches!(exit, Exit::Code(0 | 1 | 2 | 123)) {
+    if !matches!(exit, Exit::Code(0..=2)) {
         return Err(failed(&exit));
     }
     explain_missing(ssh, files, &got, &stderr).await?;
     Ok(got.into_iter().map(|bytes| bytes.map_or(Got::Vanished, Got::Bytes)).collect())
 }
 
-/// Names for `xargs -0`, relative to `/` and such that none looks like an option.
+/// Names for the scripts, relative to `/` and such that none looks like an option.
 fn names<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<u8> {
-    paths.flat_map(|path| [b"./", in_archive(path).as_bytes(), b"\0"].concat()).collect()
+    let names: Vec<_> = paths.map(|path| format!("./{}", in_archive(path))).collect();
+    path_lines(&names)
 }
 
 /// A file that did not come has vanished, or it is there and could not be read: the device is asked which.
@@ -218,13 +219,14 @@ async fn explain_missing(ssh: &Ssh, files: &[Get], got: &[Option<u64>], stderr: 
     if missing.is_empty() {
         return Ok(());
     }
-    let script = "for path do [ ! -e \"/$path\" ] || printf '%s\\0' \"$path\"; done";
-    let command = Command::new("xargs").args(["-0", "sh", "-c", script, "sh"]);
-    let names = names(missing.iter().map(|file| file.remote.as_str()));
-    let there = ssh.run(&command, Input::Bytes(names)).await?.success(&command)?;
-    let Some(path) = there.split(|byte| *byte == 0).next().filter(|path| !path.is_empty()) else { return Ok(()) };
-    let path = path.strip_prefix(b".").unwrap_or(path);
-    let path = String::from_utf8_lossy(path).into_owned();
+    let command = Command::script(include_str!("name_present.sh"));
+    let lines_of_names = names(missing.iter().map(|file| file.remote.as_str()));
+    let there = ssh.run(&command, Input::Bytes(lines_of_names)).await?.success(&command)?;
+    if there.is_empty() {
+        return Ok(());
+    }
+    let found = missing.iter().find(|file| names(std::iter::once(file.remote.as_str())) == there);
+    let path = found.map(|file| file.remote.clone()).unwrap_or_default();
     let lines = last_lines(stderr, usize::MAX);
     let reason = lines.iter().find(|line| line.contains(in_archive(&path))).or(lines.first()).cloned();
     Err(RemoteError::File { path, reason: reason.unwrap_or_else(|| "it is not a file that can be read".into()) })
