@@ -13,7 +13,7 @@ use crate::{
     readme::{blocks, readme},
 };
 
-/// Commands that are themselves what runs the tests, or that build what is built already.
+/// Commands that are themselves what runs the tests, or that `scripts/check` runs.
 const ELSEWHERE: [&str; 3] = ["scripts/check", "cargo install --locked --path .", "cargo nextest run --lib"];
 
 /// A copy of the project in which the example may be built and deployed.
