@@ -18,6 +18,7 @@ mod attach;
 mod error;
 mod fetch;
 mod health;
+mod hold;
 mod image;
 mod interrupt;
 mod lines;
@@ -26,6 +27,7 @@ mod up;
 
 pub use error::RunError;
 pub use health::{Seen, Verdict, judge};
+pub use hold::{Hold, Owner, Wish};
 pub use interrupt::Interrupt;
 
 /// What a run works with.
