@@ -2,8 +2,9 @@
 
 use super::{
     ask::AskReport,
+    lock,
     options::{self, Options},
-    session::{self, Refusal, Session},
+    session::{self, Asked, Refusal, Session},
 };
 use crate::{
     config::{Deployment, ImageSource},
@@ -15,7 +16,7 @@ use crate::{
     plan::{self, Circumstances, Plan, count},
     remote::ssh::{self, Ssh},
     report::{DeviceSummary, Event, Question, Report, Style},
-    run::{Interrupt, Runner},
+    run::{Hold, Interrupt, Runner},
     stage::Stage,
 };
 
@@ -49,16 +50,14 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
 
     let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
     let plan = plan::plan(wanted, &facts, &circumstances)?;
-    for text in &plan.warnings {
-        session.report.event(&Event::Warning { text: text.clone() });
-    }
-    session.report.event(&Event::Planned { dry_run, stages: plan.shown() });
+    tell(&plan, dry_run, &mut session.report);
     if dry_run {
         remote.disconnect().await;
         return Ok(());
     }
     confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
-    let result = carry_out(session, wanted, &plan, &remote, &interface, images).await;
+    let work = Work { wanted, options, circumstances: &circumstances, remote: &remote, interface: &interface };
+    let result = work.carry_out(session, plan, facts, images).await;
     let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
     session.report.event(&Event::Traffic { sent, received });
     // After a failure too: what was given up on the device is told to end before the connection goes.
@@ -74,16 +73,20 @@ async fn look(
     interface: &ConfigurationInterface,
     here: here::Here,
 ) -> Result<(Ssh, Facts), Failure> {
-    let identity = interface.identity().await;
-    let firmware = identity.as_ref().ok().and_then(|identity| identity.firmware.as_ref());
-    let old = firmware.is_some_and(crate::device::Firmware::may_have_password_login);
-    let target = session::target(&wanted.device, options.accept_new, old);
+    let asked = Asked::begin(interface);
+    let target = session::target(&wanted.device, options.accept_new, asked.claim.clone());
     let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
-    let mut facts = plan::questions(wanted, &here).ask(&remote).await?;
+    let questions = plan::questions(wanted, &here);
+    let name_limit = async {
+        match wanted.rename {
+            Some(_) => interface.name_limit().await.ok().and_then(|limit| limit.characters),
+            None => None,
+        }
+    };
+    let (facts, name_limit, identity) = tokio::join!(questions.ask(&remote), name_limit, asked.end());
+    let mut facts = facts?;
     facts.here = here;
-    if wanted.rename.is_some() {
-        facts.name_limit = interface.name_limit().await.ok().and_then(|limit| limit.characters).map(|limit| limit as usize);
-    }
+    facts.name_limit = name_limit.map(|limit| limit as usize);
     add_identity(&mut facts, identity, &mut session.report);
     Ok((remote, facts))
 }
@@ -161,18 +164,71 @@ fn confirm(plan: &Plan, facts: &Facts, wanted: &Deployment, yes: bool, report: &
     }
 }
 
-async fn carry_out(
-    session: &mut Session,
-    wanted: &Deployment,
-    plan: &Plan,
-    remote: &Ssh,
-    interface: &ConfigurationInterface,
-    images: Vec<Option<LocalImages>>,
-) -> Result<(), Failure> {
-    if let (Some(attach), Some(log)) = (&wanted.attach, &session.log) {
-        session.report.push(log.output_file(&attach.container));
+fn tell(plan: &Plan, dry_run: bool, report: &mut dyn Report) {
+    for text in &plan.warnings {
+        report.event(&Event::Warning { text: text.clone() });
     }
-    let supply = Supply::new(images);
-    let interrupt = Interrupt::listen();
-    Runner { remote, interface, report: &mut session.report, supply: &supply, interrupt }.run(plan).await
+    report.event(&Event::Planned { dry_run, stages: plan.shown() });
+}
+
+/// What a plan is carried out with.
+struct Work<'a> {
+    wanted: &'a Deployment,
+    options: &'a Options,
+    circumstances: &'a Circumstances,
+    remote: &'a Ssh,
+    interface: &'a ConfigurationInterface,
+}
+
+impl Work<'_> {
+    /// Takes the device's lock, if anything is to change, and carries the plan out.
+    async fn carry_out(
+        &self,
+        session: &mut Session,
+        mut plan: Plan,
+        facts: Facts,
+        images: Vec<Option<LocalImages>>,
+    ) -> Result<(), Failure> {
+        if let (Some(attach), Some(log)) = (&self.wanted.attach, &session.log) {
+            session.report.push(log.output_file(&attach.container));
+        }
+        let supply = Supply::new(images);
+        let interrupt = Interrupt::listen();
+        let mut hold = None;
+        if plan.changes_device() {
+            let owner = lock::owner(self.wanted, "deploys");
+            let wish = lock::wish(self.wanted, self.options, &owner);
+            let taken = Hold::take(self.remote, &wish, &mut session.report, &interrupt).await?;
+            // Another one had the lock since the device was read: what was read may no longer be true.
+            if facts.turn.as_deref() != Some(taken.before()) {
+                plan = self.plan_again(facts, &plan, session).await?;
+            }
+            hold = Some(taken);
+        }
+        let mut runner =
+            Runner { remote: self.remote, interface: self.interface, report: &mut session.report, supply: &supply, interrupt };
+        let run = runner.run(&plan);
+        let Some(mut hold) = hold else { return run.await };
+        let result = hold.during(run).await;
+        hold.release().await;
+        result
+    }
+
+    /// Reads the device once more and plans anew; what differs is shown and asked about.
+    async fn plan_again(&self, before: Facts, planned: &Plan, session: &mut Session) -> Result<Plan, Failure> {
+        let mut facts = plan::questions(self.wanted, &before.here).ask(self.remote).await?;
+        facts.serial = before.serial;
+        facts.name = self.interface.identity().await.ok().map(|identity| identity.name).or(before.name);
+        facts.firmware = before.firmware;
+        facts.name_limit = before.name_limit;
+        facts.interface_answers = before.interface_answers;
+        facts.here = before.here;
+        facts.here.copies = gather::copies(&plan::copies(self.wanted, &facts))?;
+        let plan = plan::plan(self.wanted, &facts, self.circumstances)?;
+        if plan != *planned {
+            tell(&plan, false, &mut session.report);
+            confirm(&plan, &facts, self.wanted, self.options.yes, &mut session.report)?;
+        }
+        Ok(plan)
+    }
 }

@@ -25,6 +25,7 @@ mod logs;
 mod questions;
 mod transfers;
 
+pub use application::name as application_name;
 pub use error::PlanError;
 pub use logs::changed;
 pub use questions::{copies, questions};

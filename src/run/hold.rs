@@ -2,10 +2,10 @@
 
 use std::{
     future::Future,
-    pin::Pin,
     time::{Duration, Instant},
 };
 
+use futures_util::future::{Fuse, FusedFuture, FutureExt, LocalBoxFuture};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -93,7 +93,7 @@ pub struct Hold<'a, R> {
 
 /// The command that holds the lock on the device.
 struct Grip<'a> {
-    ends: Pin<Box<dyn Future<Output = Result<Exit, RemoteError>> + 'a>>,
+    ends: Fuse<LocalBoxFuture<'a, Result<Exit, RemoteError>>>,
     beats: mpsc::Sender<std::io::Result<Vec<u8>>>,
 }
 
@@ -109,12 +109,7 @@ impl<'a, R: Remote> Hold<'a, R> {
     ///
     /// # Errors
     /// [`RunError::Locked`] and [`RunError::HeldOff`] when others hold the device, and whatever the connection says.
-    pub async fn take(
-        remote: &'a R,
-        wish: &Wish<'_>,
-        report: &mut dyn Report,
-        interrupt: &Interrupt,
-    ) -> Result<Self, Failure> {
+    pub async fn take(remote: &'a R, wish: &Wish<'_>, report: &mut dyn Report, interrupt: &Interrupt) -> Result<Self, Failure> {
         let who = serde_json::to_string(wish.owner).unwrap_or_default();
         let hold_off = wish.hold_off.as_deref().unwrap_or_default();
         let deadline = Instant::now() + wish.wait;
@@ -172,7 +167,7 @@ impl<'a, R: Remote> Hold<'a, R> {
                     // One that is still on its way will do.
                     let _ = self.grip.beats.try_send(Ok(b"\n".to_vec()));
                 }
-                ended = &mut self.grip.ends => match ended {
+                ended = &mut self.grip.ends, if !self.grip.ends.is_terminated() => match ended {
                     Ok(_) => return Err(RunError::LockLost.into()),
                     // The connection is gone: the work says so itself, unless it goes on over another one.
                     Err(_) => match self.take_again().await {
@@ -196,6 +191,9 @@ impl<'a, R: Remote> Hold<'a, R> {
     pub async fn release(self) {
         let Grip { ends, beats } = self.grip;
         drop(beats);
+        if ends.is_terminated() {
+            return;
+        }
         // On a connection that is gone the device sees to it by itself.
         let _ = tokio::time::timeout(GOODBYE, ends).await;
     }
@@ -206,8 +204,8 @@ async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<
     let command = lock::take(claim);
     let shown = command.shown();
     let (beats, pieces) = mpsc::channel(1);
-    let (tell, told) = oneshot::channel();
-    let mut ends: Pin<Box<dyn Future<Output = Result<Exit, RemoteError>> + 'a>> = Box::pin(async move {
+    let (tell, mut told) = oneshot::channel();
+    let ends: LocalBoxFuture<'a, Result<Exit, RemoteError>> = Box::pin(async move {
         let (mut said, mut tell) = (Vec::new(), Some(tell));
         let mut hear = |_, bytes: &[u8]| {
             said.extend_from_slice(bytes);
@@ -219,12 +217,15 @@ async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<
         };
         remote.exec(&command, Input::Pieces(pieces), &mut hear).await
     });
+    let mut ends = ends.fuse();
     let said = tokio::select! {
         biased;
-        Ok(said) = told => said,
+        Ok(said) = &mut told => said,
         ended = &mut ends => {
-            let last_lines = vec!["it said nothing of the lock".into()];
-            return Err(RemoteError::Failed { command: shown, exit: ended?, last_lines }.into());
+            let exit = ended?;
+            // One who does not get the lock says so and ends.
+            let nothing = || vec!["it said nothing of the lock".into()];
+            told.try_recv().map_err(|_| RemoteError::Failed { command: shown, exit, last_lines: nothing() })?
         }
     };
     let mut lines = said.lines().map(printable);

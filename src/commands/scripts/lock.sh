@@ -15,8 +15,8 @@ enter() {
   tries=0
   until mkdir "$place/entered" 2>/dev/null; do
     tries=$((tries + 1))
-    if [ "$tries" -gt 5 ]; then rmdir "$place/entered" 2>/dev/null; fi
-    sleep 1
+    if [ "$tries" -gt 30 ]; then rmdir "$place/entered" 2>/dev/null; fi
+    sleep 0.1 2>/dev/null || sleep 1
   done
 }
 leave() { rmdir "$place/entered"; }
