@@ -41,6 +41,10 @@ for file in /proc/sys/fs/binfmt_misc/qemu-*; do
 done
 
 if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi
+if wanted docker_root && root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [ -n "$root" ]; then
+  printf '%s\0' "$root"
+  set -- "$@" room "$root"
+fi
 if wanted containers; then
   # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
   ids=$(docker container ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker container inspect $ids
@@ -68,7 +72,7 @@ if wanted autostart; then
   systemctl --user list-unit-files 'oem-dc*' --no-legend --no-pager 2>&1
 fi
 
-# The words that remain: `service NAME`, `text FILE`, `archive FILE`, `tree PATH`.
+# The words that remain: `service NAME`, `text FILE`, `archive FILE`, `tree PATH`, `room DIRECTORY`.
 while [ $# -gt 1 ]; do
   kind=$1 name=$2
   shift 2
@@ -84,9 +88,15 @@ while [ $# -gt 1 ]; do
       fi
       printf '\0'
       if [ ! -L "$directory" ] && [ ! -L "$directory/docker-compose.yml" ] && [ -e "$directory/docker-compose.yml" ]; then echo own; fi ;;
+    room)
+      # Of what is not there yet, the directory that it will be made in.
+      directory=$name
+      while [ -n "$directory" ] && [ ! -e "$directory" ]; do directory=${directory%/*}; done
+      stat -L -c %d "${directory:-/}" 2>/dev/null && stat -f -c '%a %S %b %c %d' "${directory:-/}" 2>/dev/null ;;
     text) if [ -f "$name" ]; then cat "$name"; fi ;;
     archive)
       if [ -f "$name" ]; then
+        stat -L -c 'size %s' "$name"
         if manifest=$(tar -xOf "$name" manifest.json 2>/dev/null) || manifest=$(tar -xzOf "$name" manifest.json 2>/dev/null); then
           echo images
           printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"Config": *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p'
