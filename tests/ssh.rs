@@ -16,7 +16,7 @@ use o3r_deploy::{
     failure::{ExitCode, Explain},
     remote::{
         Exit, Get, Got, Input, Put, Remote, RemoteError, Stream,
-        ssh::{Ask, ConnectError, Ssh, Target, connect},
+        ssh::{Ask, Claim, ConnectError, Ssh, Target, connect},
     },
     secret::Secret,
 };
@@ -648,7 +648,8 @@ fn rsa_keys_sign_with_sha2() {
 #[test]
 fn nobody_is_asked_for_a_password_that_the_device_does_not_take() {
     let sshd = Sshd::start(Files::Sftp);
-    let words = Target { identity: None, password: Some(Secret::new("hunter2")), old_firmware: true, ..target(&sshd) };
+    let old_firmware = Claim { serial: None, old_firmware: true }.now();
+    let words = Target { identity: None, password: Some(Secret::new("hunter2")), claim: old_firmware.clone(), ..target(&sshd) };
     let mut typed = Answers { secret: ["a"].into(), ..Answers::default() };
     let ConnectError::NotAccepted { tried, .. } = refusal(&words, &mut typed) else { panic!("none is accepted") };
     assert!(tried.is_empty() && typed.asked.is_empty(), "{tried:?}");
@@ -664,7 +665,7 @@ fn passwords_are_tried_in_order_by_either_method() {
             accept_new: true,
             password: password.map(Secret::new),
             known_hosts: Vec::new(),
-            old_firmware,
+            claim: Claim { serial: None, old_firmware }.now(),
             agent: None,
             keys: Vec::new(),
             ..Target::new("127.0.0.1")

@@ -3,7 +3,7 @@
 use super::{
     ask::AskReport,
     options::{self, Options},
-    session::{self, Refusal, Session},
+    session::{self, Asked, Refusal, Session},
 };
 use crate::{
     config::{Deployment, ImageSource},
@@ -78,16 +78,20 @@ async fn look(
     interface: &ConfigurationInterface,
     here: here::Here,
 ) -> Result<(Ssh, Facts), Failure> {
-    let identity = interface.identity().await;
-    let firmware = identity.as_ref().ok().and_then(|identity| identity.firmware.as_ref());
-    let old = firmware.is_some_and(crate::device::Firmware::may_have_password_login);
-    let target = session::target(&wanted.device, options.accept_new, old);
+    let asked = Asked::begin(interface);
+    let target = session::target(&wanted.device, options.accept_new, asked.claim.clone());
     let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
-    let mut facts = plan::questions(wanted, &here).ask(&remote).await?;
+    let questions = plan::questions(wanted, &here);
+    let name_limit = async {
+        match wanted.rename {
+            Some(_) => interface.name_limit().await.ok().and_then(|limit| limit.characters),
+            None => None,
+        }
+    };
+    let (facts, name_limit, identity) = tokio::join!(questions.ask(&remote), name_limit, asked.end());
+    let mut facts = facts?;
     facts.here = here;
-    if wanted.rename.is_some() {
-        facts.name_limit = interface.name_limit().await.ok().and_then(|limit| limit.characters).map(|limit| limit as usize);
-    }
+    facts.name_limit = name_limit.map(|limit| limit as usize);
     add_identity(&mut facts, identity, &mut session.report);
     Ok((remote, facts))
 }

@@ -1,10 +1,12 @@
 //! What every command that talks to a device begins with: a display, a log file, and the way to the device.
 
+use tokio::sync::watch;
+
 use crate::{
     config::{Deployment, Device},
-    device::{self, ConfigurationInterface},
+    device::{self, ConfigurationInterface, DeviceIdentity, InterfaceError},
     failure::{ExitCode, Explain, Failure},
-    remote::ssh::Target,
+    remote::ssh::{Claim, Target},
     report::{self, EventLog, LogDir, LogFile, LogGuard, Stem, Style, Tee},
     secret::Secret,
 };
@@ -61,8 +63,8 @@ pub(super) fn log_dir(deployment: &Deployment) -> LogDir<'_> {
     }
 }
 
-/// The way to a device.
-pub(super) fn target(device: &Device, accept_new: bool, old_firmware: bool) -> Target {
+/// The way to a device, which says who it is on another.
+pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<Option<Claim>>) -> Target {
     let password = std::env::var("O3R_DEPLOY_PASSWORD").ok().filter(|password| !password.is_empty());
     Target {
         port: device.port,
@@ -70,9 +72,42 @@ pub(super) fn target(device: &Device, accept_new: bool, old_firmware: bool) -> T
         identity: device.identity.clone(),
         accept_new,
         password: password.map(Secret::new),
-        old_firmware,
+        claim,
         ..Target::new(device.address.clone())
     }
+}
+
+/// What the device says of itself, asked while the connection is made.
+pub(super) struct Asked {
+    /// What is known of it so far.
+    pub(super) claim: watch::Receiver<Option<Claim>>,
+    answer: tokio::task::JoinHandle<Result<DeviceIdentity, InterfaceError>>,
+}
+
+impl Asked {
+    /// Asks.
+    pub(super) fn begin(interface: &ConfigurationInterface) -> Self {
+        let (sender, claim) = watch::channel(None);
+        let interface = interface.clone();
+        let answer = tokio::spawn(async move {
+            let identity = interface.identity().await;
+            // Nobody may wait for it any more.
+            let _ = sender.send(Some(identity.as_ref().map(claim_of).unwrap_or_default()));
+            identity
+        });
+        Self { claim, answer }
+    }
+
+    /// The answer.
+    pub(super) async fn end(self) -> Result<DeviceIdentity, InterfaceError> {
+        self.answer.await.expect("asking does not panic and is not aborted")
+    }
+}
+
+/// What an identity claims before anybody is logged in.
+pub(super) fn claim_of(identity: &DeviceIdentity) -> Claim {
+    let old_firmware = identity.firmware.as_ref().is_some_and(device::Firmware::may_have_password_login);
+    Claim { serial: Some(identity.serial.clone()), old_firmware }
 }
 
 /// The device's configuration interface.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::{DEFAULT_ADDRESS, Device, LocalPath},
     failure::{ExitCode, Failure},
-    remote::ssh,
+    remote::ssh::{self, Claim},
     report::{Event, Level, LogDir, Report, Style},
 };
 
@@ -75,7 +75,7 @@ async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), F
         }
         None => says.push(format!("device {} lets {} in already", identity.serial, key.path.display())),
     }
-    let target = session::target(&device, options.accept_new, false);
+    let target = session::target(&device, options.accept_new, Claim::none());
     let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     says.push(format!("its host key {} is pinned", remote.host_key_fingerprint()));
     remote.disconnect().await;

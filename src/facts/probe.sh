@@ -2,7 +2,8 @@
 nonce=$1 wants=$2
 shift 2
 section() { printf '\n%s %s\n' "$nonce" "$1"; }
-wanted() { case " $wants " in *" $1 "*) section "$1" ;; *) return 1 ;; esac; }
+wants() { case " $wants " in *" $1 "*) ;; *) return 1 ;; esac; }
+wanted() { wants "$1" && section "$1"; }
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 compose_home=/usr/share/oem/docker/compose
 
@@ -31,6 +32,44 @@ fi
 if [ $# -gt 0 ]; then sha256sum "$@" 2>/dev/null; fi
 printf "\0"'
 
+docker_version() { if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi; }
+docker_root() { if wants docker_root; then docker info --format '{{.DockerRootDir}}' 2>/dev/null; fi; }
+containers() {
+  if wanted containers; then
+    # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
+    ids=$(docker container ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker container inspect $ids
+  fi
+}
+images() {
+  if wanted images; then
+    # One with several tags is listed several times.
+    # shellcheck disable=SC2046
+    ids=$(docker image ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker image inspect $(echo "$ids" | sort -u)
+  fi
+}
+volumes() {
+  if wanted volumes; then
+    # shellcheck disable=SC2086
+    names=$(docker volume ls --quiet) && [ -n "$names" ] && docker volume inspect $names
+  fi
+}
+compose() {
+  if wanted compose; then
+    if version=$(docker-compose version --short 2>/dev/null); then echo "hyphen $version"
+    elif version=$(docker compose version --short 2>/dev/null); then echo "plugin $version"
+    fi
+  fi
+}
+
+# What takes long is asked at the same time: the first half of a pipeline works while the second half does, which reads it, from
+# a descriptor of its own, when all before it is told. No file is needed, and no half's failure matters: what is missing says so.
+exec 8<&0 </dev/null
+compose | { exec 3<&0 </dev/null
+docker_root | { exec 7<&0 </dev/null
+containers | { exec 4<&0 </dev/null
+images | { exec 5<&0 </dev/null
+volumes | { exec 6<&0 </dev/null
+
 section system
 uname -m
 date +%s
@@ -40,29 +79,14 @@ for file in /proc/sys/fs/binfmt_misc/qemu-*; do
   if [ -e "$file" ]; then echo "${file##*/}"; fi
 done
 
-if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi
-if wanted docker_root && root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [ -n "$root" ]; then
+docker_version
+root=$(cat <&7)
+if [ -n "$root" ]; then
+  section docker_root
   printf '%s\0' "$root"
   set -- "$@" room "$root"
 fi
-if wanted containers; then
-  # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
-  ids=$(docker container ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker container inspect $ids
-fi
-if wanted images; then
-  # One with several tags is listed several times.
-  # shellcheck disable=SC2046
-  ids=$(docker image ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker image inspect $(echo "$ids" | sort -u)
-fi
-if wanted volumes; then
-  # shellcheck disable=SC2086
-  names=$(docker volume ls --quiet) && [ -n "$names" ] && docker volume inspect $names
-fi
-if wanted compose; then
-  if version=$(docker-compose version --short 2>/dev/null); then echo "hyphen $version"
-  elif version=$(docker compose version --short 2>/dev/null); then echo "plugin $version"
-  fi
-fi
+cat <&4; cat <&5; cat <&6; cat <&3
 if wanted records; then
   for file in /home/oem/.o3r-deploy/*/record.json; do
     if [ -f "$file" ]; then printf '%s\0' "$file"; cat "$file"; printf '\0'; fi
@@ -115,7 +139,7 @@ done
 # Paths come on standard input, one a line, backslash and line break escaped.
 section paths
 set --
-while IFS= read -r path; do
+while IFS= read -r path <&8; do
   case $path in *\\*) path=$(printf '%b.' "$path") path=${path%.} ;; esac
   set -- "$@" "$path"
   if [ $# -ge 200 ]; then sh -c "$describe" sh "$@"; set --; fi
@@ -123,4 +147,5 @@ done
 if [ $# -gt 0 ]; then sh -c "$describe" sh "$@"; fi
 
 section end
+} } } } }
 exit 0

@@ -148,7 +148,7 @@ impl Login<'_, '_> {
                 return Ok(true);
             }
         }
-        if target.old_firmware {
+        if target.claim().await.old_firmware {
             self.tried.push("the password of old firmware".into());
             if self.attempt(Way::Password(&Secret::new("oem"))).await? {
                 return Ok(true);

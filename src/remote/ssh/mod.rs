@@ -49,15 +49,42 @@ pub struct Target {
     pub password: Option<Secret>,
     /// Files with known host keys; the first takes new ones.
     pub known_hosts: Vec<PathBuf>,
-    /// Whether the device may still have the password of old firmware, which is then tried.
-    pub old_firmware: bool,
+    /// What the device says of itself elsewhere; it is waited for where it matters.
+    pub claim: watch::Receiver<Option<Claim>>,
     /// The agent's socket, on Windows its named pipe.
     pub agent: Option<PathBuf>,
     /// Private keys to try after the agent's; those that are missing are passed over.
     pub keys: Vec<PathBuf>,
 }
 
+/// What the device says of itself on another way, without proof, while the connection is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// Its serial number.
+    pub serial: Option<String>,
+    /// Whether it may still have the password of old firmware, which is then tried.
+    pub old_firmware: bool,
+}
+
+impl Claim {
+    /// A claim that never comes.
+    pub fn none() -> watch::Receiver<Option<Self>> {
+        watch::channel(None).1
+    }
+
+    /// A claim that has come.
+    pub fn now(self) -> watch::Receiver<Option<Self>> {
+        watch::channel(Some(self)).1
+    }
+}
+
 impl Target {
+    /// The claim, once it is known that it came or never will.
+    async fn claim(&self) -> Claim {
+        let mut claim = self.claim.clone();
+        claim.wait_for(Option::is_some).await.ok().and_then(|claim| claim.clone()).unwrap_or_default()
+    }
+
     /// A device as it comes, with what this computer's user has: known hosts and keys in `~/.ssh`, and an agent. This is the
     /// one place that looks into the environment.
     pub fn new(address: impl Into<String>) -> Self {
@@ -72,7 +99,7 @@ impl Target {
             accept_new: false,
             password: None,
             known_hosts: own(&["known_hosts"]),
-            old_firmware: false,
+            claim: Claim::none(),
             agent: agent.or_else(|| cfg!(windows).then(|| r"\\.\pipe\openssh-ssh-agent".into())),
             keys: own(&["id_o3r", "id_ed25519", "id_ecdsa", "id_rsa"]),
         }
