@@ -48,7 +48,11 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
     session.report.event(&Event::Connected(summary(wanted, &facts)));
 
-    let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
+    let circumstances = Circumstances {
+        stem: session.stem.to_string(),
+        allow_architecture: options.allow_architecture,
+        make_room: options.make_room,
+    };
     let plan = plan::plan(wanted, &facts, &circumstances)?;
     tell(&plan, dry_run, &mut session.report);
     if dry_run {
@@ -135,6 +139,7 @@ fn describe(sources: &[Option<LocalImages>]) -> Vec<here::LocalImage> {
                 platform: image.platform.clone(),
                 references: image.references.iter().map(ToString::to_string).collect(),
                 layers: image.layers.iter().map(|layer| (layer.diff_id.to_string(), layer.stored)).collect(),
+                unpacked: image.layers.iter().map(|layer| layer.unpacked).collect(),
             })
         })
         .collect()

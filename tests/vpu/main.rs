@@ -20,6 +20,7 @@ mod program;
 mod readme;
 mod readme_run;
 mod rivals;
+mod room;
 mod state;
 mod trees;
 mod witness;
