@@ -50,6 +50,7 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
 
     let circumstances = Circumstances {
         stem: session.stem.to_string(),
+        by: lock::by(),
         allow_architecture: options.allow_architecture,
         make_room: options.make_room,
     };

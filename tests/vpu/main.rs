@@ -22,5 +22,6 @@ mod readme_run;
 mod rivals;
 mod room;
 mod state;
+mod swap;
 mod trees;
 mod witness;
