@@ -7,7 +7,7 @@ use crate::failure::ExitCode;
 mod ask;
 mod deploy;
 pub mod options;
-mod pairs;
+pub(crate) mod pairs;
 mod schema;
 mod session;
 mod told;
