@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::ExitCode;
 
 mod ask;
+mod cache;
 mod deploy;
 pub mod options;
 mod pairs;
