@@ -46,8 +46,10 @@ const ARRIVING: &str = "/home/oem/.o3r-deploy/arriving";
 /// compressed with gzip: lines `<skip> <copy> <insert>` of bytes, each followed by the bytes to insert.
 /// `parcel` tells several of them apart.
 pub fn rebuild(parcel: usize, base: &str, roots: &[String]) -> Command {
-    let script = concat!(include_str!("scripts/rebuild.sh"), include_str!("scripts/exact.sh"));
-    Command::script(script).arg(parcel.to_string()).arg(base).args(roots)
+    Command::script(concat!(include_str!("scripts/rebuild.sh"), include_str!("scripts/exact.sh")))
+        .arg(parcel.to_string())
+        .arg(base)
+        .args(roots)
 }
 
 /// What the containers are called that images are read from; none is left after a delivery.

@@ -3,7 +3,7 @@
 //! All figures are estimates. Link and unpacking speed are those that earlier deliveries to the same device saw; without any,
 //! a Gigabit link and the device's flash are assumed.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use flate2::{Compression, write::ZlibEncoder};
 
@@ -63,6 +63,8 @@ impl Strategy {
 /// What is known of an image's layers before it is delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
+    /// The parcels that it is for; it is worth nothing to others.
+    pub parcels: Vec<Range<usize>>,
     /// How each parcel could be rebuilt.
     pub rebuilds: Vec<Option<Rebuild>>,
     /// How small gzip makes them, in percent.
@@ -93,7 +95,8 @@ pub fn choose(delivery: &Delivery, offer: &Offer, speeds: &Speeds, strategy: Str
     };
     let in_layer = |asked: bool| {
         let mut delivery = costs.with_files(delivery.thin());
-        for (number, rebuild) in offer.rebuilds.iter().enumerate() {
+        let rebuilds = if offer.parcels == delivery.parcels { offer.rebuilds.as_slice() } else { &[] };
+        for (number, rebuild) in rebuilds.iter().enumerate() {
             let bytes = delivery.parcels.get(number).map_or(0, |parcel| delivery.bytes(parcel));
             if let (Some(rebuild), Some(way)) = (rebuild, delivery.ways.get_mut(number))
                 && (asked || costs.rebuilt(rebuild) < costs.wire(bytes).0)
@@ -218,7 +221,7 @@ mod tests {
 
     fn chosen(size: u64, offer: Option<Rebuild>, link: u64, strategy: Strategy) -> (Strategy, u64) {
         let delivery = Delivery::new(vec![100 * MB, size], 1);
-        let offer = Offer { rebuilds: vec![offer], ratio: Some(90) };
+        let offer = Offer { parcels: delivery.parcels.clone(), rebuilds: vec![offer], ratio: Some(90) };
         let (_, forecast) = choose(&delivery, &offer, &speeds(link), strategy);
         (forecast.strategy, forecast.bytes)
     }

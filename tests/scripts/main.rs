@@ -5,6 +5,7 @@ mod autostart;
 mod delivery;
 mod docker;
 mod files;
+mod lock;
 mod probe;
 mod shell;
 

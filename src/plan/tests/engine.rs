@@ -24,7 +24,7 @@ fn image(source: ImageSource, name: Option<&str>) -> Image {
     Image { source, name: name.map(str::to_owned), metadata: ImageMetadata::default() }
 }
 
-fn wants_image(wanted: &mut Deployment, facts: &mut Facts) {
+pub(super) fn wants_image(wanted: &mut Deployment, facts: &mut Facts) {
     wanted.image = vec![image(ImageSource::Here("app.tar".into()), Some("app:1"))];
     facts.here.images = vec![local_image("sha256:new", "app:1")];
 }
