@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::ExitCode;
 
 mod ask;
+mod cache;
 mod deploy;
 mod lock;
 pub mod options;

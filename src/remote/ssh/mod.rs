@@ -171,11 +171,6 @@ impl Ssh {
         Ok(self.sftp().await?.is_some())
     }
 
-    /// Bytes sent through the socket so far, with all that SSH adds.
-    pub fn bytes_sent(&self) -> u64 {
-        self.traffic.sent.load(Ordering::Relaxed)
-    }
-
     /// Bytes received through the socket so far, with all that SSH adds.
     pub fn bytes_received(&self) -> u64 {
         self.traffic.received.load(Ordering::Relaxed)
@@ -218,6 +213,10 @@ impl Ssh {
 }
 
 impl Remote for Ssh {
+    fn bytes_sent(&self) -> u64 {
+        self.traffic.sent.load(Ordering::Relaxed)
+    }
+
     async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError> {
         exec::exchange(self, command, input, &mut |_| (), exec::Sink::Call(output)).await
     }
