@@ -1,20 +1,26 @@
 //! `o3r-deploy` and `o3r-deploy plan`: reads what is wanted and what is there, makes the plan, and carries it out.
 
+use std::collections::BTreeMap;
+
 use super::{
     ask::AskReport,
+    cache::Cache,
     lock,
     options::{self, Options},
     session::{self, Asked, Refusal, Session},
 };
 use crate::{
     config::{Deployment, ImageSource},
-    delivery::Supply,
+    delivery::{self, Delivery, Offer, Speeds, Strategy, Supply},
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
     facts::{Facts, gather, here},
     failure::{ExitCode, Failure},
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
-    remote::ssh::{self, Ssh},
+    remote::{
+        Remote,
+        ssh::{self, Ssh},
+    },
     report::{DeviceSummary, Event, Question, Report, Style},
     run::{Hold, Interrupt, Runner},
     stage::Stage,
@@ -48,10 +54,17 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
     session.report.event(&Event::Connected(summary(wanted, &facts)));
 
+    let cache = Cache::of(dry_run);
+    let supply = Supply::new(images, cache.shelf());
+    let offers = offers(&supply, &mut facts, options.strategy).map_err(|failure| failure.in_stage(Stage::Image))?;
+    let speeds = cache.speeds(facts.serial.as_deref());
     let circumstances = Circumstances {
         stem: session.stem.to_string(),
         by: lock::by(),
         allow_architecture: options.allow_architecture,
+        strategy: options.strategy,
+        speeds,
+        offers,
         make_room: options.make_room,
     };
     let plan = plan::plan(wanted, &facts, &circumstances)?;
@@ -61,8 +74,20 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
         return Ok(());
     }
     confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
-    let work = Work { wanted, options, circumstances: &circumstances, remote: &remote, interface: &interface };
-    let result = work.carry_out(session, plan, facts, images).await;
+    let work = Work { wanted, options, circumstances: &circumstances, remote: &remote, interface: &interface, supply: &supply };
+    let serial = facts.serial.clone();
+    let delivers = plan.delivers();
+    if delivers {
+        // Whatever ends the program before it says otherwise has cut the delivery.
+        cache.keep(&Speeds { cut: true, ..speeds }, serial.as_deref());
+    }
+    let result = work.carry_out(session, plan, facts).await;
+    let measured = supply.finish();
+    if delivers {
+        let cut = result.as_ref().is_err_and(|failure| failure.exit_code() == ExitCode::ConnectionLost);
+        let speeds = measured.iter().fold(speeds, Speeds::with);
+        cache.keep(&Speeds { cut, ..speeds }, serial.as_deref());
+    }
     let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
     session.report.event(&Event::Traffic { sent, received });
     // After a failure too: what was given up on the device is told to end before the connection goes.
@@ -146,6 +171,21 @@ fn describe(sources: &[Option<LocalImages>]) -> Vec<here::LocalImage> {
         .collect()
 }
 
+/// Finds out how each image that the device does not have could be delivered.
+fn offers(supply: &Supply, facts: &mut Facts, strategy: Strategy) -> Result<BTreeMap<String, Offer>, Failure> {
+    let Some(docker) = &facts.docker else { return Ok(BTreeMap::new()) };
+    let mut offers = BTreeMap::new();
+    for image in facts.here.images.iter_mut().filter(|image| docker.image(&image.id).is_none()) {
+        let parts = delivery::present(&image.layers, &docker.images) > 0 && strategy != Strategy::Full;
+        if parts && let Some(sizes) = supply.weigh(image.source, &image.id)? {
+            image.layers.iter_mut().zip(sizes).for_each(|((_, size), weighed)| *size = weighed);
+        }
+        let delivery = Delivery::of(&image.layers, &docker.images);
+        offers.insert(image.id.clone(), supply.offer(image.source, &image.id, &delivery, &docker.images, strategy)?);
+    }
+    Ok(offers)
+}
+
 /// Asks before anything goes that no deployment by this tool put there.
 fn confirm(plan: &Plan, facts: &Facts, wanted: &Deployment, yes: bool, report: &mut dyn Report) -> Result<(), Failure> {
     if yes || plan.foreign.is_empty() {
@@ -184,21 +224,15 @@ struct Work<'a> {
     circumstances: &'a Circumstances,
     remote: &'a Ssh,
     interface: &'a ConfigurationInterface,
+    supply: &'a Supply,
 }
 
 impl Work<'_> {
     /// Takes the device's lock, if anything is to change, and carries the plan out.
-    async fn carry_out(
-        &self,
-        session: &mut Session,
-        mut plan: Plan,
-        facts: Facts,
-        images: Vec<Option<LocalImages>>,
-    ) -> Result<(), Failure> {
+    async fn carry_out(&self, session: &mut Session, mut plan: Plan, facts: Facts) -> Result<(), Failure> {
         if let (Some(attach), Some(log)) = (&self.wanted.attach, &session.log) {
             session.report.push(log.output_file(&attach.container));
         }
-        let supply = Supply::new(images);
         let interrupt = Interrupt::listen();
         let mut hold = None;
         if plan.changes_device() {
@@ -211,8 +245,13 @@ impl Work<'_> {
             }
             hold = Some(taken);
         }
-        let mut runner =
-            Runner { remote: self.remote, interface: self.interface, report: &mut session.report, supply: &supply, interrupt };
+        let mut runner = Runner {
+            remote: self.remote,
+            interface: self.interface,
+            report: &mut session.report,
+            supply: self.supply,
+            interrupt,
+        };
         let run = runner.run(&plan);
         let Some(mut hold) = hold else { return run.await };
         let result = hold.during(run).await;

@@ -5,10 +5,11 @@ use clap::{Parser, Subcommand};
 use crate::failure::ExitCode;
 
 mod ask;
+mod cache;
 mod deploy;
 mod lock;
 pub mod options;
-mod pairs;
+pub(crate) mod pairs;
 mod schema;
 mod session;
 mod told;

@@ -40,7 +40,7 @@ pub fn begin(application: &str) -> Command {
 
 /// Makes the version that was kept the previous one, and writes record and history.
 pub fn settle(application: &str, record: &str, entry: &str) -> Command {
-    Command::script(include_str!("scripts/settle.sh")).arg(home(application)).arg(record).arg(entry)
+    Command::script(include_str!("scripts/confirm_swap.sh")).arg(home(application)).arg(record).arg(entry)
 }
 
 /// Writes an entry into the history.

@@ -120,7 +120,7 @@ impl<R: Remote> Runner<'_, R> {
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
             Action::Fetch(files) => self.fetch(stage, files).await.map(|()| None),
-            Action::Load(loading) => self.load(stage, loading).await.map(|()| None),
+            Action::Load(loading) => self.load(stage, loading).await.map(Some),
             Action::Keep(keeping) => self.keep(stage, keeping).await.map(|()| None),
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),
             Action::PullAgain(trees) => self.pull_again(stage, trees).await.map(Some),
