@@ -1,6 +1,7 @@
 //! `o3r-deploy` and `o3r-deploy plan`: reads what is wanted and what is there, makes the plan, and carries it out.
 
 use super::{
+    again::{self, Again},
     ask::AskReport,
     options::{self, Options},
     session::{self, Asked, Refusal, Session},
@@ -15,7 +16,7 @@ use crate::{
     plan::{self, Circumstances, Plan, count},
     remote::ssh::{self, Ssh},
     report::{DeviceSummary, Event, Question, Report, Style},
-    run::{Interrupt, Runner},
+    run::{Interrupt, Progress, RunError, Runner},
     stage::Stage,
 };
 
@@ -39,31 +40,102 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     let images = open_images(wanted)?;
     let mut here = gather::gather(wanted)?;
     here.images = describe(&images);
-
-    let title = format!("connect to {}", wanted.device.address);
-    session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
     let interface = session::interface(&wanted.device);
-    let (remote, mut facts) = look(session, wanted, options, &interface, here).await.map_err(|f| f.in_stage(Stage::Connect))?;
-    facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
-    session.report.event(&Event::Connected(summary(wanted, &facts)));
-
-    let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
-    let plan = plan::plan(wanted, &facts, &circumstances)?;
-    for text in &plan.warnings {
-        session.report.event(&Event::Warning { text: text.clone() });
-    }
-    session.report.event(&Event::Planned { dry_run, stages: plan.shown() });
-    if dry_run {
-        remote.disconnect().await;
-        return Ok(());
-    }
-    confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
-    let result = carry_out(session, wanted, &plan, &remote, &interface, images).await;
-    let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
-    session.report.event(&Event::Traffic { sent, received });
-    // After a failure too: what was given up on the device is told to end before the connection goes.
-    remote.disconnect().await;
+    let mut run = Run {
+        wanted,
+        options,
+        dry_run,
+        interface,
+        here,
+        supply: Supply::new(images),
+        again: Again::new(options.reconnects.unwrap_or(again::TIMES)),
+        progress: Progress::default(),
+        interrupt: None,
+    };
+    let result = loop {
+        match run.round(session).await {
+            Err(failure) => {
+                let interrupt = run.interrupt.clone().unwrap_or_default();
+                if let Err(failure) = run.again.wait(failure, &interrupt, &mut session.report).await {
+                    break Err(failure);
+                }
+            }
+            Ok(()) => break Ok(()),
+        }
+    };
+    run.progress.end(&mut session.report);
     result
+}
+
+/// One deployment, over as many connections as it takes.
+struct Run<'a> {
+    wanted: &'a Deployment,
+    options: &'a Options,
+    dry_run: bool,
+    interface: ConfigurationInterface,
+    here: here::Here,
+    supply: Supply,
+    again: Again,
+    progress: Progress,
+    /// Ctrl-C, from when the first plan is carried out.
+    interrupt: Option<Interrupt>,
+}
+
+impl Run<'_> {
+    /// Connects, reads the device, plans, and carries the plan out. After a lost connection this is done anew: what is finished
+    /// is seen to be there and not done twice.
+    async fn round(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let wanted = self.wanted;
+        let title = format!("connect to {}", wanted.device.address);
+        session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
+        let interrupt = self.interrupt.clone();
+        let looking = look(session, wanted, self.options, &self.interface, self.here.clone());
+        let looked = tokio::select! {
+            looked = looking => looked,
+            () = pressed(interrupt) => Err(RunError::Interrupted.into()),
+        };
+        let (remote, mut facts) = looked.map_err(|f| f.in_stage(Stage::Connect))?;
+        facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
+        session.report.event(&Event::Connected(summary(wanted, &facts)));
+
+        let options = self.options;
+        let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
+        let plan = plan::plan(wanted, &facts, &circumstances)?;
+        for text in &plan.warnings {
+            session.report.event(&Event::Warning { text: text.clone() });
+        }
+        session.report.event(&Event::Planned { dry_run: self.dry_run, stages: plan.shown() });
+        if self.dry_run {
+            remote.disconnect().await;
+            return Ok(());
+        }
+        // Who agreed once is not asked again.
+        confirm(&plan, &facts, wanted, options.yes || self.interrupt.is_some(), &mut session.report)?;
+        let result = self.carry_out(session, &plan, &remote).await;
+        let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
+        session.report.event(&Event::Traffic { sent, received });
+        // After a failure too: what was given up on the device is told to end before the connection goes.
+        remote.disconnect().await;
+        result
+    }
+
+    async fn carry_out(&mut self, session: &mut Session, plan: &Plan, remote: &Ssh) -> Result<(), Failure> {
+        if self.interrupt.is_none()
+            && let (Some(attach), Some(log)) = (&self.wanted.attach, &session.log)
+        {
+            session.report.push(log.output_file(&attach.container));
+        }
+        let interrupt = self.interrupt.get_or_insert_with(Interrupt::listen).clone();
+        let (report, progress) = (&mut session.report, &mut self.progress);
+        Runner { remote, interface: &self.interface, report, supply: &self.supply, interrupt, progress }.run(plan).await
+    }
+}
+
+async fn pressed(interrupt: Option<Interrupt>) {
+    match interrupt {
+        Some(interrupt) => interrupt.wait().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Connects and reads the device.
@@ -163,20 +235,4 @@ fn confirm(plan: &Plan, facts: &Facts, wanted: &Deployment, yes: bool, report: &
         Some(_) => Err(Failure::from(Refusal::No(what)).in_stage(Stage::CleanUp)),
         None => Err(Failure::from(Refusal::Unasked(what)).in_stage(Stage::CleanUp)),
     }
-}
-
-async fn carry_out(
-    session: &mut Session,
-    wanted: &Deployment,
-    plan: &Plan,
-    remote: &Ssh,
-    interface: &ConfigurationInterface,
-    images: Vec<Option<LocalImages>>,
-) -> Result<(), Failure> {
-    if let (Some(attach), Some(log)) = (&wanted.attach, &session.log) {
-        session.report.push(log.output_file(&attach.container));
-    }
-    let supply = Supply::new(images);
-    let interrupt = Interrupt::listen();
-    Runner { remote, interface, report: &mut session.report, supply: &supply, interrupt }.run(plan).await
 }
