@@ -99,7 +99,11 @@ impl Run<'_> {
         session.report.event(&Event::Connected(summary(wanted, &facts)));
 
         let options = self.options;
-        let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
+        let circumstances = Circumstances {
+            stem: session.stem.to_string(),
+            allow_architecture: options.allow_architecture,
+            make_room: options.make_room,
+        };
         let plan = plan::plan(wanted, &facts, &circumstances)?;
         for text in &plan.warnings {
             session.report.event(&Event::Warning { text: text.clone() });
@@ -208,6 +212,7 @@ fn describe(sources: &[Option<LocalImages>]) -> Vec<here::LocalImage> {
                 platform: image.platform.clone(),
                 references: image.references.iter().map(ToString::to_string).collect(),
                 layers: image.layers.iter().map(|layer| (layer.diff_id.to_string(), layer.stored)).collect(),
+                unpacked: image.layers.iter().map(|layer| layer.unpacked).collect(),
             })
         })
         .collect()

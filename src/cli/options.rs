@@ -229,6 +229,15 @@ pub struct Options {
     #[arg(long = "allow-architecture", alias = "allow_architecture", help_heading = "Image")]
     pub allow_architecture: bool,
 
+    /// Where the room is short, remove the images that nobody needs
+    ///
+    /// Without it, a deployment for which the device has not enough room is refused before anything is sent, and names what could
+    /// go: images of which there is no container, which this deployment does not want, and which no earlier version needs.
+    ///
+    /// Example: --make-room
+    #[arg(long = "make-room", alias = "make_room", help_heading = "Image")]
+    pub make_room: bool,
+
     /// Paths to remove from the device once the images are there
     ///
     /// Example: --items_to_cleanup '~/share/python_app.tar,~/share/old'

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, ServiceFact, inspect, listing};
+use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, Room, ServiceFact, inspect, listing};
 use crate::{
     command::{Command, path_lines},
     failure::{ExitCode, Explain},
@@ -23,6 +23,8 @@ pub struct Probe {
     pub archives: BTreeSet<String>,
     /// Trees whose files are wanted, each with its digest.
     pub trees: BTreeSet<String>,
+    /// Directories whose room is wanted, there or not.
+    pub rooms: BTreeSet<String>,
     /// Single paths: what they are, and the digest of files.
     pub paths: BTreeSet<String>,
 }
@@ -32,6 +34,8 @@ pub struct Probe {
 pub enum Section {
     /// The engine's version.
     Docker,
+    /// Where the engine keeps images, and the room there.
+    DockerRoot,
     /// All containers.
     Containers,
     /// All images.
@@ -50,6 +54,7 @@ impl Section {
     const fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
+            Self::DockerRoot => "docker_root",
             Self::Containers => "containers",
             Self::Images => "images",
             Self::Volumes => "volumes",
@@ -106,6 +111,7 @@ impl Probe {
             .args(pairs("text", &self.texts))
             .args(pairs("archive", &self.archives))
             .args(pairs("tree", &self.trees))
+            .args(pairs("room", &self.rooms))
     }
 
     fn input(&self) -> Vec<u8> {
@@ -154,6 +160,16 @@ fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
                     read_inspect(docker, &name, body)?;
                 }
             }
+            "docker_root" => {
+                if let (Some(docker), Some((root, _))) = (&mut facts.docker, named(body)) {
+                    docker.root = Some(root);
+                }
+            }
+            "room" => {
+                if let Some((name, figures)) = named(body) {
+                    facts.room.extend(room(&text(figures)).map(|room| (name, room)));
+                }
+            }
             "compose" => facts.compose = parse_compose(&text(body)),
             "records" => facts.records = records(body),
             "autostart" => facts.autostart = parse_autostart(&text(body)),
@@ -173,7 +189,11 @@ fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
             }
             "archive" => {
                 if let Some((name, content)) = named(body) {
-                    facts.archives.extend(archive(&text(content)).map(|archive| (name, archive)));
+                    let content = text(content);
+                    let (size, said) = content.split_once('\n').unwrap_or((&content, ""));
+                    let size = size.strip_prefix("size ").and_then(|size| size.parse().ok());
+                    facts.archive_sizes.extend(size.map(|size| (name.clone(), size)));
+                    facts.archives.extend(archive(said).map(|archive| (name, archive)));
                 }
             }
             "tree" => {
@@ -246,6 +266,18 @@ fn parse_autostart(listing: &str) -> AutostartModel {
         }
     }
     model
+}
+
+/// `DEVICE` and, on the next line, `FREE BLOCK ALL INODES FREE_INODES`, as `stat -f` of coreutils and busybox counts them.
+fn room(said: &str) -> Option<Room> {
+    let figures: Vec<u64> = said.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [device, free, block, all, inodes, free_inodes] = *figures.as_slice() else { return None };
+    Some(Room {
+        device,
+        bytes: free.saturating_mul(block),
+        size: all.saturating_mul(block),
+        inodes: (inodes > 0).then_some(free_inodes),
+    })
 }
 
 fn archive(said: &str) -> Option<Archive> {

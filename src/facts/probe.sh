@@ -2,7 +2,8 @@
 nonce=$1 wants=$2
 shift 2
 section() { printf '\n%s %s\n' "$nonce" "$1"; }
-wanted() { case " $wants " in *" $1 "*) section "$1" ;; *) return 1 ;; esac; }
+wants() { case " $wants " in *" $1 "*) ;; *) return 1 ;; esac; }
+wanted() { wants "$1" && section "$1"; }
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 compose_home=/usr/share/oem/docker/compose
 
@@ -32,6 +33,7 @@ if [ $# -gt 0 ]; then sha256sum "$@" 2>/dev/null; fi
 printf "\0"'
 
 docker_version() { if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi; }
+docker_root() { if wants docker_root; then docker info --format '{{.DockerRootDir}}' 2>/dev/null; fi; }
 containers() {
   if wanted containers; then
     # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
@@ -63,6 +65,7 @@ compose() {
 # a descriptor of its own, at the end. No file is needed, and no half's failure matters: what is missing says so.
 exec 8<&0 </dev/null
 compose | { exec 3<&0 </dev/null
+docker_root | { exec 7<&0 </dev/null
 containers | { exec 4<&0 </dev/null
 images | { exec 5<&0 </dev/null
 volumes | { exec 6<&0 </dev/null
@@ -86,7 +89,13 @@ if wanted autostart; then
   systemctl --user list-unit-files 'oem-dc*' --no-legend --no-pager 2>&1
 fi
 
-# The words that remain: `service NAME`, `text FILE`, `archive FILE`, `tree PATH`.
+root=$(cat <&7)
+if [ -n "$root" ]; then
+  section docker_root
+  printf '%s\0' "$root"
+  set -- "$@" room "$root"
+fi
+# The words that remain: `service NAME`, `text FILE`, `archive FILE`, `tree PATH`, `room DIRECTORY`.
 while [ $# -gt 1 ]; do
   kind=$1 name=$2
   shift 2
@@ -102,9 +111,15 @@ while [ $# -gt 1 ]; do
       fi
       printf '\0'
       if [ ! -L "$directory" ] && [ ! -L "$directory/docker-compose.yml" ] && [ -e "$directory/docker-compose.yml" ]; then echo own; fi ;;
+    room)
+      # Of what is not there yet, the directory that it will be made in.
+      directory=$name
+      while [ -n "$directory" ] && [ ! -e "$directory" ]; do directory=${directory%/*}; done
+      stat -L -c %d "${directory:-/}" 2>/dev/null && stat -f -c '%a %S %b %c %d' "${directory:-/}" 2>/dev/null ;;
     text) if [ -f "$name" ]; then cat "$name"; fi ;;
     archive)
       if [ -f "$name" ]; then
+        stat -L -c 'size %s' "$name"
         if manifest=$(tar -xOf "$name" manifest.json 2>/dev/null) || manifest=$(tar -xzOf "$name" manifest.json 2>/dev/null); then
           echo images
           printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"Config": *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p'
@@ -132,5 +147,5 @@ if [ $# -gt 0 ]; then sh -c "$describe" sh "$@"; fi
 
 cat <&4; cat <&5; cat <&6; cat <&3
 section end
-} } } }
+} } } } }
 exit 0

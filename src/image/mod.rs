@@ -64,6 +64,8 @@ pub struct Layer {
     pub size: Option<u64>,
     /// Its size in bytes as it is stored in the archive; 0 while it is in docker.
     pub stored: u64,
+    /// How much it comes to on a disk in bytes, as far as that is told without reading it: at least so much.
+    pub unpacked: u64,
 }
 
 /// Images that were found on this computer.

@@ -10,7 +10,7 @@ use crate::{
     commands::docker,
     compose::project_name,
     config::Volume,
-    facts::{Container, DockerImage, DockerVolume, Record},
+    facts::{Container, DockerImage, DockerVolume, Facts, Record},
     stage::Stage,
 };
 
@@ -65,6 +65,21 @@ impl Planner<'_> {
         }
         self.add(Stage::CleanUp, says, actions);
         Ok(())
+    }
+
+    /// What is there once the clean-up that was asked for is done, and how much it frees, at the most: what a volume holds nobody
+    /// tells.
+    pub(super) fn after_clean_up(&self, before: &Facts) -> (Facts, u64) {
+        let mut there = before.clone();
+        let Some(docker) = &mut there.docker else { return (there, 0) };
+        let volumes = docker.volumes.len();
+        docker.containers.retain(|container| self.docker().containers.iter().any(|left| left.id == container.id));
+        docker.volumes.retain(|volume| self.docker().volumes.iter().any(|left| left.name == volume.name));
+        let freed = if docker.volumes.len() < volumes { u64::MAX } else { 0 };
+        let (left, gone): (Vec<_>, Vec<_>) =
+            docker.images.drain(..).partition(|image| self.docker().images.iter().any(|left| left.id == image.id));
+        docker.images = left;
+        (there, gone.iter().fold(freed, |freed, image| freed.saturating_add(image.size)))
     }
 
     fn is_kept(&self, name: &str) -> bool {
@@ -175,7 +190,7 @@ impl Planner<'_> {
     }
 
     /// IDs of the images that this deployment itself wants.
-    fn images_wanted(&self) -> BTreeSet<String> {
+    pub(super) fn images_wanted(&self) -> BTreeSet<String> {
         let delivered = self.facts.here.images.iter();
         let archives = self.facts.archives.values().flat_map(|archive| archive_ids(archive, self.docker()));
         // What nothing delivers would have to be pulled again.
@@ -187,7 +202,7 @@ impl Planner<'_> {
         delivered.map(|image| image.id.clone()).chain(archives).chain(named).collect()
     }
 
-    fn keeps_image(&self, tag: &str) -> bool {
+    pub(super) fn keeps_image(&self, tag: &str) -> bool {
         // The last colon: a registry may have a port.
         self.is_kept(tag) || tag.rsplit_once(':').is_some_and(|(name, _)| self.is_kept(name))
     }

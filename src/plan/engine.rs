@@ -34,7 +34,7 @@ impl Planner<'_> {
     /// The engine; an empty one where there is none, for stages that have said so already.
     pub(super) fn docker(&self) -> &Docker {
         static NONE: Docker =
-            Docker { version: String::new(), containers: Vec::new(), images: Vec::new(), volumes: Vec::new() };
+            Docker { version: String::new(), root: None, containers: Vec::new(), images: Vec::new(), volumes: Vec::new() };
         self.facts.docker.as_ref().unwrap_or(&NONE)
     }
 
@@ -181,6 +181,9 @@ impl Planner<'_> {
             tag.as_ref().is_none_or(|tag| self.docker().image(tag).is_some_and(|image| ids.first() == Some(&image.id)));
         if ids.is_empty() || !ids.iter().all(there) || !tagged {
             let name = image.name.clone().unwrap_or_default();
+            let size = |facts: &crate::facts::Facts| Some(*facts.archive_sizes.get(path)?);
+            let sent = self.facts.paths.get(path).map(|fact| fact.size);
+            self.imported += sent.or_else(|| size(&self.facts)).unwrap_or(0);
             actions.push(Action::Run(docker::load_on_device(path, &name, &changes(image))));
             says.push(format!("load {path}"));
         }

@@ -23,6 +23,7 @@ mod expectation;
 mod files;
 mod logs;
 mod questions;
+pub mod room;
 mod transfers;
 
 pub use error::PlanError;
@@ -79,6 +80,8 @@ pub enum Action {
     Attach(Attaching),
     /// Look for logs once more and pull what is new.
     PullAgain(Vec<PullAgain>),
+    /// See that there is room, now that something was removed.
+    CheckRoom(Vec<room::Need>),
 }
 
 /// Files to send. They arrive in an incoming directory beside their destination and are then renamed into place.
@@ -198,6 +201,7 @@ impl Action {
         !matches!(
             self,
             Self::Touch(_)
+                | Self::CheckRoom(_)
                 | Self::Fetch(_)
                 | Self::PullAgain(_)
                 | Self::Attach(Attaching { wanted: Attach { stop_upon_exit: false, .. }, .. })
@@ -234,6 +238,9 @@ impl Action {
                 format!("wait up to {} s for {} to run and be healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
             ],
             Self::Attach(attaching) => attaching.steps(),
+            Self::CheckRoom(needs) => {
+                needs.iter().map(|need| format!("see that {} are free in {}", bytes(need.bytes), need.directory)).collect()
+            }
             Self::PullAgain(trees) => {
                 trees.iter().map(|tree| format!("fetch what is new in {} -> {}", tree.remote, tree.local.display())).collect()
             }
@@ -265,6 +272,8 @@ pub struct Circumstances {
     pub stem: String,
     /// Whether images of another architecture are let through.
     pub allow_architecture: bool,
+    /// Whether what nobody needs is removed where the room is short.
+    pub make_room: bool,
 }
 
 /// Decides what is to be done.
@@ -272,13 +281,17 @@ pub struct Circumstances {
 /// # Errors
 /// What is wanted and what is there contradict each other, in the stage that the failure names.
 pub fn plan(wanted: &Deployment, facts: &Facts, circumstances: &Circumstances) -> Result<Plan, Failure> {
-    let mut planner =
-        Planner { wanted, circumstances, facts: facts.clone(), plan: Plan::default(), application: String::new() };
-    planner.application = application::name(wanted);
-    for stage in Stage::ALL {
-        planner.stage(stage).map_err(|error| Failure::from(error).in_stage(stage))?;
+    let mut planner = Planner::walk(wanted, facts, circumstances)?;
+    let going = planner.see_to_room(facts)?;
+    if !going.is_empty() {
+        let mut facts = facts.clone();
+        if let Some(docker) = &mut facts.docker {
+            docker.images.retain(|image| going.iter().all(|gone| gone.id != image.id));
+        }
+        // Layers that an image has which goes are to be sent after all.
+        planner = Planner::walk(wanted, &facts, circumstances)?;
+        planner.make_room(&going, &facts);
     }
-    planner.add_stamp();
     Ok(planner.plan)
 }
 
@@ -289,9 +302,28 @@ struct Planner<'a> {
     facts: Facts,
     plan: Plan,
     application: String,
+    /// Bytes of the archives on the device that its docker is to load.
+    imported: u64,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// Walks all stages.
+    fn walk(wanted: &'a Deployment, facts: &Facts, circumstances: &'a Circumstances) -> Result<Self, Failure> {
+        let mut planner = Planner {
+            wanted,
+            circumstances,
+            facts: facts.clone(),
+            plan: Plan::default(),
+            application: application::name(wanted),
+            imported: 0,
+        };
+        for stage in Stage::ALL {
+            planner.stage(stage).map_err(|error| Failure::from(error).in_stage(stage))?;
+        }
+        planner.add_stamp();
+        Ok(planner)
+    }
+
     fn stage(&mut self, stage: Stage) -> Result<(), PlanError> {
         match stage {
             Stage::Connect | Stage::Stamp => Ok(()),

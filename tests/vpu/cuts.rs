@@ -290,3 +290,26 @@ fn after_a_cut_anywhere_the_same_command_ends_in_the_same_state_on_an_ovp81x() {
 fn after_a_cut_anywhere_the_same_command_ends_in_the_same_state_on_an_ovp80x() {
     cuts(OVP80X);
 }
+
+/// Cuts the connection several times within one run, which goes on by itself.
+#[test]
+fn a_run_whose_connection_is_lost_connects_again_says_so_and_ends_well() {
+    let archive = archive();
+    let whole = undisturbed(OVP81X, &archive);
+    let vpu = prepared(OVP81X, &archive);
+    let proxy = Proxy::new(&vpu.address, 22);
+    let port = proxy.port.to_string();
+    let mut program = vpu.start(&["--yes", "--accept-new", "--port", &port]);
+    for (stage, number) in [("image: ", 1), ("attach: ", 2)] {
+        program.wait_until_it_says(stage);
+        proxy.trip(Fault::Cut);
+        program.wait_until_it_says(&format!("connecting again in {} s ({number} of at most 8 times)", 1 << (number - 1)));
+    }
+    let (code, said) = program.end();
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(proxy.happened(), 2);
+    let found = vpu.digest();
+    assert!(found == whole.digest, "{}\n{said}", difference(&whole.digest, &found));
+    assert_eq!(vpu.root("cat /home/oem/share/Deployments | wc -l").trim(), "1", "one run is one deployment");
+    assert_eq!(said.matches("app ready").count(), 1, "no line is shown twice: {said}");
+}

@@ -24,7 +24,7 @@ fn image(source: ImageSource, name: Option<&str>) -> Image {
     Image { source, name: name.map(str::to_owned), metadata: ImageMetadata::default() }
 }
 
-fn wants_image(wanted: &mut Deployment, facts: &mut Facts) {
+pub(super) fn wants_image(wanted: &mut Deployment, facts: &mut Facts) {
     wanted.image = vec![image(ImageSource::Here("app.tar".into()), Some("app:1"))];
     facts.here.images = vec![local_image("sha256:new", "app:1")];
 }
@@ -97,7 +97,7 @@ fn an_image_of_another_architecture_is_refused_unless_an_emulator_or_the_user_al
     Image: image: image `app:1` is for linux/amd64, and the device is aarch64
     hint: build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same
     ");
-    let allowed = Circumstances { stem: String::new(), allow_architecture: true };
+    let allowed = Circumstances { stem: String::new(), allow_architecture: true, make_room: false };
     assert!(plan(&wanted, &facts, &allowed).is_ok());
     facts.emulators = vec!["qemu-x86_64".into()];
     assert!(shown(&wanted, &facts).starts_with("image: send app:1"));
