@@ -3,6 +3,7 @@
 use super::{
     again::{self, Again},
     ask::AskReport,
+    lock,
     options::{self, Options},
     session::{self, Asked, Refusal, Session},
 };
@@ -16,7 +17,7 @@ use crate::{
     plan::{self, Circumstances, Plan, count},
     remote::ssh::{self, Ssh},
     report::{DeviceSummary, Event, Question, Report, Style},
-    run::{Interrupt, Progress, RunError, Runner},
+    run::{Hold, Interrupt, Progress, RunError, Runner},
     stage::Stage,
 };
 
@@ -50,6 +51,7 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
         supply: Supply::new(images),
         again: Again::new(options.reconnects.unwrap_or(again::TIMES)),
         progress: Progress::default(),
+        token: None,
         interrupt: None,
     };
     let result = loop {
@@ -77,6 +79,8 @@ struct Run<'a> {
     supply: Supply,
     again: Again,
     progress: Progress,
+    /// The word by which the lock is this run's own, from when it was taken first.
+    token: Option<String>,
     /// Ctrl-C, from when the first plan is carried out.
     interrupt: Option<Interrupt>,
 }
@@ -105,17 +109,15 @@ impl Run<'_> {
             make_room: options.make_room,
         };
         let plan = plan::plan(wanted, &facts, &circumstances)?;
-        for text in &plan.warnings {
-            session.report.event(&Event::Warning { text: text.clone() });
-        }
-        session.report.event(&Event::Planned { dry_run: self.dry_run, stages: plan.shown() });
+        tell(&plan, self.dry_run, &mut session.report);
         if self.dry_run {
             remote.disconnect().await;
             return Ok(());
         }
         // Who agreed once is not asked again.
         confirm(&plan, &facts, wanted, options.yes || self.interrupt.is_some(), &mut session.report)?;
-        let result = self.carry_out(session, &plan, &remote).await;
+        let work = Work { plan, facts, circumstances: &circumstances, remote: &remote };
+        let result = self.carry_out(session, work).await;
         let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
         session.report.event(&Event::Traffic { sent, received });
         // After a failure too: what was given up on the device is told to end before the connection goes.
@@ -123,16 +125,64 @@ impl Run<'_> {
         result
     }
 
-    async fn carry_out(&mut self, session: &mut Session, plan: &Plan, remote: &Ssh) -> Result<(), Failure> {
+    /// Takes the device's lock, if anything is to change, and carries the plan out.
+    async fn carry_out(&mut self, session: &mut Session, mut work: Work<'_>) -> Result<(), Failure> {
         if self.interrupt.is_none()
             && let (Some(attach), Some(log)) = (&self.wanted.attach, &session.log)
         {
             session.report.push(log.output_file(&attach.container));
         }
         let interrupt = self.interrupt.get_or_insert_with(Interrupt::listen).clone();
+        let mut hold = None;
+        if work.plan.changes_device() {
+            let owner = lock::owner(self.wanted, "deploys");
+            let mut wish = lock::wish(self.wanted, self.options, &owner);
+            // The lock that a lost connection may have left there is this run's own.
+            wish.token = self.token.get_or_insert(wish.token).clone();
+            let taken = Hold::take(work.remote, &wish, &mut session.report, &interrupt).await?;
+            // Another one had the lock since the device was read: what was read may no longer be true.
+            if work.facts.turn.as_deref() != Some(taken.before()) {
+                self.plan_again(&mut work, session).await?;
+            }
+            hold = Some(taken);
+        }
         let (report, progress) = (&mut session.report, &mut self.progress);
-        Runner { remote, interface: &self.interface, report, supply: &self.supply, interrupt, progress }.run(plan).await
+        let mut runner =
+            Runner { remote: work.remote, interface: &self.interface, report, supply: &self.supply, interrupt, progress };
+        let run = runner.run(&work.plan);
+        let Some(mut hold) = hold else { return run.await };
+        let result = hold.during(run).await;
+        hold.release().await;
+        result
     }
+
+    /// Reads the device once more and plans anew; what differs is shown and asked about.
+    async fn plan_again(&self, work: &mut Work<'_>, session: &mut Session) -> Result<(), Failure> {
+        let before = std::mem::take(&mut work.facts);
+        let mut facts = plan::questions(self.wanted, &before.here).ask(work.remote).await?;
+        facts.serial = before.serial;
+        facts.name = self.interface.identity().await.ok().map(|identity| identity.name).or(before.name);
+        facts.firmware = before.firmware;
+        facts.name_limit = before.name_limit;
+        facts.interface_answers = before.interface_answers;
+        facts.here = before.here;
+        facts.here.copies = gather::copies(&plan::copies(self.wanted, &facts))?;
+        let plan = plan::plan(self.wanted, &facts, work.circumstances)?;
+        if plan != work.plan {
+            tell(&plan, false, &mut session.report);
+            confirm(&plan, &facts, self.wanted, self.options.yes, &mut session.report)?;
+        }
+        (work.plan, work.facts) = (plan, facts);
+        Ok(())
+    }
+}
+
+/// A plan, and what it was made of.
+struct Work<'a> {
+    plan: Plan,
+    facts: Facts,
+    circumstances: &'a Circumstances,
+    remote: &'a Ssh,
 }
 
 async fn pressed(interrupt: Option<Interrupt>) {
@@ -240,4 +290,11 @@ fn confirm(plan: &Plan, facts: &Facts, wanted: &Deployment, yes: bool, report: &
         Some(_) => Err(Failure::from(Refusal::No(what)).in_stage(Stage::CleanUp)),
         None => Err(Failure::from(Refusal::Unasked(what)).in_stage(Stage::CleanUp)),
     }
+}
+
+fn tell(plan: &Plan, dry_run: bool, report: &mut dyn Report) {
+    for text in &plan.warnings {
+        report.event(&Event::Warning { text: text.clone() });
+    }
+    report.event(&Event::Planned { dry_run, stages: plan.shown() });
 }

@@ -333,6 +333,18 @@ pub struct Options {
     #[arg(long, value_name = "TIMES", help_heading = "This run")]
     pub reconnects: Option<u32>,
 
+    /// How many seconds to wait while another deployment is under way or the application holds updates off [default: 0]
+    ///
+    /// Example: --lock-wait 120
+    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = told::seconds, default_value = "0", hide_default_value = true, help_heading = "This run")]
+    pub lock_wait: f64,
+
+    /// Go on although the application holds updates off
+    ///
+    /// Example: --force
+    #[arg(long, help_heading = "This run")]
+    pub force: bool,
+
     /// Say nothing but warnings and failures
     ///
     /// Example: --quiet

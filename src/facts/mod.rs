@@ -27,6 +27,9 @@ pub struct Facts {
     pub name_limit: Option<usize>,
     /// Whether the configuration interface answers.
     pub interface_answers: bool,
+    /// The word of whoever had the device's lock last, when the reading began; `None` when somebody had it then. The facts are
+    /// true as long as it is the same.
+    pub turn: Option<String>,
     /// `uname -m`.
     pub machine: String,
     /// Emulators registered in the kernel, as `qemu-aarch64`.

@@ -142,6 +142,12 @@ fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
     let mut complete = false;
     for (name, body) in sections(answer, nonce) {
         match name.as_str() {
+            "lock" => {
+                let text = text(body);
+                let mut lines = text.lines();
+                let free = lines.next() == Some("free");
+                facts.turn = free.then(|| printable(lines.next().unwrap_or_default()));
+            }
             "system" => {
                 let text = text(body);
                 let mut lines = text.lines();

@@ -32,6 +32,10 @@ fi
 if [ $# -gt 0 ]; then sha256sum "$@" 2>/dev/null; fi
 printf "\0"'
 
+# First of all: what is read afterwards is true as long as nobody has taken the lock since.
+section lock
+if [ -e /tmp/o3r-deploy/lock ]; then echo held; else echo free; cat /tmp/o3r-deploy/last 2>/dev/null; fi
+
 docker_version() { if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi; }
 docker_root() { if wants docker_root; then docker info --format '{{.DockerRootDir}}' 2>/dev/null; fi; }
 containers() {

@@ -26,6 +26,7 @@ mod questions;
 pub mod room;
 mod transfers;
 
+pub use application::name as application_name;
 pub use error::PlanError;
 pub use logs::changed;
 pub use questions::{copies, questions};

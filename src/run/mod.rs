@@ -22,6 +22,7 @@ mod attach;
 mod error;
 mod fetch;
 mod health;
+mod hold;
 mod image;
 mod interrupt;
 mod lines;
@@ -31,6 +32,7 @@ mod up;
 pub use attach::Progress;
 pub use error::RunError;
 pub use health::{Seen, Verdict, judge};
+pub use hold::{Hold, Owner, Wish};
 pub use interrupt::Interrupt;
 
 /// What a run works with.

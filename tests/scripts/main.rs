@@ -4,6 +4,7 @@
 mod autostart;
 mod docker;
 mod files;
+mod lock;
 mod probe;
 mod shell;
 

@@ -135,7 +135,8 @@ impl Device {
 
     fn to_here(&self, text: &str) -> String {
         let root = self.root.path().display();
-        text.replace("/home/oem", &format!("{root}/home/oem")).replace("/usr/share/oem", &format!("{root}/usr/share/oem"))
+        let places = ["/home/oem", "/usr/share/oem", "/tmp/o3r-deploy"];
+        places.iter().fold(text.to_owned(), |text, place| text.replace(place, &format!("{root}{place}")))
     }
 
     fn to_device(&self, bytes: &[u8]) -> String {

@@ -103,6 +103,13 @@ struct Undisturbed {
 }
 
 impl Vpu {
+    /// The digest once nothing of the run's runs any more on the device.
+    fn settled(&self) -> Vec<String> {
+        wait_for("the end of all that the run began", || {
+            Some(self.digest()).filter(|digest| !digest.iter().any(|line| line.starts_with("process ")))
+        })
+    }
+
     fn digest(&self) -> Vec<String> {
         let here = must(std::process::Command::new("sh").args(["-c", DIGEST_HERE]).current_dir(self.home.path()));
         let mut lines: Vec<_> = self.root(DIGEST).lines().chain(here.lines()).map(str::to_owned).collect();
@@ -158,7 +165,7 @@ fn undisturbed(kind: Kind, archive: &[u8]) -> Undisturbed {
     vpu.succeed(&words.iter().map(String::as_str).collect::<Vec<_>>());
     let took = begin.elapsed();
     let (up, down) = proxy.passed();
-    Undisturbed { digest: vpu.digest(), bytes: up + down, sent: up, took }
+    Undisturbed { digest: vpu.settled(), bytes: up + down, sent: up, took }
 }
 
 fn blow(random: &mut Random, whole: &Undisturbed) -> Blow {
@@ -308,7 +315,7 @@ fn a_run_whose_connection_is_lost_connects_again_says_so_and_ends_well() {
     let (code, said) = program.end();
     assert_eq!(code, 0, "{said}");
     assert_eq!(proxy.happened(), 2);
-    let found = vpu.digest();
+    let found = vpu.settled();
     assert!(found == whole.digest, "{}\n{said}", difference(&whole.digest, &found));
     assert_eq!(vpu.root("cat /home/oem/share/Deployments | wc -l").trim(), "1", "one run is one deployment");
     assert_eq!(said.matches("app ready").count(), 1, "no line is shown twice: {said}");

@@ -23,6 +23,7 @@ mod proxy;
 #[path = "../support/readme.rs"]
 mod readme;
 mod readme_run;
+mod rivals;
 mod room;
 mod state;
 mod trees;

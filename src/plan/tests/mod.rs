@@ -31,6 +31,7 @@ fn nothing() -> Deployment {
         application: Some("app".into()),
         log_dir: None,
         device: Device { address: "192.168.0.69".into(), port: 22, user: "oem".into(), identity: None },
+        hold_off: None,
         logs: Vec::new(),
         rename: None,
         clean_up: CleanUp::default(),
