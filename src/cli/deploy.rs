@@ -1,21 +1,27 @@
 //! `o3r-deploy` and `o3r-deploy plan`: reads what is wanted and what is there, makes the plan, and carries it out.
 
+use std::collections::BTreeMap;
+
 use super::{
     again::{self, Again},
     ask::AskReport,
+    cache::Cache,
     lock,
     options::{self, Options},
     session::{self, Asked, Refusal, Session},
 };
 use crate::{
     config::{Deployment, ImageSource},
-    delivery::Supply,
+    delivery::{self, Delivery, Offer, Speeds, Strategy, Supply},
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
     facts::{Facts, gather, here},
     failure::{ExitCode, Failure},
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
-    remote::ssh::{self, Ssh},
+    remote::{
+        Remote,
+        ssh::{self, Ssh},
+    },
     report::{DeviceSummary, Event, Question, Report, Style},
     run::{Hold, Interrupt, Progress, RunError, Runner},
     stage::Stage,
@@ -42,13 +48,15 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     let mut here = gather::gather(wanted)?;
     here.images = describe(&images);
     let interface = session::interface(&wanted.device);
+    let cache = Cache::of(dry_run);
     let mut run = Run {
         wanted,
         options,
         dry_run,
         interface,
         here,
-        supply: Supply::new(images),
+        supply: Supply::new(images, cache.shelf()),
+        cache,
         again: Again::new(options.reconnects.unwrap_or(again::TIMES)),
         progress: Progress::default(),
         token: None,
@@ -77,6 +85,7 @@ struct Run<'a> {
     interface: ConfigurationInterface,
     here: here::Here,
     supply: Supply,
+    cache: Cache,
     again: Again,
     progress: Progress,
     /// The word by which the lock is this run's own, from when it was taken first.
@@ -103,9 +112,14 @@ impl Run<'_> {
         session.report.event(&Event::Connected(summary(wanted, &facts)));
 
         let options = self.options;
+        let offers = offers(&self.supply, &mut facts, options.strategy).map_err(|failure| failure.in_stage(Stage::Image))?;
+        let speeds = self.cache.speeds(facts.serial.as_deref());
         let circumstances = Circumstances {
             stem: session.stem.to_string(),
             allow_architecture: options.allow_architecture,
+            strategy: options.strategy,
+            speeds,
+            offers,
             make_room: options.make_room,
         };
         let plan = plan::plan(wanted, &facts, &circumstances)?;
@@ -116,8 +130,20 @@ impl Run<'_> {
         }
         // Who agreed once is not asked again.
         confirm(&plan, &facts, wanted, options.yes || self.interrupt.is_some(), &mut session.report)?;
+        let serial = facts.serial.clone();
+        let delivers = plan.delivers();
+        if delivers {
+            // Whatever ends the program before it says otherwise has cut the delivery.
+            self.cache.keep(&Speeds { cut: true, ..speeds }, serial.as_deref());
+        }
         let work = Work { plan, facts, circumstances: &circumstances, remote: &remote };
         let result = self.carry_out(session, work).await;
+        let measured = self.supply.finish();
+        if delivers {
+            let cut = result.as_ref().is_err_and(|failure| failure.exit_code() == ExitCode::ConnectionLost);
+            let speeds = measured.iter().fold(speeds, Speeds::with);
+            self.cache.keep(&Speeds { cut, ..speeds }, serial.as_deref());
+        }
         let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
         session.report.event(&Event::Traffic { sent, received });
         // After a failure too: what was given up on the device is told to end before the connection goes.
@@ -266,6 +292,21 @@ fn describe(sources: &[Option<LocalImages>]) -> Vec<here::LocalImage> {
             })
         })
         .collect()
+}
+
+/// Finds out how each image that the device does not have could be delivered.
+fn offers(supply: &Supply, facts: &mut Facts, strategy: Strategy) -> Result<BTreeMap<String, Offer>, Failure> {
+    let Some(docker) = &facts.docker else { return Ok(BTreeMap::new()) };
+    let mut offers = BTreeMap::new();
+    for image in facts.here.images.iter_mut().filter(|image| docker.image(&image.id).is_none()) {
+        let parts = delivery::present(&image.layers, &docker.images) > 0 && strategy != Strategy::Full;
+        if parts && let Some(sizes) = supply.weigh(image.source, &image.id)? {
+            image.layers.iter_mut().zip(sizes).for_each(|((_, size), weighed)| *size = weighed);
+        }
+        let delivery = Delivery::of(&image.layers, &docker.images);
+        offers.insert(image.id.clone(), supply.offer(image.source, &image.id, &delivery, &docker.images, strategy)?);
+    }
+    Ok(offers)
 }
 
 /// Asks before anything goes that no deployment by this tool put there.

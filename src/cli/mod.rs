@@ -6,10 +6,11 @@ use crate::failure::ExitCode;
 
 mod again;
 mod ask;
+mod cache;
 mod deploy;
 mod lock;
 pub mod options;
-mod pairs;
+pub(crate) mod pairs;
 mod schema;
 mod session;
 mod told;

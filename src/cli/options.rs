@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use super::told;
-use crate::config::{self, ConfigError, Deployment};
+use crate::{
+    config::{self, ConfigError, Deployment},
+    delivery::Strategy,
+};
 
 /// What to deploy, and how. Options override the configuration file key by key: one that is given replaces what the file says
 /// about the same thing, and an empty value (`''`) turns it off.
@@ -222,6 +225,14 @@ pub struct Options {
         help_heading = "Image"
     )]
     pub image_to_import: Option<Vec<String>>,
+
+    /// How much of an image travels; without this option whatever takes the least time
+    ///
+    /// The time is told by the speeds that earlier deliveries to this device saw, and shown in the plan.
+    ///
+    /// Example: --strategy thin
+    #[arg(long, value_enum, default_value_t, hide_default_value = true, value_name = "HOW", help_heading = "Image")]
+    pub strategy: Strategy,
 
     /// Take an image that is made for another processor than the device's
     ///

@@ -138,6 +138,11 @@ impl LocalImages {
         }
     }
 
+    /// Whether they are in an archive, and not in this computer's docker.
+    pub fn is_archive(&self) -> bool {
+        matches!(self.0, Found::Archive(_))
+    }
+
     /// What `docker load` reads to have all of the images, every layer included. An image in docker is saved while it is read,
     /// without a copy on disk.
     ///
@@ -146,7 +151,7 @@ impl LocalImages {
     pub fn load_stream(&self) -> Result<LoadStream, ImageError> {
         match &self.0 {
             Found::Archive(archive) => {
-                let loads: Vec<_> = archive.images().iter().map(|image| Load { image, present: 0 }).collect();
+                let loads: Vec<_> = archive.images().iter().map(|image| Load { image, present: 0, plain: false }).collect();
                 archive.load_stream(&loads)
             }
             Found::Engine(image) => {

@@ -1,12 +1,12 @@
 //! What is to be done: decided from what is wanted and what is there, by pure code, so that it can be shown before it is done.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
     command::Command,
     commands::{compose::Project, docker},
     config::{Attach, Deployment, RemotePath},
-    delivery::Delivery,
+    delivery::{Delivery, Forecast, Offer, Speeds, Strategy, Way},
     facts::Facts,
     failure::Failure,
     report::PlannedStage,
@@ -137,6 +137,8 @@ pub struct Loading {
     pub shown: String,
     /// What of it travels, and in which parcels.
     pub delivery: Delivery,
+    /// What that is expected to cost.
+    pub forecast: Forecast,
 }
 
 /// A compose project to bring up.
@@ -227,12 +229,25 @@ impl Action {
                 files.iter().map(step).collect()
             }
             Self::Load(loading) => {
-                let load = docker::load().shown();
-                let parcel = |parcel: &std::ops::Range<usize>| {
-                    let bytes = bytes(loading.delivery.bytes(parcel));
-                    format!("stream layers {}..{} of {} ({bytes}) into {load}", parcel.start + 1, parcel.end, loading.shown)
+                let delivery = &loading.delivery;
+                let parcel = |(number, parcel): (usize, &std::ops::Range<usize>)| {
+                    let layers = format!("layers {}..{} of {}", parcel.start + 1, parcel.end, loading.shown);
+                    let size = bytes(delivery.bytes(parcel));
+                    match delivery.ways.get(number) {
+                        Some(Way::Rebuild(rebuild)) => {
+                            let (sent, command) =
+                                (bytes(rebuild.inserted), docker::rebuild(number, &rebuild.base, &rebuild.roots));
+                            format!(
+                                "rebuild {layers} ({size}) from {} and {sent} that travel: {}",
+                                rebuild.base,
+                                command.shown()
+                            )
+                        }
+                        Some(Way::File) => format!("send {layers} ({size}) by way of a file that outlives a cut"),
+                        _ => format!("stream {layers} ({size}) into {}", docker::load().shown()),
+                    }
                 };
-                loading.delivery.parcels.iter().map(parcel).collect()
+                delivery.parcels.iter().enumerate().map(parcel).collect()
             }
             Self::Up(bringing) => vec![
                 bringing.command().shown(),
@@ -260,6 +275,11 @@ impl Plan {
         self.stages.iter().map(shown).collect()
     }
 
+    /// Whether carrying it out delivers an image.
+    pub fn delivers(&self) -> bool {
+        self.stages.iter().flat_map(|stage| &stage.actions).any(|action| matches!(action, Action::Load(_)))
+    }
+
     /// Whether carrying it out changes anything on the device.
     pub fn changes_device(&self) -> bool {
         self.stages.iter().flat_map(|stage| &stage.actions).any(Action::changes_device)
@@ -267,12 +287,18 @@ impl Plan {
 }
 
 /// What plays a part beside the deployment itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
     /// The stem of this run's log file, which is the deployment's stamp.
     pub stem: String,
     /// Whether images of another architecture are let through.
     pub allow_architecture: bool,
+    /// How images are delivered.
+    pub strategy: Strategy,
+    /// How fast the device and the link were before.
+    pub speeds: Speeds,
+    /// What is known of the delivery of each image, by its ID.
+    pub offers: BTreeMap<String, Offer>,
     /// Whether what nobody needs is removed where the room is short.
     pub make_room: bool,
 }

@@ -6,6 +6,7 @@ use super::{Action, Loading, Plan, Planner, StagePlan, count};
 use crate::{
     commands::docker,
     config::{REMOTE_HOME, RemotePath},
+    delivery::Way,
     facts::{DockerImage, Facts, Room, here::LocalImage},
     failure::{ExitCode, Explain},
     stage::Stage,
@@ -198,11 +199,15 @@ impl Tally<'_> {
         let image = images.find(|image| image.source == loading.source && image.id == loading.id);
         let layers = image.map(|image| image.unpacked.as_slice()).unwrap_or_default();
         self.note(&root, METADATA, 0, 0);
-        for parcel in &loading.delivery.parcels {
+        for (parcel, way) in loading.delivery.parcels.iter().zip(&loading.delivery.ways) {
+            let sent = loading.delivery.bytes(parcel);
+            let in_file = if *way == Way::File { sent } else { 0 };
+            // On most devices that is another disk than docker's; where it is the same, both lie there.
+            self.note(REMOTE_HOME, 0, in_file, 0);
             let unpacked: u64 = layers.get(parcel.clone()).unwrap_or_default().iter().sum();
             // Half a block of each file stays empty.
             let files = unpacked / IMAGE_FILE;
-            self.note(&root, unpacked + files * BLOCK / 2, loading.delivery.bytes(parcel), files);
+            self.note(&root, unpacked + files * BLOCK / 2, sent + in_file, files);
         }
     }
 }

@@ -132,6 +132,10 @@ impl Remote for Fake {
         Ok(())
     }
 
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
+
     async fn get(&self, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
         let mut got = Vec::new();
         for file in files {

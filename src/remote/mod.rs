@@ -35,6 +35,9 @@ pub trait Remote {
     /// Anything but a file that vanished.
     async fn get(&self, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError>;
 
+    /// Bytes sent to it so far, with all that the transport adds.
+    fn bytes_sent(&self) -> u64;
+
     /// Runs `command` without input and keeps its output (at most [`CAPTURE_LIMIT`] bytes of each stream).
     ///
     /// # Errors

@@ -121,7 +121,7 @@ impl<R: Remote> Runner<'_, R> {
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
             Action::Fetch(files) => self.fetch(stage, files).await.map(|()| None),
-            Action::Load(loading) => self.load(stage, loading).await.map(|()| None),
+            Action::Load(loading) => self.load(stage, loading).await.map(Some),
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),
             Action::PullAgain(trees) => self.pull_again(stage, trees).await.map(Some),
             Action::Attach(attaching) => self.attach(attaching).await.map(Some),

@@ -2,6 +2,7 @@
 //! for docker and systemctl.
 
 mod autostart;
+mod delivery;
 mod docker;
 mod files;
 mod lock;

@@ -52,8 +52,10 @@ impl Device {
             std::fs::create_dir_all(device.root.path().join(directory)).expect("made");
         }
         let tools = device.root.path().join("tools");
-        let programs =
-            ["sh", "awk", "cat", "chmod", "cp", "cut", "date", "dirname", "echo", "env", "find", "grep", "gzip", "head", "id"];
+        let programs = [
+            "sh", "awk", "cat", "chmod", "cp", "cut", "date", "dd", "dirname", "echo", "env", "find", "grep", "gzip", "head",
+            "id",
+        ];
         let more =
             ["kill", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sha256sum", "sleep", "sort"];
         for name in programs.iter().chain(&more).chain(&["stat", "sync", "tar", "tr", "uname"]) {
@@ -159,11 +161,15 @@ impl Device {
 
     /// Runs a command with this input.
     pub fn run(&self, command: &Command, input: &[u8]) -> Ran {
+        self.run_raw(command, self.to_here(&String::from_utf8_lossy(input)).into_bytes())
+    }
+
+    /// The same with input that is no text and goes in as it is.
+    pub fn run_raw(&self, command: &Command, input: Vec<u8>) -> Ran {
         let mut child = self.start(command);
         let mut stdin = child.stdin.take().expect("piped");
-        let input = self.to_here(&String::from_utf8_lossy(input));
         let feeder = std::thread::spawn(move || {
-            let _ = stdin.write_all(input.as_bytes());
+            let _ = stdin.write_all(&input);
         });
         let output = child.wait_with_output().expect("it ends");
         feeder.join().expect("fed");
@@ -193,6 +199,10 @@ fn which(name: &str) -> PathBuf {
 }
 
 impl Remote for Device {
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
+
     async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError> {
         let Input::Bytes(bytes) = input else { panic!("the probe reads bytes") };
         let ran = self.run(command, &bytes);

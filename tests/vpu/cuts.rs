@@ -66,8 +66,8 @@ ps -u oem -o args= | grep -v -e '^/lib/systemd/systemd --user' -e '^(sd-pam)' -e
 "#;
 
 /// The same of the user's home: the program's own logs and keys are left out, and what the application logged differs.
-const DIGEST_HERE: &str = r"find . \( -path ./o3r_logs -o -path ./.ssh -o -path ./.o3r-deploy \) -prune -o -printf 'here %p %y %m %l\n'
-find . \( -path ./o3r_logs -o -path ./.ssh -o -path ./.o3r-deploy -o -name app.log \) -prune -o -type f -exec sha256sum {} +";
+const DIGEST_HERE: &str = r"find . \( -path ./o3r_logs -o -path ./.ssh -o -path ./.o3r-deploy -o -path ./.cache \) -prune -o -printf 'here %p %y %m %l\n'
+find . \( -path ./o3r_logs -o -path ./.ssh -o -path ./.o3r-deploy -o -path ./.cache -o -name app.log \) -prune -o -type f -exec sha256sum {} +";
 
 /// A random number that is the same in every run of the same seed.
 struct Random(u64);
@@ -266,26 +266,27 @@ fn cuts(kind: Kind) {
     let (count, first) = (number("O3R_CUTS").unwrap_or(6) / 2, number("O3R_CUTS_SEED").unwrap_or(1));
     let archive = archive();
     let whole = undisturbed(kind, &archive);
-    let costs: Vec<_> = (first..first + count)
-        .map(|seed| {
-            let begin = Instant::now();
-            let cost = strike(kind, &archive, &whole, seed);
-            eprintln!(
-                "{} seed {seed}: hit {}, {} bytes sent again, {:.1} s",
-                kind.profile,
-                cost.hit,
-                cost.again,
-                begin.elapsed().as_secs_f64()
-            );
-            cost
-        })
-        .collect();
+    let (mut costs, mut failed) = (Vec::new(), Vec::new());
+    for seed in first..first + count {
+        let begin = Instant::now();
+        // All are told, not only the first.
+        let struck = std::panic::catch_unwind(|| strike(kind, &archive, &whole, seed));
+        let took = begin.elapsed().as_secs_f64();
+        match struck {
+            Ok(cost) => {
+                eprintln!("{} seed {seed}: hit {}, {} bytes sent again, {took:.1} s", kind.profile, cost.hit, cost.again);
+                costs.push(cost);
+            }
+            Err(_) => failed.push(seed),
+        }
+    }
     let most = costs.iter().map(|cost| cost.again).max().unwrap_or_default();
     let hit = costs.iter().filter(|cost| cost.hit).count();
+    let (profile, survived, bytes) = (kind.profile, costs.len(), whole.bytes);
     eprintln!(
-        "{}: {count} cuts survived, {hit} of them before the run's end; {} bytes of a run, at most {most} sent again",
-        kind.profile, whole.bytes
+        "{profile}: {survived} of {count} cuts survived, {hit} of them before the run's end; of {bytes} bytes at most {most} sent again"
     );
+    assert!(failed.is_empty(), "seeds {failed:?} failed");
 }
 
 #[test]

@@ -144,13 +144,13 @@ fn deployed(facts: &mut Facts, text: &str, services: &str) {
 }
 
 fn made(wanted: &Deployment, facts: &Facts) -> Plan {
-    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), allow_architecture: false, make_room: false };
+    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), ..Circumstances::default() };
     plan(wanted, facts, &circumstances).expect("a plan")
 }
 
 /// The plan as people see it, or why there is none.
 fn shown(wanted: &Deployment, facts: &Facts) -> String {
-    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), allow_architecture: false, make_room: false };
+    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), ..Circumstances::default() };
     let plan = match plan(wanted, facts, &circumstances) {
         Ok(plan) => plan,
         Err(failure) => {

@@ -32,6 +32,13 @@ pub use host_key::HostKeyVerdict;
 pub use identity::{Identity, ensure_key, merge_authorized_keys, public_key_of};
 pub use known_hosts::append;
 
+/// Understands a file of known host keys, and holds each entry against a name.
+pub(crate) fn read_known_hosts(text: &str) {
+    for known in known_hosts::parse(std::path::Path::new("known_hosts"), text) {
+        known_hosts::matches(known.entry.host_patterns(), "[192.168.0.69]:2222");
+    }
+}
+
 /// Which device, and how to log in.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -164,11 +171,6 @@ impl Ssh {
         Ok(self.sftp().await?.is_some())
     }
 
-    /// Bytes sent through the socket so far, with all that SSH adds.
-    pub fn bytes_sent(&self) -> u64 {
-        self.traffic.sent.load(Ordering::Relaxed)
-    }
-
     /// Bytes received through the socket so far, with all that SSH adds.
     pub fn bytes_received(&self) -> u64 {
         self.traffic.received.load(Ordering::Relaxed)
@@ -211,6 +213,10 @@ impl Ssh {
 }
 
 impl Remote for Ssh {
+    fn bytes_sent(&self) -> u64 {
+        self.traffic.sent.load(Ordering::Relaxed)
+    }
+
     async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError> {
         exec::exchange(self, command, input, &mut |_| (), exec::Sink::Call(output)).await
     }
