@@ -147,6 +147,11 @@ impl Planner<'_> {
             let made = sending.directories.iter().filter(|(path, _)| !before.paths.contains_key(path));
             keeping.lines.extend(made.map(|(path, _)| line("made", path)));
         }
+        for action in self.plan.stages.iter().flat_map(|stage| &stage.actions) {
+            if let Action::WriteSecret(writing) = action {
+                keeping.lines.push(line(if writing.new { "new" } else { "keep" }, &writing.path));
+            }
+        }
         keeping.lines.extend(self.autostart_lines(before));
         let at = self
             .plan
