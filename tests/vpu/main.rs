@@ -11,6 +11,7 @@ mod device;
 mod example;
 mod failures;
 mod first_run;
+mod guard;
 mod images;
 mod interrupt;
 mod layers;
