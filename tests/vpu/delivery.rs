@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     device::{Kind, OVP80X, OVP81X, Vpu},
-    layers::{Layer, save},
+    layers::{Layer, save, save_for},
 };
 
 /// Deploys an archive and gives the bytes that were sent on the socket.
@@ -288,4 +288,22 @@ fn a_large_layer_on_a_slow_link_goes_on_within_the_layer_after_a_cut() {
     assert_eq!(id(&vpu, "app:1"), expected);
     assert_eq!(vpu.root("ls -A /home/oem/.o3r-deploy/arriving 2>/dev/null || true"), "");
     assert_eq!(images(&vpu).trim(), format!("app:1 {expected}"));
+}
+
+#[test]
+fn of_two_architectures_the_one_that_runs_is_taken_unless_both_are_asked_for() {
+    let vpu = Vpu::trusted(OVP81X);
+    let (base, top) = (Layer::random("base", 300), Layer::random("top", 300));
+    let path = vpu.home.path().join("both.tar");
+    let ids = save_for(&path, &[("app:arm", "arm64", &[base.clone(), top.clone()]), ("app:intel", "s390x", &[base, top])]);
+    let path = path.display().to_string();
+    let (code, said) = vpu.run(&["--image", &path]);
+    assert_eq!(code, 8, "{said}");
+    assert!(said.contains("image `app:intel` is for linux/s390x"), "{said}");
+    assert_eq!(images(&vpu), "");
+    vpu.succeed(&["--image", &format!("{path},app:arm")]);
+    assert_eq!((id(&vpu, "app:arm"), images(&vpu).lines().count()), (ids[0].clone(), 1));
+    vpu.succeed(&["--image", &path, "--allow-architecture"]);
+    assert_eq!([id(&vpu, "app:arm"), id(&vpu, "app:intel")], *ids);
+    assert_eq!(images(&vpu).lines().count(), 2, "{}", images(&vpu));
 }
