@@ -274,7 +274,7 @@ fn a_large_layer_on_a_slow_link_goes_on_within_the_layer_after_a_cut() {
         serde_json::from_str::<serde_json::Value>(&serial).expect("JSON")["serial"].as_str().expect("a serial").to_owned();
     let slow = || std::fs::write(devices.join(format!("{serial}.json")), r#"{"link":100000}"#).expect("written");
     slow();
-    let arrived = || vpu.root("du -cb /home/oem/.o3r-deploy/arriving/*.tar 2>/dev/null | tail -n 1 | cut -f 1");
+    let arrived = || vpu.root("du -cb /home/oem/.o3r-deploy/arriving/*/[0-9]* 2>/dev/null | tail -n 1 | cut -f 1");
     let arrived = || arrived().trim().parse::<u64>().unwrap_or(0);
     let mut program = vpu.command(&["--image", &path]).spawn().expect("the program runs");
     eventually("20 MB arrive", || arrived() > 20_000_000);
