@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &[]),
     ("plan", &["config", "facts", "image", "delivery", "commands", "report"]),
     ("run", &["config", "facts", "plan", "image", "delivery", "commands", "device", "remote", "report"]),
+    ("fuzz", &["config", "facts", "image", "device", "remote", "cli"]),
     ("cli", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report"]),
 ];
 

@@ -9,7 +9,7 @@ mod cache;
 mod deploy;
 mod lock;
 pub mod options;
-mod pairs;
+pub(crate) mod pairs;
 mod schema;
 mod session;
 mod told;

@@ -137,7 +137,11 @@ fn nonce() -> String {
     format!("={:016x}{:016x}=", word(), word())
 }
 
-fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
+/// Understands what the probe said.
+///
+/// # Errors
+/// When it is not whole, or docker's part of it is none.
+pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
     let mut facts = Facts::default();
     let mut complete = false;
     for (name, body) in sections(answer, nonce) {
