@@ -77,7 +77,7 @@ fn an_archive_by_way_of_files_goes_on_where_it_was_cut() {
     let archive = noise(9 << 20);
     for userland in BOTH {
         let device = device(userland);
-        let directory = docker::arriving("name");
+        let directory = docker::arriving("5name");
         let received = || device.must(&docker::received(&directory), b"").out.trim().to_owned();
         assert_eq!(received(), "0");
         let all_of_it = docker::receive(&directory, archive.len() as u64);
@@ -100,7 +100,7 @@ fn an_archive_by_way_of_files_goes_on_where_it_was_cut() {
 fn what_is_still_being_loaded_after_a_cut_is_waited_for() {
     for userland in BOTH {
         let device = device(userland);
-        let directory = docker::arriving("name");
+        let directory = docker::arriving("5name");
         device.stub("docker", r#"cat >"$state/loaded"; while [ ! -e "$state/go" ]; do sleep 0.1; done"#);
         let mut loading = device.start(&docker::receive(&directory, 5));
         loading.stdin.take().expect("piped").write_all(&packed(b"whole")).expect("fed");

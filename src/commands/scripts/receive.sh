@@ -29,7 +29,7 @@ segments() {
 }
 
 arrived() {
-    find "$1" -name '[0-9]*' -exec stat -c %s {} + | {
+    find "$1" -type f -name '[0-9]*' -exec stat -c %s {} + | {
         sum=0
         while read -r size; do sum=$((sum + size)); done
         echo "$sum"
