@@ -29,6 +29,7 @@ mod lines;
 mod send;
 mod up;
 
+pub use attach::Progress;
 pub use error::RunError;
 pub use health::{Seen, Verdict, judge};
 pub use hold::{Hold, Owner, Wish};
@@ -46,6 +47,8 @@ pub struct Runner<'a, R> {
     pub supply: &'a Supply,
     /// Ctrl-C.
     pub interrupt: Interrupt,
+    /// What the next connection has to know, should this one be lost.
+    pub progress: &'a mut Progress,
 }
 
 impl<R: Remote> Runner<'_, R> {
