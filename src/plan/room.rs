@@ -286,7 +286,9 @@ impl Planner<'_> {
         let parents: BTreeSet<_> = docker.images.iter().filter_map(|image| image.parent.as_ref()).collect();
         let previous: BTreeSet<_> = there.records.values().flat_map(crate::facts::Record::needed_images).collect();
         let bases: BTreeSet<_> = there.here.images.iter().filter_map(|image| base(image, &docker.images)).collect();
-        let named = |image: &&DockerImage| image.tags.iter().any(|tag| self.keeps_image(tag));
+        let named = |image: &&DockerImage| {
+            image.tags.iter().any(|tag| self.keeps_image(tag) || tag.starts_with(crate::commands::swap::PREVIOUS))
+        };
         let stays = |image: &&DockerImage| {
             wanted.contains(&image.id)
                 || used.contains(&image.id)

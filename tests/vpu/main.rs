@@ -27,5 +27,6 @@ mod rivals;
 mod room;
 mod secrets;
 mod state;
+mod swap;
 mod trees;
 mod witness;
