@@ -280,7 +280,7 @@ impl Action {
                                 command.shown()
                             )
                         }
-                        Some(Way::File) => format!("send {layers} ({size}) by way of a file that outlives a cut"),
+                        Some(Way::Files) => format!("send {layers} ({size}) by way of files that outlive a cut"),
                         _ => format!("stream {layers} ({size}) into {}", docker::load().shown()),
                     }
                 };

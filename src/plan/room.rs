@@ -201,13 +201,13 @@ impl Tally<'_> {
         self.note(&root, METADATA, 0, 0);
         for (parcel, way) in loading.delivery.parcels.iter().zip(&loading.delivery.ways) {
             let sent = loading.delivery.bytes(parcel);
-            let in_file = if *way == Way::File { sent } else { 0 };
-            // On most devices that is another disk than docker's; where it is the same, both lie there.
-            self.note(REMOTE_HOME, 0, in_file, 0);
+            if *way == Way::Files {
+                self.note(REMOTE_HOME, 0, sent, 0);
+            }
             let unpacked: u64 = layers.get(parcel.clone()).unwrap_or_default().iter().sum();
             // Half a block of each file stays empty.
             let files = unpacked / IMAGE_FILE;
-            self.note(&root, unpacked + files * BLOCK / 2, sent + in_file, files);
+            self.note(&root, unpacked + files * BLOCK / 2, sent, files);
         }
     }
 }
