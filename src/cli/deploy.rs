@@ -23,7 +23,8 @@ use crate::{
         ssh::{self, Ssh},
     },
     report::{DeviceSummary, Event, Question, Report, Style},
-    run::{Hold, Interrupt, Progress, RunError, Runner},
+    run::{Hold, Interrupt, Progress, RunError, Runner, look_for_secrets},
+    secret::Secret,
     stage::Stage,
 };
 
@@ -47,6 +48,7 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     let images = open_images(wanted)?;
     let mut here = gather::gather(wanted)?;
     here.images = describe(&images);
+    here.secrets = secrets(wanted)?;
     let interface = session::interface(&wanted.device);
     let cache = Cache::of(dry_run);
     let mut run = Run {
@@ -227,7 +229,10 @@ async fn look(
     here: here::Here,
 ) -> Result<(Ssh, Facts), Failure> {
     let asked = Asked::begin(interface);
-    let target = session::target(&wanted.device, options.accept_new, asked.claim.clone());
+    let mut target = session::target(&wanted.device, options.accept_new, asked.claim.clone());
+    if let (None, Some(password)) = (&target.password, &wanted.password) {
+        target.password = Some(password.value()?);
+    }
     let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     let questions = plan::questions(wanted, &here);
     let name_limit = async {
@@ -243,11 +248,19 @@ async fn look(
     let answers = outside.is_ok();
     let identity = outside.or_else(|error| inside.ok_or(error));
     let mut facts = facts?;
+    let paths = plan::secret_paths(wanted);
+    let secrets = here.secrets.iter().filter_map(|(name, secret)| Some((paths.get(name)?.to_string(), secret.clone())));
+    look_for_secrets(&remote, secrets, &mut facts).await?;
     facts.here = here;
     facts.name_limit = name_limit.map(|limit| limit as usize);
     add_identity(&mut facts, identity, &mut session.report);
     facts.interface_answers = answers;
     Ok((remote, facts))
+}
+
+/// Fetches the values that are wanted.
+fn secrets(wanted: &Deployment) -> Result<BTreeMap<String, Secret>, Failure> {
+    wanted.secrets.iter().map(|(name, secret)| Ok((name.clone(), secret.value()?))).collect()
 }
 
 fn add_identity(facts: &mut Facts, identity: Result<DeviceIdentity, InterfaceError>, report: &mut dyn Report) {

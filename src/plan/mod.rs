@@ -10,6 +10,7 @@ use crate::{
     facts::Facts,
     failure::Failure,
     report::PlannedStage,
+    secret::Secret,
     stage::Stage,
     text::{bytes, span},
 };
@@ -27,6 +28,7 @@ pub mod room;
 mod transfers;
 
 pub use application::name as application_name;
+pub use application::secret_paths;
 pub use error::PlanError;
 pub use logs::changed;
 pub use questions::{copies, questions};
@@ -81,6 +83,8 @@ pub enum Action {
     Attach(Attaching),
     /// Look for logs once more and pull what is new.
     PullAgain(Vec<PullAgain>),
+    /// Write what nobody else may read.
+    WriteSecret(WritingSecret),
     /// See that there is room, now that something was removed.
     CheckRoom(Vec<room::Need>),
 }
@@ -107,6 +111,17 @@ pub struct SendFile {
     pub size: u64,
     /// SHA-256 of its content.
     pub sha256: String,
+    /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
+    pub new: bool,
+}
+
+/// A secret to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WritingSecret {
+    /// There.
+    pub path: String,
+    /// What it is to hold.
+    pub content: Secret,
     /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
     pub new: bool,
 }
@@ -254,6 +269,7 @@ impl Action {
                 format!("wait up to {} s for {} to run and be healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
             ],
             Self::Attach(attaching) => attaching.steps(),
+            Self::WriteSecret(writing) => vec![format!("write {} (a secret, mode 600)", writing.path)],
             Self::CheckRoom(needs) => {
                 needs.iter().map(|need| format!("see that {} are free in {}", bytes(need.bytes), need.directory)).collect()
             }

@@ -26,6 +26,7 @@ mod readme;
 mod readme_run;
 mod rivals;
 mod room;
+mod secrets;
 mod state;
 mod trees;
 mod witness;
