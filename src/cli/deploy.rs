@@ -118,6 +118,7 @@ impl Run<'_> {
         let speeds = self.cache.speeds(facts.serial.as_deref());
         let circumstances = Circumstances {
             stem: session.stem.to_string(),
+            by: lock::by(),
             allow_architecture: options.allow_architecture,
             strategy: options.strategy,
             speeds,

@@ -28,5 +28,6 @@ mod rivals;
 mod room;
 mod secrets;
 mod state;
+mod swap;
 mod trees;
 mod witness;
