@@ -8,6 +8,7 @@ mod cuts;
 mod defects;
 mod delivery;
 mod device;
+mod devices;
 mod example;
 mod failures;
 mod first_run;
