@@ -15,8 +15,10 @@ mod schema;
 mod session;
 mod told;
 mod trust;
+mod versions;
 
 use options::Options;
+use versions::Versions;
 
 /// Deploys containerised applications over SSH to an ifm O3R VPU.
 ///
@@ -49,6 +51,19 @@ enum Command {
     ///
     /// Example: o3r-deploy trust --IP 192.168.0.70
     Trust(trust::TrustOptions),
+    /// Go back to the version of the application before the one that runs
+    ///
+    /// Its images, compose files, the files that the update replaced, and what starts by itself come back, and it is seen running.
+    /// Once more, it goes forward again. After an update that was cut off it puts back what ran before that.
+    ///
+    /// Example: o3r-deploy rollback --config deployment_examples/python_app
+    Rollback(Box<Options>),
+    /// List what was deployed to the device: when, by whom, from which archive
+    ///
+    /// The times are those of the computers that deployed. With --json one object a line.
+    ///
+    /// Example: o3r-deploy history --IP 192.168.0.70
+    History(Box<Options>),
     /// Take the lock of the device away from a deployment that nobody waits for any more
     ///
     /// One deployment at a time changes a device. Its lock goes by itself when it ends, is killed, or is not heard of for a
@@ -92,6 +107,8 @@ pub fn main() -> std::process::ExitCode {
         match cli.command {
             None => deploy::deploy(&cli.options, cli.options.dry_run).await,
             Some(Command::Plan(options)) => deploy::deploy(&options, true).await,
+            Some(Command::Rollback(options)) => versions::versions(&options, Versions::Rollback).await,
+            Some(Command::History(options)) => versions::versions(&options, Versions::History).await,
             Some(Command::Unlock(options)) => lock::unlock(&options).await,
             Some(Command::Trust(options)) => trust::trust(&options).await,
             Some(Command::Schema) => schema::schema(),

@@ -48,6 +48,16 @@ pub fn begin(application: &str, limit: u64) -> Command {
         .text(include_str!("scripts/lock.sh"))
 }
 
+/// Prints `swap` or `previous`, whichever can be gone back to, its state, and after `now` what there is instead.
+pub fn look(application: &str) -> Command {
+    Command::script(include_str!("scripts/versions.sh")).arg(home(application))
+}
+
+/// Prints the record of an application.
+pub fn record(application: &str) -> Command {
+    Command::new("cat").arg("--").arg(format!("{}/record.json", home(application)))
+}
+
 /// Prints the histories of all applications.
 pub fn history() -> Command {
     Command::script(include_str!("scripts/history.sh")).arg(format!("{REMOTE_HOME}/.o3r-deploy"))

@@ -43,6 +43,9 @@ pub enum RunError {
     /// The device cannot be reached anew, or its guard was faster.
     #[error("the new version could not be confirmed over a new connection: {0}")]
     Unconfirmed(Box<dyn Explain>),
+    /// There is nothing to go back to.
+    #[error("no version before the one that runs is kept for `{0}` on the device")]
+    NothingBefore(String),
     /// Somebody took the lock away.
     #[error("the lock on the device was taken away")]
     LockLost,
@@ -115,7 +118,7 @@ impl Explain for RunError {
             Self::OtherImage { .. } => ExitCode::Image,
             Self::Unhealthy { .. } | Self::Late { .. } => ExitCode::Unhealthy,
             Self::ContainerFailed { .. } => ExitCode::ContainerFailed,
-            Self::Answer(_) | Self::NoContainer(_) => ExitCode::RemoteCommand,
+            Self::Answer(_) | Self::NoContainer(_) | Self::NothingBefore(_) => ExitCode::RemoteCommand,
             Self::Local { .. } => ExitCode::LocalFile,
         }
     }
@@ -134,6 +137,9 @@ impl Explain for RunError {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
             Self::RolledBack { cause, .. } | Self::Unconfirmed(cause) => cause.hint(),
+            Self::NothingBefore(_) => {
+                Some("one is kept from the second deployment on; `application:` of the file names whose it is".into())
+            }
             Self::NotBack { .. } => Some("`o3r-deploy rollback` tries again to put it back".into()),
             Self::Locked { .. } => Some(
                 "`--lock-wait SECONDS` waits for it; `o3r-deploy unlock` takes a lock away that nobody needs any more".into(),

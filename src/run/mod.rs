@@ -27,6 +27,7 @@ mod hold;
 mod image;
 mod interrupt;
 mod lines;
+mod roll_back;
 mod secrets;
 mod send;
 mod swap;

@@ -157,3 +157,33 @@ fn a_version_that_runs_replaces_the_one_before_which_is_kept() {
         assert!(said.contains("nothing to change on the device"), "{said}");
     }
 }
+
+#[test]
+fn rollback_goes_back_by_hand_and_forward_again_and_the_history_tells_it() {
+    for kind in [OVP81X, OVP80X] {
+        let vpu = Vpu::trusted(kind);
+        let first = first_version(&vpu);
+        let said = vpu.fails(7, &["rollback"]);
+        assert!(said.contains("no version before the one that runs is kept for `app`"), "{said}");
+        let second = second_version(&vpu, &Image::new("app:1", SERVES).health("sleep 0"), "");
+        vpu.succeed(&[]);
+        runs(&vpu, &second, "two");
+        let files = || vpu.root("cd /home/oem && find app settings -type f -exec sha256sum {} + | sort");
+        let of_second = files();
+        let said = vpu.succeed(&["rollback"]);
+        eprintln!("{said}");
+        assert!(seconds(&said, "is back and runs, after ") <= BACK_WITHIN, "{said}");
+        runs(&vpu, &first, "one");
+        assert_eq!(vpu.root("ls /home/oem/settings").trim(), "motto", "what came with the second version is gone");
+        assert_eq!(vpu.container("app", "{{.HostConfig.RestartPolicy.Name}}"), "unless-stopped");
+        vpu.succeed(&["rollback"]);
+        runs(&vpu, &second, "two");
+        assert_eq!(files(), of_second);
+        let told = vpu.succeed(&["history", "--quiet"]);
+        let kinds: Vec<_> = told.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+        assert_eq!(kinds, ["deployment", "deployment", "rollback", "rollback"], "{told}");
+        assert!(told.contains(&first[7..19]) && told.contains("from app.tar") && told.contains(" by "), "{told}");
+        let said = vpu.succeed(&[]);
+        assert!(said.contains("nothing to change on the device"), "{said}");
+    }
+}

@@ -17,6 +17,8 @@ while IFS= read -r line; do
       unescape "${line#keep }"
       kept=$swap/files$text
       if [ -e "$kept" ] || { [ -z "$fresh" ] && grep -Fxq -- "new ${line#keep }" "$swap/state"; }; then continue; fi
+      # What is not there now goes on the way back.
+      if [ ! -e "$text" ] && [ ! -L "$text" ]; then printf 'new %s\n' "${line#keep }" >>"$swap/more" || exit; continue; fi
       mkdir -p -- "${kept%/*}" && { ln -- "$text" "$kept" 2>/dev/null || cp -p -- "$text" "$kept"; } || exit ;;
     'new '*)
       unescape "${line#new }"

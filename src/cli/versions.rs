@@ -1,0 +1,111 @@
+//! `o3r-deploy history` and `o3r-deploy rollback`.
+
+use super::{
+    lock,
+    options::{self, Options},
+    session::{self, Session},
+};
+use crate::{
+    commands::swap,
+    config::Deployment,
+    delivery::Supply,
+    failure::{ExitCode, Failure},
+    plan::{Entry, application_name},
+    remote::{Remote, ssh::Ssh},
+    report::{Event, LogDir, Report, Style, data},
+    run::{Hold, Interrupt, Progress, Runner},
+    text::printable,
+};
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// Lists what was deployed.
+    History,
+    /// Goes back to the version before.
+    Rollback,
+}
+
+/// Runs one of the two.
+pub(super) async fn versions(options: &Options, which: Versions) -> ExitCode {
+    let style = Style::of(options.json, options.quiet, options.level());
+    let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
+        Ok(wanted) => wanted.deployment,
+        Err(error) => return session::refuse(style, error.into()),
+    };
+    let mut session = match Session::begin(style, LogDir::None) {
+        Ok(session) => session,
+        Err(failure) => return session::refuse(style, failure),
+    };
+    let result = async {
+        let remote = session.connect(&wanted.device, options.accept_new).await?;
+        let result = match which {
+            Versions::History => history(&remote, &wanted, options.json).await,
+            Versions::Rollback => rollback(&mut session, &remote, &wanted, options).await,
+        };
+        remote.disconnect().await;
+        result
+    };
+    let result = result.await;
+    session.end(result)
+}
+
+/// Prints each deployment, the oldest first.
+async fn history(remote: &Ssh, wanted: &Deployment, json: bool) -> Result<(), Failure> {
+    let said = remote.check(&swap::history()).await?;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let entries = said.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
+    // Without a name of its own, a run asks about all applications.
+    let mut entries: Vec<_> =
+        entries.filter(|entry| wanted.application.is_none() || entry.application == application_name(wanted)).collect();
+    entries.sort_by(|a, b| a.at.cmp(&b.at));
+    for entry in entries {
+        let line = if json { serde_json::to_string(&entry).unwrap_or_default() } else { shown(&entry) };
+        data(&printable(&line));
+    }
+    Ok(())
+}
+
+fn shown(entry: &Entry) -> String {
+    let image = |image: &crate::plan::EntryImage| {
+        let id = image.id.trim_start_matches("sha256:");
+        let words = [image.references.join(" "), id.get(..12).unwrap_or(id).to_owned(), format!("from {}", image.archive)];
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    let images = entry.images.iter().map(image).collect::<Vec<_>>().join("; ");
+    let Entry { at, by, application, kind, .. } = entry;
+    format!("{at}  {application}  {kind} by {by}  {images}").trim_end().to_owned()
+}
+
+/// Goes back under the lock of the device.
+async fn rollback(session: &mut Session, remote: &Ssh, wanted: &Deployment, options: &Options) -> Result<(), Failure> {
+    let interrupt = Interrupt::listen();
+    let owner = lock::owner(wanted, "goes back to the previous version of");
+    let wish = lock::wish(wanted, options, &owner);
+    let mut hold = Hold::take(remote, &wish, &mut session.report, &interrupt).await?;
+    let entry = Entry {
+        at: session.stem.to_string(),
+        by: lock::by(),
+        application: application_name(wanted),
+        kind: "rollback".into(),
+        ..Entry::default()
+    };
+    let wait = wanted.compose.as_ref().map_or(std::time::Duration::from_secs(120), |compose| compose.wait);
+    let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
+        Box::pin(async move { session::aside(&wanted.device, options.accept_new, &command).await })
+    };
+    let (interface, supply, mut progress) = (session::interface(&wanted.device), Supply::default(), Progress::default());
+    let mut runner = Runner {
+        remote,
+        interface: &interface,
+        report: &mut session.report,
+        supply: &supply,
+        interrupt,
+        aside: Some(&aside),
+        progress: &mut progress,
+    };
+    let result = hold.during(runner.roll_back(&entry, wait)).await;
+    hold.release().await;
+    session.report.event(&Event::Note { text: result? });
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! `o3r-deploy rollback`: the version before the one that runs, put back by hand. It is a swap like any other: what runs now is
+//! kept, guarded, and can be gone back to in turn.
+
+use std::time::{Duration, Instant};
+
+use super::{RunError, Runner};
+use crate::{
+    commands::{compose::Project, swap},
+    facts::ComposeTool,
+    failure::Failure,
+    plan::{Entry, Keeping},
+    remote::{Input, Remote},
+    stage::Stage,
+};
+
+/// What the device tells of a version that is kept.
+#[derive(Default)]
+struct Kept {
+    is_pending: bool,
+    project: String,
+    plugin: bool,
+    files: Vec<String>,
+    running: Vec<String>,
+    now: Vec<String>,
+}
+
+fn read(said: &str) -> Option<Kept> {
+    let mut lines = said.lines();
+    let mut kept = Kept { is_pending: lines.next()? == "swap", ..Kept::default() };
+    for line in lines {
+        match line.split_once(' ') {
+            Some(("project", name)) => kept.project = name.into(),
+            Some(("compose", tool)) => kept.plugin = tool == "docker compose",
+            Some(("file", path)) => kept.files.push(path.replace("\\n", "\n").replace(r"\\", r"\")),
+            Some(("service", rest)) => {
+                let mut words = rest.split(' ');
+                if let (Some(service), Some("running")) = (words.next(), words.next()) {
+                    kept.running.push(service.into());
+                }
+            }
+            Some(("now", line)) => kept.now.push(line.into()),
+            _ => {}
+        }
+    }
+    Some(kept)
+}
+
+impl<R: Remote> Runner<'_, R> {
+    /// Goes back; gives what is to be said of it.
+    ///
+    /// # Errors
+    /// [`RunError::NothingBefore`]; [`RunError::RolledBack`] when the version before does not run and the one that ran is back.
+    pub async fn roll_back(&mut self, entry: &Entry, wait: Duration) -> Result<String, Failure> {
+        let application = &entry.application;
+        let said = self.remote.check(&swap::look(application)).await?;
+        let kept = read(&String::from_utf8_lossy(&said));
+        let kept = kept.ok_or_else(|| RunError::NothingBefore(application.clone()))?;
+        let begin = Instant::now();
+        if kept.is_pending {
+            // An update that was cut off: the version that ran is put back, and that is all.
+            self.remote.check(&swap::put_back(&swap::pending(application))).await?;
+            let seconds = self.see_running(&kept.project, &kept.running, wait, begin).await?;
+            return Ok(format!("the version before the update that was cut off is back and runs, after {seconds:.1} s"));
+        }
+        let containers = self.containers(&kept.project).await?;
+        let tool = if kept.plugin { ComposeTool::Plugin(String::new()) } else { ComposeTool::Hyphen(String::new()) };
+        let files = containers.iter().map(|container| container.project_files.clone()).find(|files| !files.is_empty());
+        let project = Project { tool, name: kept.project.clone(), files: files.unwrap_or(kept.files) };
+        let mut keeping = Keeping::of(application, &project, true, &containers);
+        keeping.lines.extend(kept.now);
+        self.keep(Stage::Compose, &keeping).await?;
+        self.begin_swap(application, wait).await?;
+        let result = self.go_back_to(application, &kept.project, &kept.running, wait, begin).await;
+        let result = match result {
+            Ok(seconds) => self.settle_rollback(entry, &kept.running).await.map(|()| seconds),
+            failed => failed,
+        };
+        match result {
+            Ok(seconds) => Ok(format!("the previous version of `{application}` is back and runs, after {seconds:.1} s")),
+            Err(Failure { stage, error: cause }) => {
+                let begin = Instant::now();
+                let back = self.remote.check(&swap::put_back(&swap::pending(application))).await;
+                let error = match back {
+                    Ok(_) => match self.see_running(&kept.project, &keeping.running, wait, begin).await {
+                        Ok(seconds) => RunError::RolledBack { cause, seconds },
+                        Err(why) => RunError::NotBack { cause, why: why.error },
+                    },
+                    Err(why) => RunError::NotBack { cause, why: Box::new(why) },
+                };
+                Err(Failure { stage, ..error.into() })
+            }
+        }
+    }
+
+    async fn go_back_to(
+        &mut self,
+        application: &str,
+        project: &str,
+        running: &[String],
+        wait: Duration,
+        begin: Instant,
+    ) -> Result<f64, Failure> {
+        let command = swap::put_back(&swap::previous(application));
+        self.remote.run(&command, Input::Empty).await?.success(&command)?;
+        self.see_running(project, running, wait, begin).await
+    }
+
+    async fn settle_rollback(&mut self, entry: &Entry, running: &[String]) -> Result<(), Failure> {
+        let record = self.remote.check(&swap::record(&entry.application)).await?;
+        let entry = Entry { services: running.to_vec(), ..entry.clone() };
+        let line = serde_json::to_string(&entry).unwrap_or_default();
+        self.confirm(swap::settle(&entry.application, &String::from_utf8_lossy(&record), &line)).await
+    }
+}
