@@ -220,7 +220,7 @@ impl Check {
 pub fn examine(seen: &Seen) -> Vec<Finding> {
     let finding = |check: Check| {
         let (state, found, advice) = judge(check, seen);
-        Finding { check, state, found, advice: advice.into() }
+        Finding { check, state, found, advice }
     };
     Check::ALL.into_iter().map(finding).collect()
 }
