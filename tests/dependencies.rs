@@ -36,7 +36,7 @@ fn packages() -> Vec<Value> {
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    metadata["packages"].as_array().expect("packages").clone()
+    metadata.get("packages").and_then(Value::as_array).expect("packages").clone()
 }
 
 fn name(package: &Value) -> String {

@@ -1,7 +1,7 @@
 //! `o3r-deploy doctor`: every symptom has its line, and the right one is wrong.
 
 use crate::{
-    device::{OVP80X, OVP81X, Vpu},
+    device::{OVP80X, OVP81X, Vpu, text},
     images::Image,
     witness::wait_for,
 };
@@ -59,8 +59,11 @@ fn where_nobody_answers_or_lets_in_the_way_is_told_as_far_as_it_goes() {
             [wrong]
         );
     }
-    std::fs::write(vpu.home.path().join(".ssh/known_hosts"), "").expect("written");
-    let (code, said) = vpu.run(&["doctor", "--json"]);
-    assert!(code == 5 && has(&noted(&said), "host_key", "wrong"), "{said}");
-    assert_eq!(std::fs::read_to_string(vpu.home.path().join(".ssh/known_hosts")).expect("read"), "", "nothing is accepted");
+    // Somebody who has the key and has never met the device.
+    let home = tempfile::tempdir().expect("a home");
+    let key = vpu.home.path().join(".ssh/id_o3r").display().to_string();
+    let output = vpu.command(&["doctor", "--json", "--identity", &key]).env("HOME", home.path()).output().expect("it runs");
+    let said = text(&output);
+    assert!(output.status.code() == Some(5) && has(&noted(&said), "host_key", "wrong"), "{said}");
+    assert!(!home.path().join(".ssh/known_hosts").exists(), "nothing is accepted");
 }
