@@ -13,6 +13,7 @@ mod doctor;
 mod example;
 mod failures;
 mod first_run;
+mod guard;
 mod images;
 mod interrupt;
 mod layers;
