@@ -9,7 +9,7 @@ use crate::{
     config::{Deployment, ImageSource},
     delivery::Supply,
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
-    facts::{Facts, gather, here},
+    facts::{Facts, compare, gather, here},
     failure::{ExitCode, Failure},
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
@@ -44,7 +44,10 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
     let interface = session::interface(&wanted.device);
     let (remote, mut facts) = look(session, wanted, options, &interface, here).await.map_err(|f| f.in_stage(Stage::Connect))?;
-    facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
+    let doubtful = plan::doubtful(wanted, &facts);
+    gather::add_digests(&mut facts.here, &doubtful)?;
+    let copies = compare::copies(&remote, &plan::copies(wanted, &facts)).await;
+    facts.here.copies = copies.map_err(|error| Failure::from(error).in_stage(Stage::Connect))?;
     session.report.event(&Event::Connected(summary(wanted, &facts)));
 
     let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };

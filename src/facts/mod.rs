@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+pub mod compare;
 pub mod gather;
 pub mod here;
 mod inspect;
@@ -12,7 +13,7 @@ mod listing;
 mod probe;
 
 pub use inspect::{Container, ContainerState, DockerImage, DockerVolume, Health, containers};
-pub use probe::{FactsError, Probe, Section};
+pub use probe::{FactsError, Probe, Section, nonce};
 
 /// Everything the plan needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,7 +149,7 @@ pub struct PathFact {
     pub size: u64,
     /// Whether it is a file that the user can read.
     pub readable: bool,
-    /// SHA-256 of its content, where it can be read and the device can tell.
+    /// SHA-256 of its content, where it was asked for, can be read and the device can tell.
     pub sha256: Option<String>,
 }
 

@@ -4,10 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     command::Command,
-    commands::{compose::Project, docker},
+    commands::{compose::Project, docker, files::INCOMING},
     config::{Attach, Deployment, RemotePath},
     delivery::Delivery,
-    facts::Facts,
+    facts::{Facts, compare::Copy, here::LARGE},
     failure::Failure,
     report::PlannedStage,
     stage::Stage,
@@ -26,8 +26,8 @@ mod questions;
 mod transfers;
 
 pub use error::PlanError;
-pub use logs::changed;
-pub use questions::{copies, questions};
+pub use logs::{candidates, changed, travels_whole};
+pub use questions::{copies, doubtful, questions};
 
 /// All that is to be done, stage by stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum Action {
     /// Send files.
     Send(Sending),
     /// Fetch files.
-    Fetch(Vec<Fetching>),
+    Fetch(Fetch),
     /// Stream an image into the device's docker.
     Load(Loading),
     /// Bring a compose project up and see it healthy.
@@ -88,6 +88,8 @@ pub struct Sending {
     pub files: Vec<SendFile>,
     /// Directories to make first, each with its permission bits.
     pub directories: Vec<(String, u32)>,
+    /// What an earlier run left where these files arrive and is of no use.
+    pub stale: Vec<String>,
 }
 
 /// One file to send.
@@ -101,10 +103,41 @@ pub struct SendFile {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of its content.
-    pub sha256: String,
+    /// SHA-256 of its content, where it is known.
+    pub sha256: Option<String>,
+    /// The directory, there already, in whose incoming directory it arrives.
+    pub place: RemotePath,
+    /// How many bytes of it an earlier run brought there.
+    pub have: u64,
     /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
     pub new: bool,
+}
+
+impl SendFile {
+    /// Where it arrives.
+    pub fn arrival(&self) -> String {
+        arrival(&self.place, &self.remote)
+    }
+
+    /// Whether it travels by itself.
+    pub fn is_large(&self) -> bool {
+        self.size > LARGE
+    }
+}
+
+/// Where a file arrives that is to be at `remote`, below `place`.
+fn arrival(place: &RemotePath, remote: &RemotePath) -> String {
+    let below = remote.as_str().strip_prefix(place.as_str()).unwrap_or_default().trim_start_matches('/');
+    place.join(INCOMING).join(below).as_str().to_owned()
+}
+
+/// Files to fetch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetch {
+    /// The files.
+    pub files: Vec<Fetching>,
+    /// Trees of which nearly all is wanted: they come whole, and what is not wanted is passed over.
+    pub whole: Vec<String>,
 }
 
 /// One file to fetch, to a temporary name and then renamed into place.
@@ -118,6 +151,15 @@ pub struct Fetching {
     pub mode: u32,
     /// Size in bytes when it was listed.
     pub size: u64,
+    /// A file here that is its beginning.
+    pub copy: Option<Copy>,
+}
+
+impl Fetching {
+    /// How many bytes of it are here.
+    pub fn have(&self) -> u64 {
+        self.copy.as_ref().map_or(0, |copy| copy.bytes)
+    }
 }
 
 /// An image to stream.
@@ -212,14 +254,24 @@ impl Action {
             Self::Send(sending) => {
                 let directories = sending.directories.iter().map(|(path, mode)| format!("make {path} (mode {mode:o})"));
                 let files = sending.files.iter();
-                let files =
-                    files.map(|file| format!("send {} -> {} ({})", file.local.display(), file.remote, bytes(file.size)));
+                let files = files.map(|file| {
+                    let (local, size) = (file.local.display(), bytes(file.size));
+                    match file.have {
+                        0 => format!("send {local} -> {} ({size})", file.remote),
+                        have => format!("send {local} -> {} ({} of {size})", file.remote, bytes(file.size - have)),
+                    }
+                });
                 directories.chain(files).collect()
             }
-            Self::Fetch(files) => {
-                let step =
-                    |file: &Fetching| format!("fetch {} -> {} ({})", file.remote, file.local.display(), bytes(file.size));
-                files.iter().map(step).collect()
+            Self::Fetch(fetch) => {
+                let step = |file: &Fetching| {
+                    let (local, size) = (file.local.display(), bytes(file.size));
+                    match file.have() {
+                        0 => format!("fetch {} -> {local} ({size})", file.remote),
+                        have => format!("fetch {} -> {local} ({} of {size})", file.remote, bytes(file.size - have)),
+                    }
+                };
+                fetch.files.iter().map(step).collect()
             }
             Self::Load(loading) => {
                 let load = docker::load().shown();

@@ -15,6 +15,7 @@ use crate::{
 
 mod arriving;
 mod attach;
+mod ends;
 mod error;
 mod fetch;
 mod health;
@@ -111,7 +112,7 @@ impl<R: Remote> Runner<'_, R> {
                 Ok(None)
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
-            Action::Fetch(files) => self.fetch(stage, files).await.map(|()| None),
+            Action::Fetch(fetch) => self.fetch(stage, fetch).await.map(|()| None),
             Action::Load(loading) => self.load(stage, loading).await.map(|()| None),
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),
             Action::PullAgain(trees) => self.pull_again(stage, trees).await.map(Some),
