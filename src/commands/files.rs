@@ -79,13 +79,13 @@ pub fn receive(part: Receive) -> Command {
         Receive::Place => "place",
         Receive::Both => "both",
     };
-    Command::script(include_str!("scripts/receive.sh")).arg(INCOMING).arg(part)
+    Command::script(include_str!("scripts/take_in.sh")).arg(INCOMING).arg(part)
 }
 
 /// Takes a large file in from its standard input, of which `have` bytes are there already.
 pub fn append(path: &str, have: u64, size: u64, mode: u32) -> Command {
     let words = [path.to_owned(), have.to_string(), size.to_string(), format!("{mode:o}")];
-    Command::script(include_str!("scripts/append.sh")).args(words)
+    Command::script(include_str!("scripts/take_rest.sh")).args(words)
 }
 
 /// Removes the incoming directories in the directories on standard input, with all that is in them.

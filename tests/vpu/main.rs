@@ -21,4 +21,5 @@ mod readme;
 mod readme_run;
 mod state;
 mod trees;
+mod wire;
 mod witness;

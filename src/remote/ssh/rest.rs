@@ -118,12 +118,14 @@ pub(super) async fn take(ssh: &Ssh, command: &Command, rest: &Rest, progress: &m
         // All that was wanted came; a file that grows goes on and on.
         (true, Ok(_) | Err(RemoteError::Input(_))) => Ok(()),
         (_, Err(error)) => Err(error),
-        (false, Ok(_)) => {
+        (false, Ok(exit)) => {
             let lines = last_lines(&stderr, 20);
             // `dd` counts its blocks there as well.
             let reason = lines.iter().find(|line| line.contains(": ")).cloned();
-            let reason = reason.unwrap_or_else(|| "it became shorter while it was fetched".into());
-            Err(RemoteError::File { path: rest.remote.clone(), reason })
+            match reason.or_else(|| exit.is_success().then(|| "it became shorter while it was fetched".into())) {
+                Some(reason) => Err(RemoteError::File { path: rest.remote.clone(), reason }),
+                None => Err(RemoteError::Failed { command: command.shown(), exit, last_lines: lines }),
+            }
         }
     }
 }
