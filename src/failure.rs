@@ -40,13 +40,17 @@ pub enum ExitCode {
     ContainerFailed = 14,
     /// What is on the device contradicts what is asked for, and replacing it was not asked for.
     Conflict = 15,
+    /// Another deployment is under way, or the application holds updates off.
+    Held = 16,
+    /// The new version did not run; the previous one is back.
+    RolledBack = 17,
     /// Interrupted with Ctrl-C.
     Interrupted = 130,
 }
 
 impl ExitCode {
     /// Every code but success with its meaning, for `--help` and the documents.
-    pub const MEANINGS: [(Self, &'static str); 17] = [
+    pub const MEANINGS: [(Self, &'static str); 19] = [
         (Self::Success, "all that was asked for is true on the device"),
         (Self::Internal, "a fault of o3r-deploy itself"),
         (Self::Usage, "the options or the configuration file are wrong; nothing was touched"),
@@ -63,6 +67,8 @@ impl ExitCode {
         (Self::ConfigurationInterface, "the device's configuration interface refused or did not answer"),
         (Self::ContainerFailed, "the container attached to ended with an exit code other than 0"),
         (Self::Conflict, "what is on the device contradicts what is asked for"),
+        (Self::Held, "another deployment is under way on the device, or its application holds updates off"),
+        (Self::RolledBack, "the new version did not run, or was not confirmed; the previous one is back and runs"),
         (Self::Interrupted, "interrupted with Ctrl-C"),
     ];
 }

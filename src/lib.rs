@@ -12,6 +12,8 @@ pub mod delivery;
 pub mod device;
 pub mod facts;
 pub mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod image;
 pub mod plan;
 pub mod remote;

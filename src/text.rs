@@ -14,6 +14,35 @@ fn is_override(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether a name fits a pattern in which `*` stands for any text and `?` for any character. It takes no more time than the
+/// product of both lengths, whatever the pattern.
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let (mut pattern, mut name) = (pattern.chars(), name.chars());
+    // What to go back to: the pattern after the last `*`, and the name from where that has not been tried yet.
+    let mut back = None;
+    loop {
+        let (wanted, found) = (pattern.clone().next(), name.clone().next());
+        match (wanted, found) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                pattern.next();
+                back = Some((pattern.clone(), name.clone()));
+            }
+            (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {
+                pattern.next();
+                name.next();
+            }
+            _ => {
+                let Some((after, from)) = &mut back else { return false };
+                if from.next().is_none() {
+                    return false;
+                }
+                (pattern, name) = (after.clone(), from.clone());
+            }
+        }
+    }
+}
+
 /// A number of bytes with its unit, decimal as on disks and wires: `812 MB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
@@ -53,6 +82,30 @@ mod tests {
     fn nothing_that_steers_a_terminal_is_left_of_a_line() {
         assert_eq!(printable("\u{1b}[2Jred\u{7}\ttab\r\nnext\u{9b}31m \u{202e}cod.exe\0 "), "[2Jred tab  next31m cod.exe");
         assert_eq!(printable("Grüße °C 漢字"), "Grüße °C 漢字");
+    }
+
+    #[test]
+    fn patterns_fit_as_in_a_shell() {
+        for (pattern, name, expected) in [
+            ("mosquitto*", "mosquitto-1", true),
+            ("*", "", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*x*y", "1x2y", true),
+            ("*x*y", "1y2x", false),
+            ("a*a", "a", false),
+            ("", "a", false),
+            ("ü*", "üb", true),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_is_answered_at_once() {
+        let begin = std::time::Instant::now();
+        assert!(!fits(&"*a".repeat(200), &format!("{}b", "a".repeat(1000))));
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
     }
 
     #[test]

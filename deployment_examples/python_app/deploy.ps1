@@ -55,6 +55,8 @@ $hint = switch ($code) {
     13 { 'The device did not take a setting. If it has just been switched on, wait until it has started, then try again.' }
     14 { 'The application ended with an error; its last lines are above.' }
     15 { 'Something on the device differs from what is asked for; the message above names it. Nothing was replaced.' }
+    16 { 'Somebody else deploys to this device at the moment, or its application must not be disturbed. Try again later.' }
+    17 { 'The new version did not run; the previous one is back and runs. Hand the log file named above to its author.' }
     130 { 'You stopped it. It is safe to start it again.' }
     default { 'Read the last lines above. The whole log is in o3r_logs\Deployments in your home.' }
 }

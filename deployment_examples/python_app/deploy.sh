@@ -52,6 +52,8 @@ case $code in
     13) hint="The device did not take a setting. If it has just been switched on, wait until it has started, then try again." ;;
     14) hint="The application ended with an error; its last lines are above." ;;
     15) hint="Something on the device differs from what is asked for; the message above names it. Nothing was replaced." ;;
+    16) hint="Somebody else deploys to this device at the moment, or its application must not be disturbed. Try again later." ;;
+    17) hint="The new version did not run; the previous one is back and runs. Hand the log file named above to its author." ;;
     126) hint="This computer does not let $program run: copy the folder to your own disk, and see that it is the program for this computer." ;;
     130) hint="You stopped it. It is safe to start it again." ;;
     *) hint="Read the last lines above. The whole log is in ~/o3r_logs/Deployments." ;;

@@ -1,21 +1,28 @@
 //! `o3r-deploy` and `o3r-deploy plan`: reads what is wanted and what is there, makes the plan, and carries it out.
 
+use std::collections::BTreeMap;
+
 use super::{
     ask::AskReport,
+    cache::Cache,
+    lock,
     options::{self, Options},
     session::{self, Asked, Refusal, Session},
 };
 use crate::{
     config::{Deployment, ImageSource},
-    delivery::Supply,
+    delivery::{self, Delivery, Offer, Speeds, Strategy, Supply},
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
     facts::{Facts, compare, gather, here},
     failure::{ExitCode, Failure},
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
-    remote::ssh::{self, Ssh},
+    remote::{
+        Remote,
+        ssh::{self, Ssh},
+    },
     report::{DeviceSummary, Event, Question, Report, Style},
-    run::{Interrupt, Runner},
+    run::{Hold, Interrupt, Runner},
     stage::Stage,
 };
 
@@ -44,29 +51,56 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
     let interface = session::interface(&wanted.device);
     let (remote, mut facts) = look(session, wanted, options, &interface, here).await.map_err(|f| f.in_stage(Stage::Connect))?;
-    let doubtful = plan::doubtful(wanted, &facts);
-    gather::add_digests(&mut facts.here, &doubtful)?;
-    let copies = compare::copies(&remote, &plan::copies(wanted, &facts)).await;
-    facts.here.copies = copies.map_err(|error| Failure::from(error).in_stage(Stage::Connect))?;
+    know_content(wanted, &remote, &mut facts).await?;
     session.report.event(&Event::Connected(summary(wanted, &facts)));
 
-    let circumstances = Circumstances { stem: session.stem.to_string(), allow_architecture: options.allow_architecture };
+    let cache = Cache::of(dry_run);
+    let supply = Supply::new(images, cache.shelf());
+    let offers = offers(&supply, &mut facts, options.strategy).map_err(|failure| failure.in_stage(Stage::Image))?;
+    let speeds = cache.speeds(facts.serial.as_deref());
+    let circumstances = Circumstances {
+        stem: session.stem.to_string(),
+        allow_architecture: options.allow_architecture,
+        strategy: options.strategy,
+        speeds,
+        offers,
+        make_room: options.make_room,
+    };
     let plan = plan::plan(wanted, &facts, &circumstances)?;
-    for text in &plan.warnings {
-        session.report.event(&Event::Warning { text: text.clone() });
-    }
-    session.report.event(&Event::Planned { dry_run, stages: plan.shown() });
+    tell(&plan, dry_run, &mut session.report);
     if dry_run {
         remote.disconnect().await;
         return Ok(());
     }
     confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
-    let result = carry_out(session, wanted, &plan, &remote, &interface, images).await;
+    let work = Work { wanted, options, circumstances: &circumstances, remote: &remote, interface: &interface, supply: &supply };
+    let serial = facts.serial.clone();
+    let delivers = plan.delivers();
+    if delivers {
+        // Whatever ends the program before it says otherwise has cut the delivery.
+        cache.keep(&Speeds { cut: true, ..speeds }, serial.as_deref());
+    }
+    let result = work.carry_out(session, plan, facts).await;
+    let measured = supply.finish();
+    if delivers {
+        let cut = result.as_ref().is_err_and(|failure| failure.exit_code() == ExitCode::ConnectionLost);
+        let speeds = measured.iter().fold(speeds, Speeds::with);
+        cache.keep(&Speeds { cut, ..speeds }, serial.as_deref());
+    }
     let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
     session.report.event(&Event::Traffic { sent, received });
     // After a failure too: what was given up on the device is told to end before the connection goes.
     remote.disconnect().await;
     result
+}
+
+/// Compares content where what was read leaves doubts: which large files there are those here, which files here are copies.
+async fn know_content(wanted: &Deployment, remote: &Ssh, facts: &mut Facts) -> Result<(), Failure> {
+    let doubtful = plan::doubtful(wanted, facts);
+    gather::add_digests(&mut facts.here, &doubtful)?;
+    let copies = compare::copies(remote, &plan::copies(wanted, facts)).await;
+    facts.here.copies = copies.map_err(|error| Failure::from(error).in_stage(Stage::Connect))?;
+    Ok(())
 }
 
 /// Connects and reads the device.
@@ -139,9 +173,25 @@ fn describe(sources: &[Option<LocalImages>]) -> Vec<here::LocalImage> {
                 platform: image.platform.clone(),
                 references: image.references.iter().map(ToString::to_string).collect(),
                 layers: image.layers.iter().map(|layer| (layer.diff_id.to_string(), layer.stored)).collect(),
+                unpacked: image.layers.iter().map(|layer| layer.unpacked).collect(),
             })
         })
         .collect()
+}
+
+/// Finds out how each image that the device does not have could be delivered.
+fn offers(supply: &Supply, facts: &mut Facts, strategy: Strategy) -> Result<BTreeMap<String, Offer>, Failure> {
+    let Some(docker) = &facts.docker else { return Ok(BTreeMap::new()) };
+    let mut offers = BTreeMap::new();
+    for image in facts.here.images.iter_mut().filter(|image| docker.image(&image.id).is_none()) {
+        let parts = delivery::present(&image.layers, &docker.images) > 0 && strategy != Strategy::Full;
+        if parts && let Some(sizes) = supply.weigh(image.source, &image.id)? {
+            image.layers.iter_mut().zip(sizes).for_each(|((_, size), weighed)| *size = weighed);
+        }
+        let delivery = Delivery::of(&image.layers, &docker.images);
+        offers.insert(image.id.clone(), supply.offer(image.source, &image.id, &delivery, &docker.images, strategy)?);
+    }
+    Ok(offers)
 }
 
 /// Asks before anything goes that no deployment by this tool put there.
@@ -168,18 +218,70 @@ fn confirm(plan: &Plan, facts: &Facts, wanted: &Deployment, yes: bool, report: &
     }
 }
 
-async fn carry_out(
-    session: &mut Session,
-    wanted: &Deployment,
-    plan: &Plan,
-    remote: &Ssh,
-    interface: &ConfigurationInterface,
-    images: Vec<Option<LocalImages>>,
-) -> Result<(), Failure> {
-    if let (Some(attach), Some(log)) = (&wanted.attach, &session.log) {
-        session.report.push(log.output_file(&attach.container));
+fn tell(plan: &Plan, dry_run: bool, report: &mut dyn Report) {
+    for text in &plan.warnings {
+        report.event(&Event::Warning { text: text.clone() });
     }
-    let supply = Supply::new(images);
-    let interrupt = Interrupt::listen();
-    Runner { remote, interface, report: &mut session.report, supply: &supply, interrupt }.run(plan).await
+    report.event(&Event::Planned { dry_run, stages: plan.shown() });
+}
+
+/// What a plan is carried out with.
+struct Work<'a> {
+    wanted: &'a Deployment,
+    options: &'a Options,
+    circumstances: &'a Circumstances,
+    remote: &'a Ssh,
+    interface: &'a ConfigurationInterface,
+    supply: &'a Supply,
+}
+
+impl Work<'_> {
+    /// Takes the device's lock, if anything is to change, and carries the plan out.
+    async fn carry_out(&self, session: &mut Session, mut plan: Plan, facts: Facts) -> Result<(), Failure> {
+        if let (Some(attach), Some(log)) = (&self.wanted.attach, &session.log) {
+            session.report.push(log.output_file(&attach.container));
+        }
+        let interrupt = Interrupt::listen();
+        let mut hold = None;
+        if plan.changes_device() {
+            let owner = lock::owner(self.wanted, "deploys");
+            let wish = lock::wish(self.wanted, self.options, &owner);
+            let taken = Hold::take(self.remote, &wish, &mut session.report, &interrupt).await?;
+            // Another one had the lock since the device was read: what was read may no longer be true.
+            if facts.turn.as_deref() != Some(taken.before()) {
+                plan = self.plan_again(facts, &plan, session).await?;
+            }
+            hold = Some(taken);
+        }
+        let mut runner = Runner {
+            remote: self.remote,
+            interface: self.interface,
+            report: &mut session.report,
+            supply: self.supply,
+            interrupt,
+        };
+        let run = runner.run(&plan);
+        let Some(mut hold) = hold else { return run.await };
+        let result = hold.during(run).await;
+        hold.release().await;
+        result
+    }
+
+    /// Reads the device once more and plans anew; what differs is shown and asked about.
+    async fn plan_again(&self, before: Facts, planned: &Plan, session: &mut Session) -> Result<Plan, Failure> {
+        let mut facts = plan::questions(self.wanted, &before.here).ask(self.remote).await?;
+        facts.serial = before.serial;
+        facts.name = self.interface.identity().await.ok().map(|identity| identity.name).or(before.name);
+        facts.firmware = before.firmware;
+        facts.name_limit = before.name_limit;
+        facts.interface_answers = before.interface_answers;
+        facts.here = before.here;
+        know_content(self.wanted, self.remote, &mut facts).await?;
+        let plan = plan::plan(self.wanted, &facts, self.circumstances)?;
+        if plan != *planned {
+            tell(&plan, false, &mut session.report);
+            confirm(&plan, &facts, self.wanted, self.options.yes, &mut session.report)?;
+        }
+        Ok(plan)
+    }
 }

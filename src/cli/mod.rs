@@ -5,9 +5,11 @@ use clap::{Parser, Subcommand};
 use crate::failure::ExitCode;
 
 mod ask;
+mod cache;
 mod deploy;
+mod lock;
 pub mod options;
-mod pairs;
+pub(crate) mod pairs;
 mod schema;
 mod session;
 mod told;
@@ -46,6 +48,13 @@ enum Command {
     ///
     /// Example: o3r-deploy trust --IP 192.168.0.70
     Trust(trust::TrustOptions),
+    /// Take the lock of the device away from a deployment that nobody waits for any more
+    ///
+    /// One deployment at a time changes a device. Its lock goes by itself when it ends, is killed, or is not heard of for a
+    /// minute, and at a power cut. One that lives is taken away after a question, or with --yes; its deployment then fails.
+    ///
+    /// Example: o3r-deploy unlock --IP 192.168.0.70
+    Unlock(Box<Options>),
     /// Print the JSON Schema of `o3r-deploy.yaml`, for editors
     ///
     /// Kept beside the file, it lets an editor complete and check it, once this is its first line:
@@ -82,6 +91,7 @@ pub fn main() -> std::process::ExitCode {
         match cli.command {
             None => deploy::deploy(&cli.options, cli.options.dry_run).await,
             Some(Command::Plan(options)) => deploy::deploy(&options, true).await,
+            Some(Command::Unlock(options)) => lock::unlock(&options).await,
             Some(Command::Trust(options)) => trust::trust(&options).await,
             Some(Command::Schema) => schema::schema(),
         }

@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use super::told;
-use crate::config::{self, ConfigError, Deployment};
+use crate::{
+    config::{self, ConfigError, Deployment},
+    delivery::Strategy,
+};
 
 /// What to deploy, and how. Options override the configuration file key by key: one that is given replaces what the file says
 /// about the same thing, and an empty value (`''`) turns it off.
@@ -223,11 +226,28 @@ pub struct Options {
     )]
     pub image_to_import: Option<Vec<String>>,
 
+    /// How much of an image travels; without this option whatever takes the least time
+    ///
+    /// The time is told by the speeds that earlier deliveries to this device saw, and shown in the plan.
+    ///
+    /// Example: --strategy thin
+    #[arg(long, value_enum, default_value_t, hide_default_value = true, value_name = "HOW", help_heading = "Image")]
+    pub strategy: Strategy,
+
     /// Take an image that is made for another processor than the device's
     ///
     /// Example: --allow-architecture
     #[arg(long = "allow-architecture", alias = "allow_architecture", help_heading = "Image")]
     pub allow_architecture: bool,
+
+    /// Where the room is short, remove the images that nobody needs
+    ///
+    /// Without it, a deployment for which the device has not enough room is refused before anything is sent, and names what could
+    /// go: images of which there is no container, which this deployment does not want, and which no earlier version needs.
+    ///
+    /// Example: --make-room
+    #[arg(long = "make-room", alias = "make_room", help_heading = "Image")]
+    pub make_room: bool,
 
     /// Paths to remove from the device once the images are there
     ///
@@ -315,6 +335,18 @@ pub struct Options {
     /// Example: --remove_images --yes
     #[arg(long, help_heading = "This run")]
     pub yes: bool,
+
+    /// How many seconds to wait while another deployment is under way or the application holds updates off [default: 0]
+    ///
+    /// Example: --lock-wait 120
+    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = told::seconds, default_value = "0", hide_default_value = true, help_heading = "This run")]
+    pub lock_wait: f64,
+
+    /// Go on although the application holds updates off
+    ///
+    /// Example: --force
+    #[arg(long, help_heading = "This run")]
+    pub force: bool,
 
     /// Say nothing but warnings and failures
     ///

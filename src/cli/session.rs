@@ -2,11 +2,12 @@
 
 use tokio::sync::watch;
 
+use super::ask::AskReport;
 use crate::{
     config::{Deployment, Device},
     device::{self, ConfigurationInterface, DeviceIdentity, InterfaceError},
     failure::{ExitCode, Explain, Failure},
-    remote::ssh::{Claim, Target},
+    remote::ssh::{self, Claim, Ssh, Target},
     report::{self, EventLog, LogDir, LogFile, LogGuard, Stem, Style, Tee},
     secret::Secret,
 };
@@ -39,6 +40,13 @@ impl Session {
         }
         let stem = log.as_ref().map_or(stem, |log| log.stem().clone());
         Ok(Self { report: tee, log, stem, _guard: guard })
+    }
+
+    /// Connects and logs in.
+    pub(super) async fn connect(&mut self, device: &Device, accept_new: bool) -> Result<Ssh, Failure> {
+        let asked = Asked::begin(&interface(device));
+        let target = target(device, accept_new, asked.claim);
+        Ok(ssh::connect(&target, &mut AskReport(&mut self.report)).await?)
     }
 
     /// Ends the run and gives its exit code.

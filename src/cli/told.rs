@@ -86,6 +86,7 @@ impl Told {
                 user: self.text("device.user", "--user", options.user.as_ref()),
                 identity: self.text("device.identity", "--identity", options.identity.as_ref()),
             }),
+            hold_off: None,
             logs: self.list("logs", "--get_logs_from_vpu", options.get_logs_from_vpu.as_ref(), |word| {
                 pair(word, LOGS).map(|(remote, local)| vec![LogPull { remote, local }])
             }),

@@ -39,9 +39,48 @@ pub fn load() -> Command {
     docker(&["image", "load", "--quiet"])
 }
 
-/// Removes the intermediate images of deliveries.
+/// The directory on the device in which image archives arrive that take long.
+const ARRIVING: &str = "/home/oem/.o3r-deploy/arriving";
+
+/// Loads an image archive that is put together from the contents of `roots` in the image `base`, and steps on standard input,
+/// compressed with gzip: lines `<skip> <copy> <insert>` of bytes, each followed by the bytes to insert.
+/// `parcel` tells several of them apart.
+pub fn rebuild(parcel: usize, base: &str, roots: &[String]) -> Command {
+    Command::script(concat!(include_str!("scripts/rebuild.sh"), include_str!("scripts/exact.sh")))
+        .arg(parcel.to_string())
+        .arg(base)
+        .args(roots)
+}
+
+/// What the containers are called that images are read from; none is left after a delivery.
+pub const BASE: &str = "o3r-deploy.base.";
+
+/// The file by way of which an archive arrives that is known by `name`.
+pub fn arriving(name: &str) -> String {
+    format!("{ARRIVING}/{name}.tar")
+}
+
+/// Prints how many bytes of a file have arrived.
+pub fn received(file: &str) -> Command {
+    Command::script(include_str!("scripts/received.sh")).arg(file)
+}
+
+/// Appends standard input, compressed with gzip, to a file, flushes it every 4 MiB, and once it is whole, loads it and removes
+/// it.
+pub fn receive(file: &str, size: u64) -> Command {
+    Command::script(concat!(include_str!("scripts/receive.sh"), include_str!("scripts/exact.sh")))
+        .arg(file)
+        .arg(size.to_string())
+}
+
+/// Removes the intermediate images and files of deliveries.
 pub fn remove_partial() -> Command {
-    Command::script(include_str!("scripts/remove_partial.sh")).arg(PARTIAL)
+    Command::script(include_str!("scripts/remove_partial.sh")).arg(PARTIAL).arg(ARRIVING)
+}
+
+/// The same after a delivery; then prints the IDs of images, one a line.
+pub fn settle(images: &[String]) -> Command {
+    Command::script(include_str!("scripts/settle.sh")).arg(PARTIAL).arg(ARRIVING).args(images)
 }
 
 /// Loads or imports an archive that is on the device already and gives it `name`, unless its image is there.
@@ -52,11 +91,6 @@ pub fn load_on_device(path: &str, name: &str, changes: &[String]) -> Command {
 /// Gives an image a reference.
 pub fn tag(id: &str, reference: &str) -> Command {
     docker(&["image", "tag", "--"]).arg(id).arg(reference)
-}
-
-/// Prints an image's ID.
-pub fn image_id(reference: &str) -> Command {
-    docker(&["image", "inspect", "--format", "{{.Id}}", "--"]).arg(reference)
 }
 
 /// Describes containers as JSON.
@@ -124,7 +158,11 @@ mod tests {
     fn an_image_is_loaded_tagged_and_read_back() {
         assert_eq!(load().line(), "docker image load --quiet");
         assert_eq!(tag("sha256:1", "app:1").line(), "docker image tag -- sha256:1 app:1");
-        assert_eq!(image_id("app:1").line(), "docker image inspect --format '{{.Id}}' -- app:1");
+        assert_eq!(
+            settle(&names(&["app:1"])).shown(),
+            "sh -c '# removes what a delivery needed on its way and prints the IDs of its images…' sh o3r-deploy.partial \
+             /home/oem/.o3r-deploy/arriving app:1"
+        );
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Arrival {
         let places = self.places.iter().map(|(path, kept)| (if *kept { "kept" } else { "fresh" }.to_owned(), path));
         let stale = self.stale.iter().map(|path| ("stale".to_owned(), path));
         let modes = self.modes.iter().map(|(path, mode)| (format!("{mode:03o}"), path));
-        let lines: String = places.chain(stale).chain(modes).map(|(word, path)| format!("{word} {}\n", path_line(path))).collect();
+        let lines: String =
+            places.chain(stale).chain(modes).map(|(word, path)| format!("{word} {}\n", path_line(path))).collect();
         (lines + "\n").into_bytes()
     }
 }
@@ -146,6 +147,9 @@ mod tests {
             modes: vec![("/a b/e".into(), 0o55)],
         };
         assert_eq!(arrival.head(), b"fresh /a b\nkept /c\\nd\nstale /c\\nd/x\\\\\n055 /a b/e\n\n");
-        assert_eq!(receive(Receive::Both).shown(), "sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming both");
+        assert_eq!(
+            receive(Receive::Both).shown(),
+            "sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming both"
+        );
     }
 }

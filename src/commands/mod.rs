@@ -3,4 +3,5 @@
 pub mod compose;
 pub mod docker;
 pub mod files;
+pub mod lock;
 pub mod systemd;

@@ -71,6 +71,15 @@ pub fn read(path: &Path, name: &str) -> Result<(Layer, Vec<Problem>), ConfigErro
     })
 }
 
+/// Understands a file's text as if it stood in the working directory.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_text(text: &str, name: &str) -> Result<(Layer, Vec<Problem>), ConfigError> {
+    parse(text.to_owned(), PathBuf::from("/"), name)
+        .map_err(|error| ConfigError::Wrong(vec![Problem::new(name.to_owned(), error.text)]))
+}
+
 fn parse(text: String, base: PathBuf, name: &str) -> Result<(Layer, Vec<Problem>), yaml::YamlError> {
     let text = text.trim_start_matches('\u{feff}').to_owned();
     let mut value = yaml::read(&text)?;

@@ -29,6 +29,8 @@ pub struct Deployment {
     pub log_dir: Option<PathBuf>,
     /// Which device.
     pub device: Device,
+    /// The file on the device by which its application holds updates off.
+    pub hold_off: Option<RemotePath>,
     /// Logs to pull, first and last.
     pub logs: Vec<LogPull>,
     /// The name the device is to have.

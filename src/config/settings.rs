@@ -21,6 +21,9 @@ pub struct Settings {
     pub log_dir: Option<String>,
     /// Which device, and how to log in.
     pub device: Option<Device>,
+    /// A file on the device. While a process there holds it with flock, nothing on the device is changed; empty: none.
+    #[schemars(extend("default" = "~/share/hold_off.lock"))]
+    pub hold_off: Option<String>,
     /// Directories of logs to pull, before anything is destroyed and again at the end. Default: `~/share/logs` to
     /// `~/o3r_logs/From_VPUs`; an empty list: none.
     pub logs: Option<Vec<LogPull>>,

@@ -1,6 +1,6 @@
 //! Lets the parcels follow each other closely, and no closer than the device can bear.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, time::Instant};
 
 use tokio::sync::{Notify, mpsc};
 
@@ -25,6 +25,8 @@ struct Shared {
     changed: Notify,
     /// Bytes that have passed.
     passed: Cell<u64>,
+    /// When the last piece passed.
+    last: Cell<Option<Instant>>,
 }
 
 /// A parcel's place in the row.
@@ -41,7 +43,9 @@ impl Turn {
     pub fn of(delivery: &Delivery) -> Vec<Self> {
         let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
         let before = [0].into_iter().chain(sizes.iter().copied());
-        before.zip(&sizes).enumerate().map(|(parcel, (before, _))| Self { parcel, early: delivery.peak() - before }).collect()
+        // What is rebuilt grows on the device: it waits until there is room for all of it.
+        let early = |parcel, before| if delivery.rebuild(parcel).is_some() { 0 } else { delivery.peak() - before };
+        before.zip(&sizes).enumerate().map(|(parcel, (before, _))| Self { parcel, early: early(parcel, before) }).collect()
     }
 }
 
@@ -65,6 +69,7 @@ impl Gate {
                 }
                 sent += bytes;
                 gate.shared.passed.set(gate.shared.passed.get() + bytes);
+                gate.shared.last.set(Some(Instant::now()));
             }
         });
         receiver
@@ -87,10 +92,35 @@ impl Gate {
         self.shared.changed.notify_waiters();
     }
 
+    /// When the last piece passed.
+    pub fn all_passed(&self) -> Instant {
+        self.shared.last.get().unwrap_or_else(Instant::now)
+    }
+
     /// Bytes that have passed, of all parcels.
     pub fn passed(&self) -> u64 {
         self.shared.passed.get()
     }
+}
+
+/// The pieces without the first `bytes`.
+pub fn behind(bytes: u64, mut pieces: Pieces) -> Pieces {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::task::spawn_local(async move {
+        let mut left = bytes;
+        while let Some(piece) = pieces.recv().await {
+            let piece = piece.map(|mut piece| {
+                let cut = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                left -= cut as u64;
+                piece.drain(..cut);
+                piece
+            });
+            if !matches!(&piece, Ok(piece) if piece.is_empty()) && sender.send(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 #[cfg(test)]
@@ -144,5 +174,17 @@ mod tests {
         let delivery = Delivery::new(vec![100 << 20, 40 << 20, 100 << 20], 0);
         let early: Vec<_> = Turn::of(&delivery).iter().map(|turn| turn.early >> 20).collect();
         assert_eq!(early, [108, 8, 68]);
+    }
+
+    #[test]
+    fn what_is_there_already_is_passed_over() {
+        run(async {
+            let mut out = behind(25, pieces(4));
+            let mut left = Vec::new();
+            while let Some(piece) = out.recv().await {
+                left.extend(piece.expect("a piece"));
+            }
+            assert_eq!(left, [vec![2; 5], vec![3; 10]].concat());
+        });
     }
 }

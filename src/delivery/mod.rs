@@ -11,11 +11,17 @@ use std::ops::Range;
 use crate::facts::DockerImage;
 
 mod compress;
+mod forecast;
 mod gate;
+mod rebuild;
+mod speeds;
 mod supply;
 
 pub use compress::compress;
-pub use gate::{Gate, Turn};
+pub use forecast::{Forecast, Offer, Strategy, choose};
+pub use gate::{Gate, Pieces, Turn, behind};
+pub use rebuild::{Rebuild, Run, Shelf};
+pub use speeds::{Measured, Speeds};
 pub use supply::Supply;
 
 pub use crate::commands::docker::PARTIAL;
@@ -33,8 +39,22 @@ pub struct Delivery {
     pub present: usize,
     /// The layers of each parcel; together all that are missing.
     pub parcels: Vec<Range<usize>>,
+    /// How each parcel comes to the device's docker.
+    pub ways: Vec<Way>,
     /// Sizes of all layers in bytes, as they are stored here.
     pub sizes: Vec<u64>,
+}
+
+/// How a parcel comes to the device's docker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// As a stream, straight into docker.
+    #[default]
+    Stream,
+    /// By way of a file on the device, which outlives a cut: for what takes long.
+    File,
+    /// Put together on the device from what it has and what travels.
+    Rebuild(Rebuild),
 }
 
 impl Delivery {
@@ -57,7 +77,40 @@ impl Delivery {
         if parcels.is_empty() {
             parcels.push(sizes.len()..sizes.len());
         }
-        Self { present, parcels, sizes }
+        let ways = vec![Way::Stream; parcels.len()];
+        Self { present, parcels, ways, sizes }
+    }
+
+    /// Plans the delivery of an image with these layers (diff IDs and sizes), of which the device has what its images have.
+    pub fn of(layers: &[(String, u64)], there: &[DockerImage]) -> Self {
+        Self::new(layers.iter().map(|(_, size)| *size).collect(), present(layers, there))
+    }
+
+    /// The same with each parcel as a stream: needs nothing of the device but its layers.
+    #[must_use]
+    pub fn thin(&self) -> Self {
+        Self { ways: vec![Way::Stream; self.parcels.len()], ..self.clone() }
+    }
+
+    /// How a parcel is rebuilt, if it is.
+    pub fn rebuild(&self, number: usize) -> Option<&Rebuild> {
+        match self.ways.get(number) {
+            Some(Way::Rebuild(rebuild)) => Some(rebuild),
+            _ => None,
+        }
+    }
+
+    /// Whether any parcel is rebuilt.
+    pub fn rebuilds(&self) -> bool {
+        self.ways.iter().any(|way| matches!(way, Way::Rebuild(_)))
+    }
+
+    /// Bytes that travel, before compression.
+    pub fn travels(&self) -> u64 {
+        let parcels = self.parcels.iter().enumerate();
+        parcels
+            .map(|(number, parcel)| self.rebuild(number).map_or_else(|| self.bytes(parcel), |rebuild| rebuild.inserted))
+            .sum()
     }
 
     /// The same without leaving anything out.
@@ -71,7 +124,7 @@ impl Delivery {
         self.sizes.get(parcel.clone()).unwrap_or_default().iter().sum()
     }
 
-    /// Bytes of all layers that are sent.
+    /// Bytes of all layers that are missing.
     pub fn missing(&self) -> u64 {
         self.sizes.iter().skip(self.present).sum()
     }
@@ -88,9 +141,15 @@ impl Delivery {
 }
 
 /// How many layers of an image, bottom first, are on the device on the same chain of parents.
-pub fn present(layers: &[String], there: &[DockerImage]) -> usize {
-    let common = |image: &DockerImage| image.layers.iter().zip(layers).take_while(|(there, wanted)| there == wanted).count();
+pub fn present(layers: &[(String, u64)], there: &[DockerImage]) -> usize {
+    let common =
+        |image: &DockerImage| image.layers.iter().zip(layers).take_while(|(there, (wanted, _))| *there == wanted).count();
     there.iter().map(common).max().unwrap_or(0)
+}
+
+/// Whether an image is one that an interrupted delivery left.
+pub fn is_partial(image: &DockerImage) -> bool {
+    image.tags.iter().any(|tag| tag.starts_with(PARTIAL))
 }
 
 #[cfg(test)]
@@ -106,7 +165,7 @@ mod tests {
 
     #[test]
     fn only_a_common_beginning_counts_as_there() {
-        let wanted: Vec<_> = ["a", "b", "c"].map(str::to_owned).into();
+        let wanted = ["a", "b", "c"].map(|layer| (layer.to_owned(), 1));
         assert_eq!(present(&wanted, &[]), 0);
         assert_eq!(present(&wanted, &[image(&["b", "c"]), image(&["a", "x"])]), 1);
         assert_eq!(present(&wanted, &[image(&["a", "b", "c", "d"])]), 3);

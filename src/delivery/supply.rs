@@ -1,14 +1,20 @@
 //! Gives the bytes of each parcel from the images on this computer.
 
-use std::{cell::RefCell, ops::Range};
+use std::{cell::RefCell, thread::JoinHandle};
 
-use super::{Delivery, PARTIAL};
-use crate::image::{Archive, Image, ImageError, ImageId, Load, LoadStream, LocalImages};
+use super::{Delivery, Measured, Offer, PARTIAL, Shelf, Strategy, forecast, gate::Pieces, rebuild};
+use crate::{
+    facts::DockerImage,
+    image::{Archive, Image, ImageError, ImageId, Load, LoadStream, LocalImages},
+};
 
-/// The sources of a deployment's images.
+/// The sources of a deployment's images, and what is known of the layers that were sent before.
 #[derive(Debug, Default)]
 pub struct Supply {
     sources: RefCell<Vec<Option<Stock>>>,
+    shelf: Shelf,
+    learning: RefCell<Vec<JoinHandle<()>>>,
+    measured: RefCell<Vec<Measured>>,
 }
 
 #[derive(Debug)]
@@ -19,8 +25,9 @@ enum Stock {
 
 impl Supply {
     /// Takes the sources, each under its number.
-    pub fn new(sources: Vec<Option<LocalImages>>) -> Self {
-        Self { sources: RefCell::new(sources.into_iter().map(|source| source.map(Stock::Found)).collect()) }
+    pub fn new(sources: Vec<Option<LocalImages>>, shelf: Shelf) -> Self {
+        let sources = sources.into_iter().map(|source| source.map(Stock::Found)).collect();
+        Self { sources: RefCell::new(sources), shelf, learning: RefCell::default(), measured: RefCell::default() }
     }
 
     /// The bytes of one parcel of the image `id` from a source. The last parcel is the image itself with its references, any
@@ -28,35 +35,126 @@ impl Supply {
     ///
     /// # Errors
     /// What reading the source says.
-    pub fn stream(
+    pub fn pieces(&self, source: usize, id: &str, delivery: &Delivery, number: usize) -> Result<Pieces, ImageError> {
+        let whole = delivery.present == 0 && delivery.parcels.len() == 1 && delivery.rebuild(number).is_none();
+        if let Some(Some(Stock::Found(found))) = self.sources.borrow().get(source)
+            && whole
+            && found.images().len() == 1
+        {
+            return Ok(found.load_stream()?.pieces());
+        }
+        let (archive, image) = self.image(source, id)?;
+        Ok(match delivery.rebuild(number) {
+            None => parcel(&archive, &image, delivery, number, false)?.pieces(),
+            Some(found) => rebuild::pieces(parcel(&archive, &image, delivery, number, true)?, found.runs.clone()),
+        })
+    }
+
+    /// How many bytes a parcel has that goes as it is.
+    ///
+    /// # Errors
+    /// What reading the source says.
+    pub fn size(&self, source: usize, id: &str, delivery: &Delivery, number: usize) -> Result<u64, ImageError> {
+        let (archive, image) = self.image(source, id)?;
+        Ok(parcel(&archive, &image, delivery, number, false)?.total().unwrap_or_default())
+    }
+
+    /// Notes what a delivery saw.
+    pub fn measured(&self, measured: Measured) {
+        self.measured.borrow_mut().push(measured);
+    }
+
+    /// Whether an image must be looked into before it can be delivered in parts, and if so its layers' sizes in bytes as they
+    /// are stored: docker tells them only when it saves the image.
+    ///
+    /// # Errors
+    /// What reading the source says.
+    pub fn weigh(&self, source: usize, id: &str) -> Result<Option<Vec<u64>>, ImageError> {
+        if self.is_archived(source) {
+            return Ok(None);
+        }
+        let (_, image) = self.image(source, id)?;
+        Ok(Some(image.layers.iter().map(|layer| layer.stored).collect()))
+    }
+
+    /// What is known of a delivery before it is chosen how it goes.
+    ///
+    /// # Errors
+    /// What reading the source says.
+    pub fn offer(
         &self,
         source: usize,
         id: &str,
         delivery: &Delivery,
-        parcel: &Range<usize>,
-    ) -> Result<LoadStream, ImageError> {
+        there: &[DockerImage],
+        strategy: Strategy,
+    ) -> Result<Offer, ImageError> {
+        if !self.is_archived(source) {
+            return Ok(Offer::default());
+        }
+        let (archive, image) = self.image(source, id)?;
+        let ratio = Some(forecast::ratio(&archive, image.layers.get(delivery.present..).unwrap_or_default()));
+        let rebuilds = match strategy {
+            Strategy::Full | Strategy::Thin => Vec::new(),
+            Strategy::Auto | Strategy::InLayer => rebuild::rebuilds(&archive, &image, delivery, there, &self.shelf)?,
+        };
+        Ok(Offer { parcels: delivery.parcels.clone(), rebuilds, ratio })
+    }
+
+    /// Learns, while other things go on, what the layers of a delivery hold: the next one may need less of them.
+    pub fn learn(&self, source: usize, id: &str) {
+        // An image that is sent while docker saves it is in no archive.
+        let Some((archive, image)) = self.is_archived(source).then(|| self.image(source, id).ok()).flatten() else { return };
+        let shelf = self.shelf.clone();
+        let unknown: Vec<_> = image.layers.iter().map(|layer| layer.diff_id).filter(|layer| !shelf.has(layer)).collect();
+        let learning =
+            std::thread::spawn(move || unknown.iter().for_each(|layer| drop(rebuild::learn(&archive, layer, &shelf))));
+        self.learning.borrow_mut().push(learning);
+    }
+
+    /// Waits until all is learned, and gives what the deliveries saw.
+    pub fn finish(&self) -> Vec<Measured> {
+        for learning in self.learning.take() {
+            // A thread that panicked has learned nothing.
+            let _ = learning.join();
+        }
+        self.measured.take()
+    }
+
+    fn is_archived(&self, source: usize) -> bool {
+        match self.sources.borrow().get(source) {
+            Some(Some(Stock::Found(found))) => found.is_archive(),
+            Some(Some(Stock::Archive(_))) => true,
+            _ => false,
+        }
+    }
+
+    /// An image and the archive that it is in.
+    fn image(&self, source: usize, id: &str) -> Result<(Archive, Image), ImageError> {
         let missing = || ImageError::Missing(id.to_owned());
         let mut sources = self.sources.borrow_mut();
         let stock = sources.get_mut(source).ok_or_else(missing)?;
-        let whole = delivery.present == 0 && delivery.parcels.len() == 1;
-        if let Some(Stock::Found(found)) = stock
-            && whole
-            && found.images().len() == 1
-        {
-            return found.load_stream();
-        }
         let archive = match stock.take().ok_or_else(missing)? {
             Stock::Found(found) => found.into_archive()?,
             Stock::Archive(archive) => archive,
         };
-        let image = archive.images().iter().find(|image| image.id.to_string() == id).ok_or_else(missing);
-        let stream = image.and_then(|image| {
-            let image = if parcel.end == image.layers.len() { image.clone() } else { partial(image, parcel.end) };
-            archive.load_stream(&[Load { image: &image, present: parcel.start }])
-        });
-        *stock = Some(Stock::Archive(archive));
-        stream
+        *stock = Some(Stock::Archive(archive.clone()));
+        let image = archive.images().iter().find(|image| image.id.to_string() == id).cloned().ok_or_else(missing)?;
+        Ok((archive, image))
     }
+}
+
+/// The stream of one parcel; `plain` if its layers go uncompressed whatever the archive has.
+pub(super) fn parcel(
+    archive: &Archive,
+    image: &Image,
+    delivery: &Delivery,
+    number: usize,
+    plain: bool,
+) -> Result<LoadStream, ImageError> {
+    let layers = delivery.parcels.get(number).cloned().unwrap_or_default();
+    let part = (layers.end < image.layers.len()).then(|| partial(image, layers.end));
+    archive.load_stream(&[Load { image: part.as_ref().unwrap_or(image), present: layers.start, plain }])
 }
 
 /// The intermediate image of the first `count` layers.

@@ -17,6 +17,14 @@ pub use verbs::{DeviceIdentity, NameLimit};
 
 use http::Limits;
 
+/// Understands an answer in every way in which one is read.
+pub(crate) fn read_answer(answer: &str) {
+    let _ = xml_rpc::acknowledged(answer);
+    if let Ok(value) = xml_rpc::value(answer) {
+        let _ = xml_rpc::array_of_strings(&value);
+    }
+}
+
 /// The port on which the configuration interface answers. In recovery mode it is 8080.
 pub const PORT: u16 = 80;
 

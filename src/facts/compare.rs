@@ -123,7 +123,8 @@ async fn same(remote: &impl Remote, groups: &[&[Doubt<'_>]]) -> Result<Vec<bool>
 /// The digests in the order of the questions: the device gives those of every other from the second on, then the others.
 fn in_order(text: &str, count: usize) -> Vec<Option<&str>> {
     let digests: Vec<_> = text.lines().map(|line| line.split_whitespace().next()).collect();
-    let digest = |index: usize| digests.get(if index % 2 == 0 { count / 2 + index / 2 } else { index / 2 }).copied().flatten();
+    let digest =
+        |index: usize| digests.get(if index.is_multiple_of(2) { count / 2 + index / 2 } else { index / 2 }).copied().flatten();
     // A digest that is missing would have others stand for it.
     let complete = digests.len() == count;
     (0..count).map(|index| digest(index).filter(|_| complete)).collect()

@@ -44,6 +44,8 @@ pub struct LocalImage {
     pub references: Vec<String>,
     /// Its layers, the lowest first: diff ID and size in bytes as it is stored here.
     pub layers: Vec<(String, u64)>,
+    /// What each layer comes to on a disk, at least, in bytes.
+    pub unpacked: Vec<u64>,
 }
 
 /// A compose project on this computer.

@@ -12,6 +12,15 @@ mod inspect;
 mod listing;
 mod probe;
 
+pub(crate) use probe::parse as read_answer;
+
+/// Understands docker's JSON, whatever it describes.
+pub(crate) fn read_docker(bytes: &[u8]) {
+    let _ = inspect::containers(bytes);
+    let _ = inspect::images(bytes);
+    let _ = inspect::volumes(bytes);
+}
+
 pub use inspect::{Container, ContainerState, DockerImage, DockerVolume, Health, containers};
 pub use probe::{FactsError, Probe, Section, nonce};
 
@@ -28,6 +37,9 @@ pub struct Facts {
     pub name_limit: Option<usize>,
     /// Whether the configuration interface answers.
     pub interface_answers: bool,
+    /// The word of whoever had the device's lock last, when the reading began; `None` when somebody had it then. The facts are
+    /// true as long as it is the same.
+    pub turn: Option<String>,
     /// `uname -m`.
     pub machine: String,
     /// Emulators registered in the kernel, as `qemu-aarch64`.
@@ -50,10 +62,27 @@ pub struct Facts {
     pub trees: BTreeMap<String, BTreeMap<String, PathFact>>,
     /// What each image archive on the device holds.
     pub archives: BTreeMap<String, Archive>,
+    /// The size of each of them in bytes.
+    pub archive_sizes: BTreeMap<String, u64>,
     /// What earlier deployments recorded, by application.
     pub records: BTreeMap<String, Record>,
+    /// The room where each directory asked about is, or is to be.
+    pub room: BTreeMap<String, Room>,
     /// What is on this computer.
     pub here: here::Here,
+}
+
+/// A file system, as one who may not use its reserve sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Which: two directories with the same number share their room.
+    pub device: u64,
+    /// Bytes that are free.
+    pub bytes: u64,
+    /// All its bytes.
+    pub size: u64,
+    /// Inodes that are free; `None` where it makes them as they are needed.
+    pub inodes: Option<u64>,
 }
 
 /// A docker engine and what it holds.
@@ -61,6 +90,8 @@ pub struct Facts {
 pub struct Docker {
     /// Its version, as `20.10.24`.
     pub version: String,
+    /// Where it keeps images.
+    pub root: Option<String>,
     /// All containers.
     pub containers: Vec<Container>,
     /// All images, intermediate ones too.
@@ -176,6 +207,13 @@ pub struct Record {
     pub projects: BTreeSet<String>,
     /// Digest of the compose files that were last brought up successfully.
     pub up: Option<String>,
+}
+
+impl Record {
+    /// The images that a return to an earlier version of the application needs.
+    pub fn needed_images(&self) -> impl Iterator<Item = &String> {
+        self.images.iter()
+    }
 }
 
 impl Facts {

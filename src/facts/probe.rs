@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, PathFact, ServiceFact, inspect, listing};
+use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, PathFact, Room, ServiceFact, inspect, listing};
 use crate::{
     command::{Command, path_lines},
     failure::{ExitCode, Explain},
@@ -23,6 +23,8 @@ pub struct Probe {
     pub archives: BTreeSet<String>,
     /// Trees whose files are wanted.
     pub trees: BTreeSet<String>,
+    /// Directories whose room is wanted, there or not.
+    pub rooms: BTreeSet<String>,
     /// Single paths: what they are, and the digest of files.
     pub paths: BTreeSet<String>,
 }
@@ -32,6 +34,8 @@ pub struct Probe {
 pub enum Section {
     /// The engine's version.
     Docker,
+    /// Where the engine keeps images, and the room there.
+    DockerRoot,
     /// All containers.
     Containers,
     /// All images.
@@ -50,6 +54,7 @@ impl Section {
     const fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",
+            Self::DockerRoot => "docker_root",
             Self::Containers => "containers",
             Self::Images => "images",
             Self::Volumes => "volumes",
@@ -106,6 +111,7 @@ impl Probe {
             .args(pairs("text", &self.texts))
             .args(pairs("archive", &self.archives))
             .args(pairs("tree", &self.trees))
+            .args(pairs("room", &self.rooms))
     }
 
     fn input(&self) -> Vec<u8> {
@@ -131,11 +137,21 @@ pub fn nonce() -> String {
     format!("={:016x}{:016x}=", word(), word())
 }
 
-fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
+/// Understands what the probe said.
+///
+/// # Errors
+/// When it is not whole, or docker's part of it is none.
+pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
     let mut facts = Facts::default();
     let mut complete = false;
     for (name, body) in sections(answer, nonce) {
         match name.as_str() {
+            "lock" => {
+                let text = text(body);
+                let mut lines = text.lines();
+                let free = lines.next() == Some("free");
+                facts.turn = free.then(|| printable(lines.next().unwrap_or_default()));
+            }
             "system" => {
                 let text = text(body);
                 let mut lines = text.lines();
@@ -152,6 +168,16 @@ fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
             "containers" | "images" | "volumes" => {
                 if let Some(docker) = &mut facts.docker {
                     read_inspect(docker, &name, body)?;
+                }
+            }
+            "docker_root" => {
+                if let (Some(docker), Some((root, _))) = (&mut facts.docker, named(body)) {
+                    docker.root = Some(root);
+                }
+            }
+            "room" => {
+                if let Some((name, figures)) = named(body) {
+                    facts.room.extend(room(&text(figures)).map(|room| (name, room)));
                 }
             }
             "compose" => facts.compose = parse_compose(&text(body)),
@@ -173,7 +199,11 @@ fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
             }
             "archive" => {
                 if let Some((name, content)) = named(body) {
-                    facts.archives.extend(archive(&text(content)).map(|archive| (name, archive)));
+                    let content = text(content);
+                    let (size, said) = content.split_once('\n').unwrap_or((&content, ""));
+                    let size = size.strip_prefix("size ").and_then(|size| size.parse().ok());
+                    facts.archive_sizes.extend(size.map(|size| (name.clone(), size)));
+                    facts.archives.extend(archive(said).map(|archive| (name, archive)));
                 }
             }
             "tree" => {
@@ -254,6 +284,18 @@ fn parse_autostart(listing: &str) -> AutostartModel {
         }
     }
     model
+}
+
+/// `DEVICE` and, on the next line, `FREE BLOCK ALL INODES FREE_INODES`, as `stat -f` of coreutils and busybox counts them.
+fn room(said: &str) -> Option<Room> {
+    let figures: Vec<u64> = said.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [device, free, block, all, inodes, free_inodes] = *figures.as_slice() else { return None };
+    Some(Room {
+        device,
+        bytes: free.saturating_mul(block),
+        size: all.saturating_mul(block),
+        inodes: (inodes > 0).then_some(free_inodes),
+    })
 }
 
 fn archive(said: &str) -> Option<Archive> {

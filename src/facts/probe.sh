@@ -2,7 +2,8 @@
 nonce=$1 wants=$2
 shift 2
 section() { printf '\n%s %s\n' "$nonce" "$1"; }
-wanted() { case " $wants " in *" $1 "*) section "$1" ;; *) return 1 ;; esac; }
+wants() { case " $wants " in *" $1 "*) ;; *) return 1 ;; esac; }
+wanted() { wants "$1" && section "$1"; }
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 compose_home=/usr/share/oem/docker/compose
 
@@ -43,8 +44,12 @@ letters=
 for path do if [ -r "$path" ]; then letters=${letters}r; else letters=${letters}u; fi; done
 printf "\0%s\0" "$letters"'
 squeezed() { if command -v gzip >/dev/null; then gzip -1; else cat; fi; }
+# First of all: what is read afterwards is true as long as nobody has taken the lock since.
+section lock
+if [ -e /tmp/o3r-deploy/lock ]; then echo held; else echo free; cat /tmp/o3r-deploy/last 2>/dev/null; fi
 
 docker_version() { if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi; }
+docker_root() { if wants docker_root; then docker info --format '{{.DockerRootDir}}' 2>/dev/null; fi; }
 containers() {
   if wanted containers; then
     # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
@@ -75,8 +80,9 @@ compose() {
 # What takes long is asked at the same time: the first half of a pipeline works while the second half does, which reads it, from
 # a descriptor of its own, when all before it is told. No file is needed, and no half's failure matters: what is missing says so.
 exec 8<&0 </dev/null
-docker_version | { exec 7<&0 </dev/null
+docker_version | { exec 9<&0 </dev/null
 compose | { exec 3<&0 </dev/null
+docker_root | { exec 7<&0 </dev/null
 containers | { exec 4<&0 </dev/null
 images | { exec 5<&0 </dev/null
 volumes | { exec 6<&0 </dev/null
@@ -90,6 +96,13 @@ for file in /proc/sys/fs/binfmt_misc/qemu-*; do
   if [ -e "$file" ]; then echo "${file##*/}"; fi
 done
 
+root=$(cat <&7)
+if [ -n "$root" ]; then
+  cat <&9
+  section docker_root
+  printf '%s\0' "$root"
+  set -- "$@" room "$root"
+fi
 if wanted records; then
   for file in /home/oem/.o3r-deploy/*/record.json; do
     if [ -f "$file" ]; then printf '%s\0' "$file"; cat "$file"; printf '\0'; fi
@@ -99,7 +112,7 @@ if wanted autostart; then
   systemctl --user list-unit-files 'oem-dc*' --no-legend --no-pager 2>&1
 fi
 
-# The words that remain: `service NAME`, `text FILE`, `archive FILE`, `tree PATH`.
+# The words that remain: `service NAME`, `text FILE`, `archive FILE`, `tree PATH`, `room DIRECTORY`.
 while [ $# -gt 1 ]; do
   kind=$1 name=$2
   shift 2
@@ -115,9 +128,15 @@ while [ $# -gt 1 ]; do
       fi
       printf '\0'
       if [ ! -L "$directory" ] && [ ! -L "$directory/docker-compose.yml" ] && [ -e "$directory/docker-compose.yml" ]; then echo own; fi ;;
+    room)
+      # Of what is not there yet, the directory that it will be made in.
+      directory=$name
+      while [ -n "$directory" ] && [ ! -e "$directory" ]; do directory=${directory%/*}; done
+      stat -L -c %d "${directory:-/}" 2>/dev/null && stat -f -c '%a %S %b %c %d' "${directory:-/}" 2>/dev/null ;;
     text) if [ -f "$name" ]; then cat "$name"; fi ;;
     archive)
       if [ -f "$name" ]; then
+        stat -L -c 'size %s' "$name"
         if manifest=$(tar -xOf "$name" manifest.json 2>/dev/null) || manifest=$(tar -xzOf "$name" manifest.json 2>/dev/null); then
           echo images
           printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"Config": *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p'
@@ -152,7 +171,7 @@ for path in $lines; do
 done
 if [ $# -gt 0 ]; then sh -c "$describe" sh "$@"; fi
 
-cat <&7; cat <&4; cat <&5; cat <&6; cat <&3
+cat <&9; cat <&4; cat <&5; cat <&6; cat <&3
 section end
-} } } } }
+} } } } } }
 exit 0

@@ -96,6 +96,22 @@ impl Archive {
         open().map_err(|flaw| flaw.at(&self.store.path))
     }
 
+    /// At most `length` bytes of a layer from `at` on, where they can be had without decompressing what is before them; else
+    /// none.
+    pub fn sample(&self, diff_id: &DiffId, at: u64, length: usize) -> Vec<u8> {
+        let read = || -> Result<Vec<u8>, Flaw> {
+            let blob = self.store.blob(diff_id)?;
+            let mut sample = Vec::new();
+            if self.store.compression == super::Compression::None && at < blob.size {
+                let mut bytes = self.store.bytes()?;
+                bytes.go_to(blob.offset + at)?;
+                bytes.take((blob.size - at).min(length as u64)).read_to_end(&mut sample)?;
+            }
+            Ok(sample)
+        };
+        read().unwrap_or_default()
+    }
+
     /// What `docker load` reads to have the images of `loads`. A layer that several of them need is sent once. The images need
     /// not be those of the archive, but the layers that are sent are in it.
     ///

@@ -52,6 +52,11 @@ impl Bytes {
         self.position
     }
 
+    /// Whether any position is reached without reading what lies before it.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.source, Source::Plain { .. })
+    }
+
     /// Goes to `position`; an error if that is beyond the end.
     pub(super) fn go_to(&mut self, position: u64) -> Result<(), Flaw> {
         match &mut self.source {

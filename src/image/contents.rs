@@ -54,7 +54,8 @@ impl Contents {
             }
             let blob = *self.blobs.entry(*diff_id).or_insert(place);
             let size = (blob.compression == Compression::None).then_some(blob.size);
-            described.push(Layer { diff_id: *diff_id, chain_id, size, stored: blob.size });
+            let unpacked = survey.unpacked(&blob);
+            described.push(Layer { diff_id: *diff_id, chain_id, size, stored: blob.size, unpacked });
         }
         self.images.push(Image { id, platform, references, layers: described, config: Some(content) });
         Ok(())

@@ -26,6 +26,8 @@ struct Inspected {
     variant: Option<String>,
     #[serde(rename = "RootFS")]
     root_fs: RootFs,
+    #[serde(default)]
+    size: u64,
     /// Only there when docker keeps its images in containerd: then the ID is that of a manifest, not of a configuration.
     descriptor: Option<serde_json::Value>,
 }
@@ -79,7 +81,16 @@ fn describe(inspected: Inspected, name: &str) -> Result<Image, super::DigestErro
     let diff_ids = inspected.root_fs.layers.unwrap_or_default();
     let diff_ids = diff_ids.iter().map(|text| text.parse()).collect::<Result<Vec<DiffId>, _>>()?;
     let layers = diff_ids.iter().zip(chain_ids(&diff_ids));
-    let layers = layers.map(|(diff_id, chain_id)| Layer { diff_id: *diff_id, chain_id, size: None, stored: 0 }).collect();
+    // Docker tells the size of the whole alone, which is then that of the lowest layer: a device that has it has some of the rest.
+    let mut whole = Some(inspected.size);
+    let layers = layers.map(|(diff_id, chain_id)| Layer {
+        diff_id: *diff_id,
+        chain_id,
+        size: None,
+        stored: 0,
+        unpacked: whole.take().unwrap_or(0),
+    });
+    let layers = layers.collect();
     let tags: Vec<Reference> = inspected.repo_tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()).collect();
     // Asked for by one of its names it has that name; by its ID, all of them.
     let asked = name.parse().ok().filter(|name| tags.contains(name));

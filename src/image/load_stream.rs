@@ -36,6 +36,8 @@ pub struct Load<'a> {
     pub image: &'a Image,
     /// How many of its layers, bottom first, are left out. The device must have all of them on one chain.
     pub present: usize,
+    /// Whether its layers go uncompressed even where they are stored with gzip.
+    pub plain: bool,
 }
 
 /// Bytes for `docker load` on the device.
@@ -59,7 +61,15 @@ struct Part {
 #[derive(Debug)]
 enum Body {
     Memory(Vec<u8>),
-    Layer(DiffId, Blob),
+    Layer(DiffId, Blob, Form),
+}
+
+/// How a layer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// With gzip, as it is stored.
+    Gzip,
+    Plain,
 }
 
 /// An entry of `manifest.json`.
@@ -80,7 +90,7 @@ pub(super) fn of_engine(saved: Saved) -> LoadStream {
 pub(super) fn of_archive(store: &Arc<Store>, loads: &[Load<'_>]) -> Result<LoadStream, Flaw> {
     let mut manifest = Vec::new();
     let (mut configs, mut layers, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-    for Load { image, present } in loads {
+    for Load { image, present, plain } in loads {
         let config = image.config.clone().ok_or_else(|| Flaw::Missing(format!("the configuration of {}", image.id)))?;
         let name = format!("{}.json", image.id.hex());
         manifest.push(ManifestEntry {
@@ -91,8 +101,10 @@ pub(super) fn of_archive(store: &Arc<Store>, loads: &[Load<'_>]) -> Result<LoadS
         configs.push(Part { name, size: config.len() as u64, body: Body::Memory(config) });
         for layer in image.layers.iter().skip(*present).filter(|layer| seen.insert(layer.diff_id)) {
             let blob = store.blob(&layer.diff_id)?;
-            let size = sent_size(store, &layer.diff_id, blob)?;
-            layers.push((blob.offset, Part { name: layer_name(&layer.diff_id), size, body: Body::Layer(layer.diff_id, blob) }));
+            let form = if blob.compression == Compression::Gzip && !plain { Form::Gzip } else { Form::Plain };
+            let size = sent_size(store, &layer.diff_id, blob, form)?;
+            let body = Body::Layer(layer.diff_id, blob, form);
+            layers.push((blob.offset, Part { name: layer_name(&layer.diff_id), size, body }));
         }
     }
     // In the order of the archive, one that is compressed as a whole is decompressed only once.
@@ -107,9 +119,9 @@ fn layer_name(diff_id: &DiffId) -> String {
     format!("{}.tar", diff_id.hex())
 }
 
-/// The size of a layer as it is sent. A tar header needs it first, and zstd does not tell: such a layer is read once more.
-fn sent_size(store: &Store, diff_id: &DiffId, blob: Blob) -> Result<u64, Flaw> {
-    if blob.compression != Compression::Zstd {
+/// The size of a layer as it is sent. A tar header needs it first: a layer that is decompressed is read once more.
+fn sent_size(store: &Store, diff_id: &DiffId, blob: Blob, form: Form) -> Result<u64, Flaw> {
+    if form == Form::Gzip || blob.compression == Compression::None {
         return Ok(blob.size);
     }
     let mut bytes = store.bytes()?;
@@ -134,6 +146,21 @@ impl LoadStream {
         }
     }
 
+    /// The layers in it, each with the place where its content begins, in bytes from the beginning.
+    pub fn layers(&self) -> Vec<(DiffId, u64)> {
+        let Source::Archive { parts, .. } = &self.0 else { return Vec::new() };
+        let mut layers = Vec::new();
+        let mut position = 0;
+        for Part { size, body, .. } in parts {
+            position += BLOCK;
+            if let Body::Layer(diff_id, ..) = body {
+                layers.push((*diff_id, position));
+            }
+            position += size.next_multiple_of(BLOCK);
+        }
+        layers
+    }
+
     /// Writes it all. Blocks.
     ///
     /// # Errors
@@ -149,7 +176,7 @@ impl LoadStream {
             out.write_all(header(name, *size)?.as_bytes())?;
             let written = match body {
                 Body::Memory(content) => out.write_all(content).map(|()| *size)?,
-                Body::Layer(diff_id, blob) => write_layer(&mut bytes, diff_id, *blob, out)?,
+                Body::Layer(diff_id, blob, form) => write_layer(&mut bytes, diff_id, *blob, *form, out)?,
             };
             if written != *size {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the archive was changed while it was being sent"));
@@ -163,10 +190,18 @@ impl LoadStream {
     /// Writes it on a thread of its own into a channel of pieces of [`PIECE`] bytes; an error comes last. The thread ends when
     /// the receiver is dropped.
     pub fn pieces(self) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+        self.pieces_through(Self::write)
+    }
+
+    /// The same of what `write` makes of it.
+    pub fn pieces_through(
+        self,
+        write: impl FnOnce(Self, &mut dyn Write) -> io::Result<()> + Send + 'static,
+    ) -> mpsc::Receiver<io::Result<Vec<u8>>> {
         let (sender, receiver) = mpsc::channel(PIECES_WAITING);
         std::thread::spawn(move || {
             let mut out = Pieces { sender, piece: Vec::with_capacity(PIECE) };
-            if let Err(error) = self.write(&mut out).and_then(|()| out.flush()) {
+            if let Err(error) = write(self, &mut out).and_then(|()| out.flush()) {
                 // Nobody listens any more if this fails, so nobody needs to know.
                 let _ = out.sender.blocking_send(Err(error));
             }
@@ -175,8 +210,8 @@ impl LoadStream {
     }
 }
 
-fn write_layer(bytes: &mut Bytes, diff_id: &DiffId, blob: Blob, out: &mut dyn Write) -> io::Result<u64> {
-    if blob.compression == Compression::Gzip {
+fn write_layer(bytes: &mut Bytes, diff_id: &DiffId, blob: Blob, form: Form, out: &mut dyn Write) -> io::Result<u64> {
+    if form == Form::Gzip {
         bytes.go_to(blob.offset)?;
         return copy_gzip(&mut bytes.take(blob.size), *diff_id, out);
     }

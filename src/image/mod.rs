@@ -64,6 +64,8 @@ pub struct Layer {
     pub size: Option<u64>,
     /// Its size in bytes as it is stored in the archive; 0 while it is in docker.
     pub stored: u64,
+    /// How much it comes to on a disk in bytes, as far as that is told without reading it: at least so much.
+    pub unpacked: u64,
 }
 
 /// Images that were found on this computer.
@@ -136,6 +138,11 @@ impl LocalImages {
         }
     }
 
+    /// Whether they are in an archive, and not in this computer's docker.
+    pub fn is_archive(&self) -> bool {
+        matches!(self.0, Found::Archive(_))
+    }
+
     /// What `docker load` reads to have all of the images, every layer included. An image in docker is saved while it is read,
     /// without a copy on disk.
     ///
@@ -144,7 +151,7 @@ impl LocalImages {
     pub fn load_stream(&self) -> Result<LoadStream, ImageError> {
         match &self.0 {
             Found::Archive(archive) => {
-                let loads: Vec<_> = archive.images().iter().map(|image| Load { image, present: 0 }).collect();
+                let loads: Vec<_> = archive.images().iter().map(|image| Load { image, present: 0, plain: false }).collect();
                 archive.load_stream(&loads)
             }
             Found::Engine(image) => {

@@ -26,8 +26,8 @@ pub(super) fn read(path: &Path, compression: Compression, survey: &Survey, metad
     let (diff_id, size) = digest(Bytes::open(path, compression)?)?;
     let stored = std::fs::metadata(path)?.len();
     let config = config::make(metadata, &platform, diff_id);
-    let layers =
-        chain_ids(&[diff_id]).into_iter().map(|chain_id| Layer { diff_id, chain_id, size: Some(size), stored }).collect();
+    let layer = |chain_id| Layer { diff_id, chain_id, size: Some(size), stored, unpacked: size };
+    let layers = chain_ids(&[diff_id]).into_iter().map(layer).collect();
     let image = Image { id: ImageId::of(&config), platform, references: Vec::new(), layers, config: Some(config) };
     let blob = Blob { offset: 0, size: stored, compression };
     Ok(Contents { images: vec![image], blobs: HashMap::from([(diff_id, blob)]) })

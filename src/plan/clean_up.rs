@@ -10,25 +10,10 @@ use crate::{
     commands::docker,
     compose::project_name,
     config::Volume,
-    facts::{Container, DockerImage, DockerVolume, Record},
+    facts::{Container, DockerImage, DockerVolume, Facts, Record},
     stage::Stage,
+    text::fits,
 };
-
-/// Whether a name fits a shell pattern with `*` and `?`.
-pub fn fits(pattern: &str, name: &str) -> bool {
-    match (pattern.chars().next(), name.chars().next()) {
-        (None, None) => true,
-        (Some('*'), _) => {
-            let rest = pattern.get(1..).unwrap_or_default();
-            fits(rest, name)
-                || name.char_indices().any(|(at, c)| name.get(at + c.len_utf8()..).is_some_and(|tail| fits(rest, tail)))
-        }
-        (Some(p), Some(c)) if p == '?' || p == c => {
-            fits(pattern.get(p.len_utf8()..).unwrap_or_default(), name.get(c.len_utf8()..).unwrap_or_default())
-        }
-        _ => false,
-    }
-}
 
 impl Planner<'_> {
     pub(super) fn clean_up(&mut self) -> Result<(), PlanError> {
@@ -65,6 +50,21 @@ impl Planner<'_> {
         }
         self.add(Stage::CleanUp, says, actions);
         Ok(())
+    }
+
+    /// What is there once the clean-up that was asked for is done, and how much it frees, at the most: what a volume holds nobody
+    /// tells.
+    pub(super) fn after_clean_up(&self, before: &Facts) -> (Facts, u64) {
+        let mut there = before.clone();
+        let Some(docker) = &mut there.docker else { return (there, 0) };
+        let volumes = docker.volumes.len();
+        docker.containers.retain(|container| self.docker().containers.iter().any(|left| left.id == container.id));
+        docker.volumes.retain(|volume| self.docker().volumes.iter().any(|left| left.name == volume.name));
+        let freed = if docker.volumes.len() < volumes { u64::MAX } else { 0 };
+        let (left, gone): (Vec<_>, Vec<_>) =
+            docker.images.drain(..).partition(|image| self.docker().images.iter().any(|left| left.id == image.id));
+        docker.images = left;
+        (there, gone.iter().fold(freed, |freed, image| freed.saturating_add(image.size)))
     }
 
     fn is_kept(&self, name: &str) -> bool {
@@ -175,7 +175,7 @@ impl Planner<'_> {
     }
 
     /// IDs of the images that this deployment itself wants.
-    fn images_wanted(&self) -> BTreeSet<String> {
+    pub(super) fn images_wanted(&self) -> BTreeSet<String> {
         let delivered = self.facts.here.images.iter();
         let archives = self.facts.archives.values().flat_map(|archive| archive_ids(archive, self.docker()));
         // What nothing delivers would have to be pulled again.
@@ -187,7 +187,7 @@ impl Planner<'_> {
         delivered.map(|image| image.id.clone()).chain(archives).chain(named).collect()
     }
 
-    fn keeps_image(&self, tag: &str) -> bool {
+    pub(super) fn keeps_image(&self, tag: &str) -> bool {
         // The last colon: a registry may have a port.
         self.is_kept(tag) || tag.rsplit_once(':').is_some_and(|(name, _)| self.is_kept(name))
     }
@@ -197,24 +197,4 @@ impl Planner<'_> {
 fn generation(id: &String, parents: &BTreeMap<String, Option<String>>) -> usize {
     let above = std::iter::successors(Some(id), |id| parents.get(*id)?.as_ref());
     above.take(parents.len() + 1).count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_fit_as_in_a_shell() {
-        for (pattern, name, expected) in [
-            ("mosquitto*", "mosquitto-1", true),
-            ("*", "", true),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("*x*y", "1x2y", true),
-            ("", "a", false),
-            ("ü*", "üb", true),
-        ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use super::{Action, Loading, PlanError, Planner, Sending, count};
 use crate::{
     commands::docker,
     config::{Image, ImageSource, Volume},
-    delivery::{self, Delivery},
+    delivery::{self, Delivery, Forecast},
     facts::{Archive, Docker, DockerImage, DockerVolume, here::LocalImage},
     image::runs_on,
     stage::Stage,
@@ -34,7 +34,7 @@ impl Planner<'_> {
     /// The engine; an empty one where there is none, for stages that have said so already.
     pub(super) fn docker(&self) -> &Docker {
         static NONE: Docker =
-            Docker { version: String::new(), containers: Vec::new(), images: Vec::new(), volumes: Vec::new() };
+            Docker { version: String::new(), root: None, containers: Vec::new(), images: Vec::new(), volumes: Vec::new() };
         self.facts.docker.as_ref().unwrap_or(&NONE)
     }
 
@@ -97,8 +97,9 @@ impl Planner<'_> {
                 self.add_archive(image, path.as_str(), &mut actions, &mut says)?;
             }
         }
-        let partial = |image: &DockerImage| image.tags.iter().any(|tag| tag.starts_with(delivery::PARTIAL));
-        if !actions.iter().any(|action| matches!(action, Action::Load(_))) && self.docker().images.iter().any(partial) {
+        let left = self.docker().images.iter().any(delivery::is_partial)
+            || self.docker().containers.iter().any(|container| container.name.starts_with(docker::BASE));
+        if left && !actions.iter().any(|action| matches!(action, Action::Load(_))) {
             says.push("remove what an interrupted delivery left".into());
             actions.push(Action::Run(docker::remove_partial()));
         }
@@ -123,10 +124,14 @@ impl Planner<'_> {
             let tags: Vec<_> = image.references.iter().map(|reference| with_tag(reference)).collect();
             match self.docker().images.iter().find(|there| there.id == image.id) {
                 None => {
-                    let delivery = self.delivery(image);
-                    says.push(sent(image, &delivery));
+                    let circumstances = self.circumstances;
+                    let offer = circumstances.offers.get(&image.id).cloned().unwrap_or_default();
+                    let delivery = Delivery::of(&image.layers, &self.docker().images);
+                    let (delivery, forecast) =
+                        delivery::choose(&delivery, &offer, &circumstances.speeds, circumstances.strategy);
+                    says.push(sent(image, &delivery, &forecast));
                     let (id, references, shown) = (image.id.clone(), tags.clone(), shown(image));
-                    actions.push(Action::Load(Loading { source, id, references, shown, delivery }));
+                    actions.push(Action::Load(Loading { source, id, references, shown, delivery, forecast }));
                 }
                 Some(there) => {
                     for tag in tags.iter().filter(|tag| !there.tags.contains(tag)) {
@@ -139,12 +144,6 @@ impl Planner<'_> {
             self.expect_image(DockerImage { id: image.id.clone(), tags, layers, ..DockerImage::default() });
         }
         Ok(())
-    }
-
-    /// What of an image has to travel.
-    fn delivery(&self, image: &LocalImage) -> Delivery {
-        let (layers, sizes): (Vec<_>, Vec<_>) = image.layers.iter().cloned().unzip();
-        Delivery::new(sizes, delivery::present(&layers, &self.docker().images))
     }
 
     fn check_architecture(&self, image: &LocalImage) -> Result<(), PlanError> {
@@ -181,6 +180,9 @@ impl Planner<'_> {
             tag.as_ref().is_none_or(|tag| self.docker().image(tag).is_some_and(|image| ids.first() == Some(&image.id)));
         if ids.is_empty() || !ids.iter().all(there) || !tagged {
             let name = image.name.clone().unwrap_or_default();
+            let size = |facts: &crate::facts::Facts| Some(*facts.archive_sizes.get(path)?);
+            let sent = self.facts.paths.get(path).map(|fact| fact.size);
+            self.imported += sent.or_else(|| size(&self.facts)).unwrap_or(0);
             actions.push(Action::Run(docker::load_on_device(path, &name, &changes(image))));
             says.push(format!("load {path}"));
         }
@@ -203,15 +205,19 @@ pub(super) fn archive_ids(archive: &Archive, docker: &Docker) -> Vec<String> {
     }
 }
 
-/// What is sent of an image, and what that saves.
-fn sent(image: &LocalImage, delivery: &Delivery) -> String {
-    let (missing, whole) = (text::bytes(delivery.missing()), text::bytes(delivery.whole()));
-    match delivery.present {
-        0 => format!("send {}: {whole} in {}", shown(image), count(image.layers.len(), "layer")),
+/// What is sent of an image, what that saves, and what it will cost.
+fn sent(image: &LocalImage, delivery: &Delivery, forecast: &Forecast) -> String {
+    let whole = text::bytes(delivery.whole());
+    let layers = image.layers.len();
+    let what = match delivery.present {
+        0 if !delivery.rebuilds() => format!("{whole} in {}", count(layers, "layer")),
         present => {
-            format!("send {}: {present} of {} layers are there; {missing} instead of {whole}", shown(image), image.layers.len())
+            let travels = text::bytes(delivery.travels());
+            let rest = if delivery.rebuilds() { ", the rest is put together from what is there" } else { "" };
+            format!("{present} of {layers} layers are there; {travels} instead of {whole}{rest}")
         }
-    }
+    };
+    format!("send {}: {what}; about {:.1} s", shown(image), forecast.time.as_secs_f64())
 }
 
 /// An image as people call it.

@@ -1,12 +1,12 @@
 //! What is to be done: decided from what is wanted and what is there, by pure code, so that it can be shown before it is done.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
     command::Command,
     commands::{compose::Project, docker, files::INCOMING},
     config::{Attach, Deployment, RemotePath},
-    delivery::Delivery,
+    delivery::{Delivery, Forecast, Offer, Speeds, Strategy, Way},
     facts::{Facts, compare::Copy, here::LARGE},
     failure::Failure,
     report::PlannedStage,
@@ -23,8 +23,10 @@ mod expectation;
 mod files;
 mod logs;
 mod questions;
+pub mod room;
 mod transfers;
 
+pub use application::name as application_name;
 pub use error::PlanError;
 pub use logs::{candidates, changed, travels_whole};
 pub use questions::{copies, doubtful, questions};
@@ -79,6 +81,8 @@ pub enum Action {
     Attach(Attaching),
     /// Look for logs once more and pull what is new.
     PullAgain(Vec<PullAgain>),
+    /// See that there is room, now that something was removed.
+    CheckRoom(Vec<room::Need>),
 }
 
 /// Files to send. They arrive in an incoming directory beside their destination and are then renamed into place.
@@ -175,6 +179,8 @@ pub struct Loading {
     pub shown: String,
     /// What of it travels, and in which parcels.
     pub delivery: Delivery,
+    /// What that is expected to cost.
+    pub forecast: Forecast,
 }
 
 /// A compose project to bring up.
@@ -240,6 +246,7 @@ impl Action {
         !matches!(
             self,
             Self::Touch(_)
+                | Self::CheckRoom(_)
                 | Self::Fetch(_)
                 | Self::PullAgain(_)
                 | Self::Attach(Attaching { wanted: Attach { stop_upon_exit: false, .. }, .. })
@@ -274,18 +281,34 @@ impl Action {
                 fetch.files.iter().map(step).collect()
             }
             Self::Load(loading) => {
-                let load = docker::load().shown();
-                let parcel = |parcel: &std::ops::Range<usize>| {
-                    let bytes = bytes(loading.delivery.bytes(parcel));
-                    format!("stream layers {}..{} of {} ({bytes}) into {load}", parcel.start + 1, parcel.end, loading.shown)
+                let delivery = &loading.delivery;
+                let parcel = |(number, parcel): (usize, &std::ops::Range<usize>)| {
+                    let layers = format!("layers {}..{} of {}", parcel.start + 1, parcel.end, loading.shown);
+                    let size = bytes(delivery.bytes(parcel));
+                    match delivery.ways.get(number) {
+                        Some(Way::Rebuild(rebuild)) => {
+                            let (sent, command) =
+                                (bytes(rebuild.inserted), docker::rebuild(number, &rebuild.base, &rebuild.roots));
+                            format!(
+                                "rebuild {layers} ({size}) from {} and {sent} that travel: {}",
+                                rebuild.base,
+                                command.shown()
+                            )
+                        }
+                        Some(Way::File) => format!("send {layers} ({size}) by way of a file that outlives a cut"),
+                        _ => format!("stream {layers} ({size}) into {}", docker::load().shown()),
+                    }
                 };
-                loading.delivery.parcels.iter().map(parcel).collect()
+                delivery.parcels.iter().enumerate().map(parcel).collect()
             }
             Self::Up(bringing) => vec![
                 bringing.command().shown(),
                 format!("wait up to {} s for {} to run and be healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
             ],
             Self::Attach(attaching) => attaching.steps(),
+            Self::CheckRoom(needs) => {
+                needs.iter().map(|need| format!("see that {} are free in {}", bytes(need.bytes), need.directory)).collect()
+            }
             Self::PullAgain(trees) => {
                 trees.iter().map(|tree| format!("fetch what is new in {} -> {}", tree.remote, tree.local.display())).collect()
             }
@@ -304,6 +327,11 @@ impl Plan {
         self.stages.iter().map(shown).collect()
     }
 
+    /// Whether carrying it out delivers an image.
+    pub fn delivers(&self) -> bool {
+        self.stages.iter().flat_map(|stage| &stage.actions).any(|action| matches!(action, Action::Load(_)))
+    }
+
     /// Whether carrying it out changes anything on the device.
     pub fn changes_device(&self) -> bool {
         self.stages.iter().flat_map(|stage| &stage.actions).any(Action::changes_device)
@@ -311,12 +339,20 @@ impl Plan {
 }
 
 /// What plays a part beside the deployment itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
     /// The stem of this run's log file, which is the deployment's stamp.
     pub stem: String,
     /// Whether images of another architecture are let through.
     pub allow_architecture: bool,
+    /// How images are delivered.
+    pub strategy: Strategy,
+    /// How fast the device and the link were before.
+    pub speeds: Speeds,
+    /// What is known of the delivery of each image, by its ID.
+    pub offers: BTreeMap<String, Offer>,
+    /// Whether what nobody needs is removed where the room is short.
+    pub make_room: bool,
 }
 
 /// Decides what is to be done.
@@ -324,13 +360,17 @@ pub struct Circumstances {
 /// # Errors
 /// What is wanted and what is there contradict each other, in the stage that the failure names.
 pub fn plan(wanted: &Deployment, facts: &Facts, circumstances: &Circumstances) -> Result<Plan, Failure> {
-    let mut planner =
-        Planner { wanted, circumstances, facts: facts.clone(), plan: Plan::default(), application: String::new() };
-    planner.application = application::name(wanted);
-    for stage in Stage::ALL {
-        planner.stage(stage).map_err(|error| Failure::from(error).in_stage(stage))?;
+    let mut planner = Planner::walk(wanted, facts, circumstances)?;
+    let going = planner.see_to_room(facts)?;
+    if !going.is_empty() {
+        let mut facts = facts.clone();
+        if let Some(docker) = &mut facts.docker {
+            docker.images.retain(|image| going.iter().all(|gone| gone.id != image.id));
+        }
+        // Layers that an image has which goes are to be sent after all.
+        planner = Planner::walk(wanted, &facts, circumstances)?;
+        planner.make_room(&going, &facts);
     }
-    planner.add_stamp();
     Ok(planner.plan)
 }
 
@@ -341,9 +381,28 @@ struct Planner<'a> {
     facts: Facts,
     plan: Plan,
     application: String,
+    /// Bytes of the archives on the device that its docker is to load.
+    imported: u64,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// Walks all stages.
+    fn walk(wanted: &'a Deployment, facts: &Facts, circumstances: &'a Circumstances) -> Result<Self, Failure> {
+        let mut planner = Planner {
+            wanted,
+            circumstances,
+            facts: facts.clone(),
+            plan: Plan::default(),
+            application: application::name(wanted),
+            imported: 0,
+        };
+        for stage in Stage::ALL {
+            planner.stage(stage).map_err(|error| Failure::from(error).in_stage(stage))?;
+        }
+        planner.add_stamp();
+        Ok(planner)
+    }
+
     fn stage(&mut self, stage: Stage) -> Result<(), PlanError> {
         match stage {
             Stage::Connect | Stage::Stamp => Ok(()),

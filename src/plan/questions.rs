@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::application;
+use super::{application, room};
 use crate::{
     config::{ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
@@ -45,6 +45,9 @@ pub fn questions(wanted: &Deployment, here: &Here) -> Probe {
     if let Some(ComposeFiles::OnDevice(path)) = wanted.compose.as_ref().map(|compose| &compose.files) {
         probe.texts.insert(path.as_str().into());
     }
+    if !wanted.image.is_empty() {
+        probe.sections.insert(Section::DockerRoot);
+    }
     for image in &wanted.image {
         if let ImageSource::OnDevice(path) = &image.source {
             probe.archives.insert(path.as_str().into());
@@ -53,6 +56,9 @@ pub fn questions(wanted: &Deployment, here: &Here) -> Probe {
     probe.trees.extend(wanted.logs.iter().map(|pull| pull.remote.as_str().to_owned()));
     probe.trees.extend(wanted.transfers.from_device.iter().map(|transfer| transfer.remote.as_str().to_owned()));
     ask_for_paths(wanted, here, &mut probe);
+    let destinations = wanted.transfers.to_device.iter().map(|transfer| &transfer.remote);
+    let compose = application::sent(wanted, here).map(|sent| sent.directory);
+    probe.rooms = room::directories(destinations.chain(compose), wanted.mount_usb);
     probe
 }
 

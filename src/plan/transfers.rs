@@ -255,7 +255,7 @@ mod tests {
         let transfers =
             crate::config::Transfers { from_device: vec![Transfer { local: "/here/x".into(), remote }], ..bare.transfers };
         let wanted = Deployment { transfers, ..bare };
-        let circumstances = Circumstances { stem: "stem".into(), allow_architecture: false };
+        let circumstances = Circumstances { stem: "stem".into(), ..Circumstances::default() };
         plan::plan(&wanted, &facts, &circumstances).map_err(|failure| failure.to_string())
     }
 

@@ -145,6 +145,10 @@ impl Remote for Fake {
         self.ended(taking.command, answer).await
     }
 
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
+
     async fn append(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         let answer = self.note(command.shown());
         progress(rest.to - rest.from);

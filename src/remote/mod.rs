@@ -48,6 +48,9 @@ pub trait Remote {
     /// When it cannot be read there or written here, and when it ends too early; what came stays.
     async fn take(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
 
+    /// Bytes sent to it so far, with all that the transport adds.
+    fn bytes_sent(&self) -> u64;
+
     /// Runs `command` without input and keeps its output (at most [`CAPTURE_LIMIT`] bytes of each stream).
     ///
     /// # Errors

@@ -10,6 +10,23 @@ pub enum RunError {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// Another deployment has the device.
+    #[error("the device is locked by {owner}")]
+    Locked {
+        /// Whose.
+        owner: Box<super::Owner>,
+    },
+    /// The application holds updates off.
+    #[error("the application holds updates off: `{file}` is locked by {process}")]
+    HeldOff {
+        /// The file on the device.
+        file: String,
+        /// Who has it locked.
+        process: String,
+    },
+    /// Somebody took the lock away.
+    #[error("the lock on the device was taken away")]
+    LockLost,
     /// The image on the device is another one than the one sent.
     #[error("the image on the device has the ID `{found}`, and the one sent has `{sent}`")]
     OtherImage {
@@ -70,6 +87,7 @@ impl Explain for RunError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Interrupted => ExitCode::Interrupted,
+            Self::Locked { .. } | Self::HeldOff { .. } | Self::LockLost => ExitCode::Held,
             Self::OtherImage { .. } => ExitCode::Image,
             Self::Unhealthy { .. } | Self::Late { .. } => ExitCode::Unhealthy,
             Self::ContainerFailed { .. } => ExitCode::ContainerFailed,
@@ -90,6 +108,11 @@ impl Explain for RunError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
+            Self::Locked { .. } => Some(
+                "`--lock-wait SECONDS` waits for it; `o3r-deploy unlock` takes a lock away that nobody needs any more".into(),
+            ),
+            Self::HeldOff { .. } => Some("`--lock-wait SECONDS` waits for it, `--force` goes on all the same".into()),
+            Self::LockLost => Some("somebody ran `o3r-deploy unlock`: ask them, then run the same command again".into()),
             Self::Unhealthy { last_lines, .. } | Self::Late { last_lines, .. } => {
                 let foreign = last_lines.iter().any(|line| line.contains("exec format error"));
                 let why = if foreign {

@@ -6,11 +6,7 @@ use super::{RunError, Runner, arriving::Arriving, ends};
 use crate::{
     command::path_lines,
     commands::files,
-    facts::{
-        Probe, compare,
-        compare::BLOCK,
-        here::LARGE,
-    },
+    facts::{Probe, compare, compare::BLOCK, here::LARGE},
     failure::Failure,
     plan::{Fetch, Fetching, PullAgain, candidates, changed, count, travels_whole},
     remote::{Get, Giving, Got, Remote, RemoteError, Rest},
@@ -140,7 +136,8 @@ async fn get<'a>(
     files: &[Way<'a>],
     progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<&'a Fetching>, Error> {
-    let below = |path: &str| whole.iter().any(|tree| path.strip_prefix(tree.as_str()).is_some_and(|rest| rest.starts_with('/')));
+    let below =
+        |path: &str| whole.iter().any(|tree| path.strip_prefix(tree.as_str()).is_some_and(|rest| rest.starts_with('/')));
     let trees = whole.iter().filter(|tree| files.iter().any(|(file, _)| file.remote.starts_with(tree.as_str())));
     let single = files.iter().map(|(file, _)| &file.remote).filter(|path| !below(path)).cloned();
     let names: Vec<_> = trees.map(|tree| format!("{tree}/.")).chain(single).collect();

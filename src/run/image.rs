@@ -1,19 +1,23 @@
 //! Puts an image into the device's docker: in parcels, of which the next travels while the device unpacks the last, and read
 //! back at the end.
 
-use std::{ops::Range, time::Duration};
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use sha2::{Digest, Sha256};
 
 use super::{RunError, Runner};
 use crate::{
+    command::Command,
     commands::docker,
-    delivery::{Delivery, Gate, Supply, Turn, compress},
+    delivery::{Delivery, Gate, Measured, Pieces, Supply, Turn, Way, behind, compress},
+    facts::here::hexadecimal,
     failure::{ExitCode, Failure},
     plan::Loading,
     remote::{Input, Output, Remote, Stream},
     report::Event,
     stage::Stage,
+    text,
 };
 
 /// How often the bytes sent are told.
@@ -23,51 +27,83 @@ const TICK: Duration = Duration::from_millis(100);
 const UNDER_WAY: usize = 2;
 
 impl<R: Remote> Runner<'_, R> {
-    pub(super) async fn load(&mut self, stage: Stage, loading: &Loading) -> Result<(), Failure> {
+    pub(super) async fn load(&mut self, stage: Stage, loading: &Loading) -> Result<String, Failure> {
         self.report.event(&Event::Step { stage, says: format!("send {}", loading.shown) });
-        let mut result = self.deliver(stage, loading, &loading.delivery).await;
-        if loading.delivery.present > 0 && result.as_ref().is_err_and(|failure| failure.exit_code() == ExitCode::RemoteCommand)
-        {
-            let text = format!("the device does not take `{}` without the layers that it has: all are sent", loading.shown);
+        self.supply.learn(loading.source, &loading.id);
+        let begin = Instant::now();
+        let sent = self.remote.bytes_sent();
+        let mut delivery = loading.delivery.clone();
+        while let Err(failure) = self.deliver(stage, loading, &delivery).await {
+            let refused = failure.exit_code() == ExitCode::RemoteCommand;
+            let without = if refused && delivery.rebuilds() {
+                delivery = delivery.thin();
+                "take what is put together from what it has"
+            } else if refused && delivery.present > 0 {
+                delivery = delivery.full();
+                "take it without the layers that it has"
+            } else {
+                return Err(failure);
+            };
+            let text = format!("the device does not {without}: more of `{}` is sent", loading.shown);
             self.report.event(&Event::Warning { text });
-            result = self.deliver(stage, loading, &loading.delivery.full()).await;
         }
-        result?;
-        self.remote.check(&docker::remove_partial()).await?;
-        self.verify(loading).await
+        self.verify(loading).await?;
+        let (sent, time) = (self.remote.bytes_sent() - sent, begin.elapsed());
+        let expected = &loading.forecast;
+        Ok(format!(
+            "{}: {} sent in {:.1} s; expected were {} in {:.1} s",
+            loading.shown,
+            text::bytes(sent),
+            time.as_secs_f64(),
+            text::bytes(expected.bytes),
+            expected.time.as_secs_f64()
+        ))
     }
 
     async fn deliver(&mut self, stage: Stage, loading: &Loading, delivery: &Delivery) -> Result<(), Failure> {
         let gate = Gate::default();
         let (remote, supply) = (self.remote, self.supply);
-        let parcels = delivery.parcels.iter().zip(Turn::of(delivery)).map(|(parcel, turn)| {
-            let parcel = Parcel { loading, delivery, layers: parcel.clone(), turn };
+        let parcels = Turn::of(delivery).into_iter().map(|turn| {
+            let parcel = Parcel { loading, delivery, turn };
             parcel.load(remote, supply, &gate)
         });
         let all = stream::iter(parcels).buffered(UNDER_WAY).try_collect::<Vec<()>>();
         tokio::pin!(all);
         let mut tick = tokio::time::interval(TICK);
-        let missing = delivery.missing();
+        let travels = delivery.travels();
         // The archives' own headers are no payload.
-        let progress = |gate: &Gate| Event::Progress { stage, bytes: gate.passed().min(missing), total: Some(missing) };
+        let progress = |gate: &Gate| Event::Progress { stage, bytes: gate.passed().min(travels), total: Some(travels) };
+        let (begin, sent) = (Instant::now(), remote.bytes_sent());
         loop {
             tokio::select! {
                 result = &mut all => {
                     self.report.event(&progress(&gate));
-                    return result.map(drop);
+                    result?;
+                    let last = delivery.parcels.last().map_or(0, |parcel| delivery.bytes(parcel));
+                    let all_passed = gate.all_passed();
+                    supply.measured(Measured {
+                        sent: remote.bytes_sent() - sent,
+                        sending: all_passed - begin,
+                        unpacked: last,
+                        unpacking: all_passed.elapsed(),
+                    });
+                    return Ok(());
                 }
                 _ = tick.tick() => self.report.event(&progress(&gate)),
             }
         }
     }
 
-    /// The image on the device has the ID that it has here, and so has each of its references.
+    /// The image on the device has the ID that it has here, and so has each of its references; and nothing else is left.
     async fn verify(&self, loading: &Loading) -> Result<(), Failure> {
-        for reference in loading.references.iter().chain([&loading.id]) {
-            let found = self.remote.check(&docker::image_id(reference)).await?;
-            let found = String::from_utf8_lossy(&found).trim().to_owned();
+        let images: Vec<_> = loading.references.iter().chain([&loading.id]).cloned().collect();
+        let found = self.remote.check(&docker::settle(&images)).await?;
+        let found = String::from_utf8_lossy(&found).into_owned();
+        let mut found = found.lines();
+        for _ in images {
+            let found = found.next().unwrap_or_default().trim();
             if found != loading.id {
-                return Err(RunError::OtherImage { found, sent: loading.id.clone() }.into());
+                return Err(RunError::OtherImage { found: found.to_owned(), sent: loading.id.clone() }.into());
             }
         }
         Ok(())
@@ -78,15 +114,20 @@ impl<R: Remote> Runner<'_, R> {
 struct Parcel<'a> {
     loading: &'a Loading,
     delivery: &'a Delivery,
-    layers: Range<usize>,
     turn: Turn,
 }
 
 impl Parcel<'_> {
     async fn load(self, remote: &impl Remote, supply: &Supply, gate: &Gate) -> Result<(), Failure> {
-        let stream = supply.stream(self.loading.source, &self.loading.id, self.delivery, &self.layers)?;
-        let pieces = compress(gate.pass(self.turn, stream.pieces()));
-        let command = docker::load();
+        let Loading { source, id, .. } = self.loading;
+        let number = self.turn.parcel;
+        let pieces = supply.pieces(*source, id, self.delivery, number)?;
+        let (command, pieces) = match self.delivery.ways.get(number) {
+            Some(Way::Rebuild(rebuild)) => (docker::rebuild(number, &rebuild.base, &rebuild.roots), pieces),
+            Some(Way::File) => self.by_file(remote, supply, pieces).await?,
+            _ => (docker::load(), pieces),
+        };
+        let pieces = compress(gate.pass(self.turn, pieces));
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut collect = |stream: Stream, bytes: &[u8]| {
             if stream == Stream::Stdout { stdout.extend_from_slice(bytes) } else { stderr.extend_from_slice(bytes) }
@@ -95,5 +136,18 @@ impl Parcel<'_> {
         Output { exit, stdout, stderr }.success(&command)?;
         gate.unpacked();
         Ok(())
+    }
+
+    /// What has not arrived yet of a parcel that goes by way of a file.
+    async fn by_file(&self, remote: &impl Remote, supply: &Supply, pieces: Pieces) -> Result<(Command, Pieces), Failure> {
+        let Loading { source, id, references, .. } = self.loading;
+        let size = supply.size(*source, id, self.delivery, self.turn.parcel)?;
+        // Whatever changes its bytes changes its name.
+        let what = format!("{id} {:?} {references:?} {size}", self.delivery.parcels.get(self.turn.parcel));
+        let name = hexadecimal(&Sha256::digest(what)).chars().take(16).collect::<String>();
+        let file = docker::arriving(&name);
+        let there = remote.check(&docker::received(&file)).await?;
+        let there = String::from_utf8_lossy(&there).trim().parse::<u64>().unwrap_or_default().min(size);
+        Ok((docker::receive(&file, size), behind(there, pieces)))
     }
 }

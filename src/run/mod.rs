@@ -6,8 +6,12 @@ use crate::{
     commands::docker,
     delivery::Supply,
     device::ConfigurationInterface,
+    facts::Probe,
     failure::{ExitCode, Failure},
-    plan::{Action, Plan, StagePlan},
+    plan::{
+        Action, Plan, StagePlan,
+        room::{self, Need, RoomError},
+    },
     remote::{Input, Remote},
     report::{Event, Outcome, Report},
     stage::Stage,
@@ -19,6 +23,7 @@ mod ends;
 mod error;
 mod fetch;
 mod health;
+mod hold;
 mod image;
 mod interrupt;
 mod lines;
@@ -27,6 +32,7 @@ mod up;
 
 pub use error::RunError;
 pub use health::{Seen, Verdict, judge};
+pub use hold::{Hold, Owner, Wish};
 pub use interrupt::Interrupt;
 
 /// What a run works with.
@@ -113,11 +119,20 @@ impl<R: Remote> Runner<'_, R> {
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
             Action::Fetch(fetch) => self.fetch(stage, fetch).await.map(|()| None),
-            Action::Load(loading) => self.load(stage, loading).await.map(|()| None),
+            Action::Load(loading) => self.load(stage, loading).await.map(Some),
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),
             Action::PullAgain(trees) => self.pull_again(stage, trees).await.map(Some),
             Action::Attach(attaching) => self.attach(attaching).await.map(Some),
+            Action::CheckRoom(needs) => self.check_room(needs).await.map(|()| None),
         }
+    }
+
+    /// Sees whether there is room now.
+    async fn check_room(&mut self, needs: &[Need]) -> Result<(), Failure> {
+        let rooms = needs.iter().map(|need| need.directory.clone()).collect();
+        let facts = Probe { rooms, ..Probe::default() }.ask(self.remote).await?;
+        let lacks = room::lacks(needs, &facts.room, 0);
+        if lacks.is_empty() { Ok(()) } else { Err(RoomError { lacks, removable: Vec::new(), in_vain: true }.into()) }
     }
 
     /// Takes back what a failed action had begun, as far as it can: this runs after a failure and reports none of its own.

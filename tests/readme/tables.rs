@@ -69,7 +69,7 @@ fn the_exit_codes_are_those_of_the_program() {
 fn the_keys_are_those_of_the_schema() {
     let schema = schema();
     let mut table = "| key | meaning | default |\n|---|---|---|\n".to_owned();
-    let first = ["application", "log_dir", "device"];
+    let first = ["application", "log_dir", "device", "hold_off"];
     let names = first.into_iter().chain(Stage::ALL.iter().map(|stage| stage.name()));
     let mut count = 0;
     for name in names {

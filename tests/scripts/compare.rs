@@ -28,7 +28,8 @@ fn copies_and_beginnings_are_told_from_all_else_whatever_their_names() {
             let remote = device.here(&format!("/home/oem/logs/{name}")).display().to_string();
             Candidate { remote, size: there.len() as u64, local }
         };
-        let odd = ["-n", ".hidden", "a b", "it's", "\"q\"", "$(id)", "`id`", "*", "new\nline", "back\\slash", "ü°", "two  spaces "];
+        let odd =
+            ["-n", ".hidden", "a b", "it's", "\"q\"", "$(id)", "`id`", "*", "new\nline", "back\\slash", "ü°", "two  spaces "];
         let mut candidates: Vec<_> = odd.iter().map(|name| candidate(name, b"the same", Some(b"the same"))).collect();
         let mut expected: Vec<_> = candidates.iter().map(|candidate| (candidate.local.clone(), 8)).collect();
         for name in odd {

@@ -43,7 +43,7 @@ fn receive(device: &Device, part: Receive, arrival: &Arrival, files: &[(String, 
             archive.append_data(&mut header, name, content.as_bytes()).expect("written");
         }
     }
-    device.feed(&files::receive(part), archive.into_inner().expect("written"))
+    device.run_raw(&files::receive(part), archive.into_inner().expect("written"))
 }
 
 fn file(path: &str, content: &str) -> (String, String) {
@@ -177,7 +177,7 @@ fn an_archive_that_breaks_off_gets_nothing_into_its_place() {
         let place = device.here("/home/oem/d").display().to_string();
         let mut input = fresh(&[&place]).head();
         input.extend_from_slice(&archive.into_inner().expect("written")[..50_000]);
-        let ran = device.feed(&files::receive(Receive::Both), input);
+        let ran = device.run_raw(&files::receive(Receive::Both), input);
         assert!(ran.code != 0, "{userland:?} {ran:?}");
         assert_eq!(device.read("/home/oem/d/name"), "old", "{userland:?}");
     }

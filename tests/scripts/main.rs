@@ -3,8 +3,10 @@
 
 mod autostart;
 mod compare;
+mod delivery;
 mod docker;
 mod files;
+mod lock;
 mod probe;
 mod shell;
 

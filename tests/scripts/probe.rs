@@ -131,7 +131,29 @@ fn everything() -> Probe {
         texts: set(&["/home/oem/app/docker-compose.yml", "/home/oem/none.yml"]),
         archives: set(&["/home/oem/none.tar"]),
         trees: set(&["/home/oem/none"]),
+        rooms: set(&["/home/oem/none/deeper"]),
         paths: set(&["/home/oem/none"]),
+    }
+}
+
+#[test]
+fn the_room_of_a_directory_that_is_to_be_is_that_of_the_one_it_will_be_in_and_docker_names_its_own() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        device.stub("docker", "case $1 in version) echo 20.10.24 ;; info) echo /home/oem ;; esac");
+        let sections = [Section::Docker, Section::DockerRoot].into();
+        let rooms = set(&["/home/oem/not there/yet"]);
+        let facts = ask(&device, &Probe { sections, rooms, ..Probe::default() });
+        assert_eq!(facts.docker.and_then(|docker| docker.root).as_deref(), Some("/home/oem"), "{userland:?}");
+        let there = rustix::fs::statvfs(device.here("/home/oem")).expect("a file system");
+        for name in ["/home/oem", "/home/oem/not there/yet"] {
+            let room = facts.room.get(name).unwrap_or_else(|| panic!("{userland:?}: {name} is known"));
+            assert_eq!(room.size, there.f_blocks * there.f_frsize, "{userland:?}");
+            // Others write to it meanwhile.
+            assert!(room.bytes.abs_diff(there.f_bavail * there.f_frsize) < 1 << 30, "{userland:?} {room:?}");
+            let device_number = rustix::fs::stat(device.here("/home/oem")).expect("there").st_dev;
+            assert_eq!(room.device, device_number, "{userland:?}");
+        }
     }
 }
 
@@ -214,7 +236,8 @@ fn what_an_earlier_run_left_beside_a_destination_is_told_and_what_is_below_a_mis
     for userland in BOTH {
         let device = Device::new(userland);
         device.write("/home/oem/d/.o3r-deploy-incoming/new/deep/half it's", "half");
-        let asked = ["/home/oem", "/home/oem/d", "/home/oem/d/new", "/home/oem/d/new/deep", "/home/oem/d/new!", "/home/oem/none/x"];
+        let asked =
+            ["/home/oem", "/home/oem/d", "/home/oem/d/new", "/home/oem/d/new/deep", "/home/oem/d/new!", "/home/oem/none/x"];
         let facts = ask(&device, &Probe { paths: set(&asked), ..Probe::default() });
         let left = "/home/oem/d/.o3r-deploy-incoming/new/deep/half it's";
         assert_eq!(facts.paths.keys().collect::<Vec<_>>(), ["/home/oem", "/home/oem/d", left], "{userland:?}");

@@ -54,10 +54,12 @@ impl Device {
             std::fs::create_dir_all(device.root.path().join(directory)).expect("made");
         }
         let tools = device.root.path().join("tools");
-        let programs =
-            ["sh", "awk", "cat", "chmod", "cp", "cut", "date", "dirname", "echo", "env", "find", "grep", "gzip", "head", "id"];
+        let programs = [
+            "sh", "awk", "cat", "chmod", "cp", "cut", "date", "dd", "dirname", "echo", "env", "find", "grep", "gzip", "head",
+            "id",
+        ];
         let more =
-            ["dd", "kill", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sha256sum", "sleep", "sort"];
+            ["kill", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sha256sum", "sleep", "sort"];
         for name in programs.iter().chain(&more).chain(&["stat", "sync", "tail", "tar", "tr", "uname"]) {
             let target = match (userland, *name) {
                 (Userland::Busybox, _) => which("busybox"),
@@ -147,7 +149,8 @@ impl Device {
 
     fn to_here(&self, text: &str) -> String {
         let root = self.root.path().display();
-        text.replace("/home/oem", &format!("{root}/home/oem")).replace("/usr/share/oem", &format!("{root}/usr/share/oem"))
+        let places = ["/home/oem", "/usr/share/oem", "/tmp/o3r-deploy"];
+        places.iter().fold(text.to_owned(), |text, place| text.replace(place, &format!("{root}{place}")))
     }
 
     fn to_device(&self, bytes: &[u8]) -> String {
@@ -182,11 +185,11 @@ impl Device {
 
     /// Runs a command with this input.
     pub fn run(&self, command: &Command, input: &[u8]) -> Ran {
-        self.feed(command, self.to_here(&String::from_utf8_lossy(input)).into_bytes())
+        self.run_raw(command, self.to_here(&String::from_utf8_lossy(input)).into_bytes())
     }
 
-    /// The same with an input that tells where things are here, such as an archive.
-    pub fn feed(&self, command: &Command, input: Vec<u8>) -> Ran {
+    /// The same with input that is no text and goes in as it is.
+    pub fn run_raw(&self, command: &Command, input: Vec<u8>) -> Ran {
         let mut child = self.start(command);
         let mut stdin = child.stdin.take().expect("piped");
         let feeder = std::thread::spawn(move || {
@@ -221,10 +224,14 @@ fn which(name: &str) -> PathBuf {
 }
 
 impl Remote for Device {
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
+
     async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError> {
         let Input::Bytes(bytes) = input else { panic!("the probe reads bytes") };
         // What is compressed says itself where things are here.
-        let ran = if bytes.starts_with(&[0x1f, 0x8b]) { self.feed(command, bytes) } else { self.run(command, &bytes) };
+        let ran = if bytes.starts_with(&[0x1f, 0x8b]) { self.run_raw(command, bytes) } else { self.run(command, &bytes) };
         output(Stream::Stdout, &ran.raw);
         output(Stream::Stderr, ran.err.as_bytes());
         Ok(Exit::Code(u32::try_from(ran.code).unwrap_or(255)))

@@ -211,13 +211,19 @@ fn an_image_that_does_not_arrive_whole_leaves_nothing_behind() {
 fn a_full_disk_is_called_so_and_left_as_it_was() {
     for kind in [OVP81X, OVP80X] {
         let vpu = Vpu::trusted(kind);
-        vpu.write("large", noise(4 << 20));
-        vpu.root("mkdir /home/oem/small && mount -t tmpfs -o size=1m,uid=989,gid=987 tmpfs /home/oem/small");
-        let said = vpu.refused(9, &words(&["--transfers_to_vpu", "large,~/small/new/large"]));
+        vpu.write("large", noise(LARGE));
+        vpu.root("mkdir /home/oem/small && mount -t tmpfs -o size=30m,uid=989,gid=987 tmpfs /home/oem/small");
+        let before = vpu.whole_state();
+        // Something else fills the disk while the file arrives.
+        let running = Running::start(&vpu, &words(&["--transfers_to_vpu", "large,~/small/new/large"]));
+        vpu.as_soon_as(ARRIVING, "head -c 30M /dev/zero > /home/oem/small/other 2>/dev/null; true");
+        let said = running.ends(&vpu, 9);
         insta::allow_duplicates! { insta::assert_snapshot!(said, @"
         error: transfers: no space left on the device while writing `/home/oem/small/new/large`
         hint: free some room: `--remove_images` and `--items_to_cleanup` remove what is not needed
         "); }
+        vpu.root("rm /home/oem/small/other && umount /home/oem/small && mount -t tmpfs -o size=1m,uid=989,gid=987 tmpfs /home/oem/small");
+        vpu.assert_as_before(&before);
         // Not a byte is left for the stamp, nor for the record of what was deployed.
         vpu.ssh("head -c 1M /dev/zero > ~/small/zero 2>/dev/null; mkdir ~/data; true");
         let stamp = ["--dirs_to_make=", "--get_logs_from_vpu=", "--append_deployment_timestamp_to", "~/small/Deployments"];

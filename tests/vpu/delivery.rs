@@ -120,7 +120,10 @@ fn a_base_that_vanishes_between_plan_and_load_is_sent_after_all() {
     );
     let (second, expected) = one(&vpu, "2.tar", "app:2", &[base, Layer::random("top", 100)]);
     let said = vpu.succeed(&["--image", &second]);
-    assert!(said.contains("warning: the device does not take `app:2` without the layers that it has"), "{said}");
+    assert!(
+        said.contains("warning: the device does not take it without the layers that it has: more of `app:2` is sent"),
+        "{said}"
+    );
     assert_eq!(images(&vpu).trim(), format!("app:2 {expected}"));
     assert_eq!(leftovers(&vpu), "");
 }
@@ -152,4 +155,137 @@ fn a_disk_that_fills_up_in_the_middle_leaves_no_image_behind() {
     assert!(said.contains("error: image: "), "{said}");
     assert_eq!(images(&vpu), "");
     assert_eq!(leftovers(&vpu), "");
+}
+
+/// Two versions of an application of some size, of which one line differs, on a base; their archives and the second's ID.
+fn two_versions(vpu: &Vpu) -> (String, String, String) {
+    let content = |name: &str, kilobytes: usize| Layer::random_bytes(name, kilobytes);
+    let base = Layer::files(&[
+        ("app".into(), None),
+        ("app/from-below".into(), Some(content("below", 50))),
+        ("app/goes".into(), Some(content("goes", 50))),
+        ("usr".into(), None),
+        ("usr/large".into(), Some(content("large", 3000))),
+    ]);
+    let version = |line: &str| {
+        let mut files: Vec<_> =
+            (0..60).map(|number| (format!("app/file{number:02}"), Some(content(&format!("f{number}"), 40)))).collect();
+        let mut model = content("model", 2000);
+        model.splice(1_000_000..1_000_000, line.bytes());
+        files.push(("app/model".into(), Some(model)));
+        files.push((
+            "app/sub dir/a file with a name so long that it does not fit into the header of a tar archive, which ends \
+                     after a hundred bytes"
+                .into(),
+            Some(content("long", 30)),
+        ));
+        files.push(("app/version".into(), Some(line.as_bytes().to_vec())));
+        Layer::files(&files)
+    };
+    let (links, gone) = (Layer::hard_link("app/link"), Layer::whiteout("app", "goes"));
+    let of = |line| [base.clone(), links.clone(), gone.clone(), version(line)];
+    let (first, _) = one(vpu, "1.tar", "app:1", &of("the first line"));
+    let (second, id) = one(vpu, "2.tar", "app:2", &of("another line, and a longer one"));
+    (first, second, id)
+}
+
+fn a_change_within_a_layer(kind: Kind) {
+    let vpu = Vpu::trusted(kind);
+    let (first, second, expected) = two_versions(&vpu);
+    deliver(&vpu, &first);
+    let said = vpu.succeed(&["--image", &second, "--strategy", "in-layer", "--json"]);
+    assert!(said.contains("the rest is put together from what is there"), "{said}");
+    assert!(!said.contains(r#""event":"warning""#), "{said}");
+    let traffic = said.lines().find(|line| line.contains(r#""event":"traffic""#)).expect("traffic is told");
+    let sent = serde_json::from_str::<serde_json::Value>(traffic).expect("JSON")["sent"].as_u64().expect("a number");
+    assert!(sent < 300_000, "{sent} bytes of a layer of 4.5 MB");
+    assert_eq!(id(&vpu, "app:2"), expected);
+    assert_eq!(images(&vpu).lines().count(), 2, "{}", images(&vpu));
+    assert_eq!(vpu.root("docker container ls --all --quiet"), "");
+    assert_eq!(leftovers(&vpu), "");
+    vpu.root("docker image save app:2 | tar -tf - >/dev/null");
+}
+
+#[test]
+fn of_a_changed_layer_only_the_change_travels_to_an_ovp81x() {
+    a_change_within_a_layer(OVP81X);
+}
+
+#[test]
+fn of_a_changed_layer_only_the_change_travels_to_an_ovp80x() {
+    a_change_within_a_layer(OVP80X);
+}
+
+#[test]
+fn what_is_known_wrongly_of_the_old_layer_is_found_out_and_the_layer_is_sent() {
+    let vpu = Vpu::trusted(OVP81X);
+    let (first, second, expected) = two_versions(&vpu);
+    deliver(&vpu, &first);
+    // Two files are said to be where the other is.
+    let shelf = vpu.home.path().join(".cache/o3r-deploy/layers");
+    for file in std::fs::read_dir(&shelf).expect("layers are known") {
+        let file = file.expect("a file").path();
+        let mut index: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).expect("readable")).expect("JSON");
+        let members = index["members"].as_array_mut().expect("members");
+        let find = |name: &str| members.iter().position(|member| member["path"] == name);
+        if let (Some(one), Some(two)) = (find("app/file10"), find("app/file11")) {
+            let kind = members[one]["kind"].take();
+            members[one]["kind"] = members[two]["kind"].take();
+            members[two]["kind"] = kind;
+            std::fs::write(&file, index.to_string()).expect("written");
+        }
+    }
+    let said = vpu.succeed(&["--image", &second, "--strategy", "in-layer"]);
+    assert!(said.contains("does not take what is put together from what it has: more of `app:2` is sent"), "{said}");
+    assert_eq!(id(&vpu, "app:2"), expected);
+    assert_eq!(vpu.root("docker container ls --all --quiet"), "");
+    assert_eq!(leftovers(&vpu), "");
+}
+
+#[test]
+fn every_strategy_delivers_the_same_image_and_a_dry_run_says_what_it_would_cost() {
+    let vpu = Vpu::trusted(OVP81X);
+    let (first, second, expected) = two_versions(&vpu);
+    for strategy in ["full", "thin", "in-layer", "auto"] {
+        vpu.root("docker image prune --all --force");
+        deliver(&vpu, &first);
+        let known = vpu.home.path().join(".cache");
+        let before = format!("{:?}", std::process::Command::new("find").arg(&known).arg("-type").arg("f").output());
+        let planned = vpu.succeed(&["plan", "--image", &second, "--strategy", strategy]);
+        assert!(planned.contains("; about "), "{planned}");
+        assert_eq!(before, format!("{:?}", std::process::Command::new("find").arg(&known).arg("-type").arg("f").output()));
+        let said = vpu.succeed(&["--image", &second, "--strategy", strategy]);
+        assert!(said.contains(" s; expected were "), "{said}");
+        assert_eq!(id(&vpu, "app:2"), expected, "{strategy}");
+        assert_eq!(images(&vpu).lines().count(), 2, "{strategy}: {}", images(&vpu));
+    }
+}
+
+#[test]
+fn a_large_layer_on_a_slow_link_goes_on_within_the_layer_after_a_cut() {
+    let vpu = Vpu::trusted(OVP81X);
+    let (path, expected) = one(&vpu, "app.tar", "app:1", &[Layer::random("large", 60_000)]);
+    // As if earlier deliveries had been slow.
+    let devices = vpu.home.path().join(".cache/o3r-deploy/devices");
+    std::fs::create_dir_all(&devices).expect("made");
+    let serial = vpu.succeed(&["plan", "--json"]);
+    let serial = serial.lines().find(|line| line.contains(r#""event":"connected""#)).expect("connected").to_owned();
+    let serial =
+        serde_json::from_str::<serde_json::Value>(&serial).expect("JSON")["serial"].as_str().expect("a serial").to_owned();
+    let slow = || std::fs::write(devices.join(format!("{serial}.json")), r#"{"link":100000}"#).expect("written");
+    slow();
+    let arrived = || vpu.root("du -cb /home/oem/.o3r-deploy/arriving/*.tar 2>/dev/null | tail -n 1 | cut -f 1");
+    let arrived = || arrived().trim().parse::<u64>().unwrap_or(0);
+    let mut program = vpu.command(&["--image", &path]).spawn().expect("the program runs");
+    eventually("20 MB arrive", || arrived() > 20_000_000);
+    program.kill().expect("killed");
+    program.wait().expect("ended");
+    eventually("the device notices", || vpu.root("pgrep -f '[a]rriving/' | wc -l").trim() == "0");
+    let there = arrived();
+    assert!(there < 61_000_000, "{there}");
+    let sent = deliver(&vpu, &path);
+    assert!(sent < 61_440_000 - there + (4 << 20), "{sent} bytes after {there}");
+    assert_eq!(id(&vpu, "app:1"), expected);
+    assert_eq!(vpu.root("ls -A /home/oem/.o3r-deploy/arriving 2>/dev/null || true"), "");
+    assert_eq!(images(&vpu).trim(), format!("app:1 {expected}"));
 }

@@ -13,6 +13,11 @@ pub struct Layer(Vec<u8>);
 impl Layer {
     /// A layer with one file `data/<name>` of `kilobytes` that do not compress.
     pub fn random(name: &str, kilobytes: usize) -> Self {
+        Self::of(|archive| file(archive, &format!("data/{name}"), &Self::random_bytes(name, kilobytes)))
+    }
+
+    /// So many `kilobytes` that do not compress, told by a name.
+    pub fn random_bytes(name: &str, kilobytes: usize) -> Vec<u8> {
         let mut state =
             name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         let words = std::iter::repeat_with(|| {
@@ -21,8 +26,19 @@ impl Layer {
             state ^= state << 17;
             state
         });
-        let content: Vec<u8> = words.take(kilobytes * 128).flat_map(u64::to_le_bytes).collect();
-        Self::of(|archive| file(archive, &format!("data/{name}"), &content))
+        words.take(kilobytes * 128).flat_map(u64::to_le_bytes).collect()
+    }
+
+    /// A layer with these files, and directories where there is no content.
+    pub fn files(files: &[(String, Option<Vec<u8>>)]) -> Self {
+        Self::of(|archive| {
+            for (path, content) in files {
+                match content {
+                    Some(content) => file(archive, path, content),
+                    None => directory(archive, path),
+                }
+            }
+        })
     }
 
     /// A layer without anything in it.
@@ -59,6 +75,14 @@ fn file(archive: &mut tar::Builder<Vec<u8>>, name: &str, content: &[u8]) {
     header.set_mode(0o644);
     header.set_size(content.len() as u64);
     archive.append_data(&mut header, name, content).expect("in memory");
+}
+
+fn directory(archive: &mut tar::Builder<Vec<u8>>, name: &str) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o755);
+    header.set_size(0);
+    archive.append_data(&mut header, name, &b""[..]).expect("in memory");
 }
 
 /// Writes an archive of images, each a reference and its layers, as `docker save` does, and gives their IDs.

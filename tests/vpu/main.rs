@@ -19,6 +19,8 @@ mod program;
 #[path = "../support/readme.rs"]
 mod readme;
 mod readme_run;
+mod rivals;
+mod room;
 mod state;
 mod trees;
 mod wire;

@@ -48,7 +48,9 @@ fn logs_travel_by_their_ends(kind: Kind) {
     assert!(sent + received < 40_000, "{sent} and {received} where nothing is new");
 
     // Three have grown, the large one among them; what came between the runs is all that travels.
-    vpu.root(&format!("cd {logs} && for f in sub/app_7.log sub/app_70.log large.log; do head -c 20000 /dev/urandom >> $f; done"));
+    vpu.root(&format!(
+        "cd {logs} && for f in sub/app_7.log sub/app_70.log large.log; do head -c 20000 /dev/urandom >> $f; done"
+    ));
     let (sent, received) = traffic(&vpu, &[]);
     same_on_both_sides(&vpu);
     assert!((60_000..100_000).contains(&(sent + received)), "{sent} and {received} for three ends of 20,000");

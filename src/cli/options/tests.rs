@@ -63,62 +63,68 @@ fn the_bare_command_means_what_the_incumbents_does() {
     let home = std::env::home_dir().expect("a home").display().to_string();
     assert_eq!(wanted.config_file, None);
     insta::assert_snapshot!(format!("{:#?}", wanted.deployment).replace(&home, "/home"), @r#"
-        Deployment {
-            application: None,
-            log_dir: Some(
-                "/home/o3r_logs",
-            ),
-            device: Device {
-                address: "192.168.0.69",
-                port: 22,
-                user: "oem",
-                identity: None,
+    Deployment {
+        application: None,
+        log_dir: Some(
+            "/home/o3r_logs",
+        ),
+        device: Device {
+            address: "192.168.0.69",
+            port: 22,
+            user: "oem",
+            identity: None,
+        },
+        hold_off: Some(
+            RemotePath {
+                path: "/home/oem/share/hold_off.lock",
+                slash: false,
             },
-            logs: [
-                LogPull {
-                    remote: RemotePath {
-                        path: "/home/oem/share/logs",
-                        slash: false,
-                    },
-                    local: "/home/o3r_logs/From_VPUs",
-                },
-            ],
-            rename: None,
-            clean_up: CleanUp {
-                containers: false,
-                volumes: false,
-                images: false,
-                keep: [],
-                only_this_application: false,
-            },
-            mount_usb: false,
-            directories: [
-                RemotePath {
-                    path: "/home/oem/share",
+        ),
+        logs: [
+            LogPull {
+                remote: RemotePath {
+                    path: "/home/oem/share/logs",
                     slash: false,
                 },
-            ],
-            stamp: Some(
-                RemotePath {
-                    path: "/home/oem/share/Deployments",
-                    slash: false,
-                },
-            ),
-            transfers: Transfers {
-                from_device: [],
-                to_device: [],
+                local: "/home/o3r_logs/From_VPUs",
             },
-            volume: [],
-            image: [],
-            leftovers: [],
-            compose: None,
-            autostart: Autostart {
-                enable: [],
-                disable: [],
+        ],
+        rename: None,
+        clean_up: CleanUp {
+            containers: false,
+            volumes: false,
+            images: false,
+            keep: [],
+            only_this_application: false,
+        },
+        mount_usb: false,
+        directories: [
+            RemotePath {
+                path: "/home/oem/share",
+                slash: false,
             },
-            attach: None,
-        }
-        "#);
+        ],
+        stamp: Some(
+            RemotePath {
+                path: "/home/oem/share/Deployments",
+                slash: false,
+            },
+        ),
+        transfers: Transfers {
+            from_device: [],
+            to_device: [],
+        },
+        volume: [],
+        image: [],
+        leftovers: [],
+        compose: None,
+        autostart: Autostart {
+            enable: [],
+            disable: [],
+        },
+        attach: None,
+    }
+    "#);
 }
 
 #[test]

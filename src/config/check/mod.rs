@@ -34,6 +34,7 @@ pub fn check(layers: &[Layer], problems: Vec<Problem>) -> Result<Deployment, Con
     let deployment = Deployment {
         log_dir: check.log_dir(),
         device: check.device(),
+        hold_off: check.hold_off(),
         logs: check.logs(),
         rename: check.rename(),
         clean_up: check.clean_up(),

@@ -69,6 +69,14 @@ impl<'a> Check<'a> {
         }
     }
 
+    pub(super) fn hold_off(&mut self) -> Option<RemotePath> {
+        match self.said("hold_off", |said| said.hold_off.as_ref()) {
+            Some((path, _)) if path.is_empty() => None,
+            Some((path, at)) => self.remote(&at, path),
+            None => RemotePath::new("~/share/hold_off.lock").ok(),
+        }
+    }
+
     pub(super) fn transfers(&mut self) -> Transfers {
         Transfers {
             from_device: self.transfer_list(

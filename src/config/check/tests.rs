@@ -77,188 +77,194 @@ attach: { container: python_app, run_duration: 10, until: "a.*b", stop_upon_exit
     let deployment = checked(folder.path()).unwrap_or_else(|error| panic!("{error}"));
     let text = format!("{deployment:#?}").replace(&folder.path().display().to_string(), "/folder");
     insta::assert_snapshot!(text, @r#"
-        Deployment {
-            application: Some(
-                "python_app",
+    Deployment {
+        application: Some(
+            "python_app",
+        ),
+        log_dir: Some(
+            "/folder/logs",
+        ),
+        device: Device {
+            address: "vpu.local",
+            port: 2222,
+            user: "me",
+            identity: Some(
+                "/folder/key",
             ),
-            log_dir: Some(
-                "/folder/logs",
-            ),
-            device: Device {
-                address: "vpu.local",
-                port: 2222,
-                user: "me",
-                identity: Some(
-                    "/folder/key",
-                ),
+        },
+        hold_off: Some(
+            RemotePath {
+                path: "/home/oem/share/hold_off.lock",
+                slash: false,
             },
-            logs: [
-                LogPull {
+        ),
+        logs: [
+            LogPull {
+                remote: RemotePath {
+                    path: "/home/oem/share/logs",
+                    slash: false,
+                },
+                local: "/folder/From_VPUs",
+            },
+        ],
+        rename: Some(
+            "python bench",
+        ),
+        clean_up: CleanUp {
+            containers: true,
+            volumes: true,
+            images: true,
+            keep: [
+                "mosquitto*",
+            ],
+            only_this_application: true,
+        },
+        mount_usb: true,
+        directories: [
+            RemotePath {
+                path: "/home/oem/share",
+                slash: false,
+            },
+            RemotePath {
+                path: "/home/oem",
+                slash: false,
+            },
+        ],
+        stamp: Some(
+            RemotePath {
+                path: "/home/oem/share/Stamps",
+                slash: false,
+            },
+        ),
+        transfers: Transfers {
+            from_device: [
+                Transfer {
+                    local: "/folder/x",
                     remote: RemotePath {
-                        path: "/home/oem/share/logs",
+                        path: "/home/oem/share/x",
                         slash: false,
                     },
-                    local: "/folder/From_VPUs",
                 },
             ],
-            rename: Some(
-                "python bench",
-            ),
-            clean_up: CleanUp {
-                containers: true,
-                volumes: true,
-                images: true,
-                keep: [
-                    "mosquitto*",
-                ],
-                only_this_application: true,
-            },
-            mount_usb: true,
-            directories: [
-                RemotePath {
+            to_device: [
+                Transfer {
+                    local: "/folder/config",
+                    remote: RemotePath {
+                        path: "/home/oem/share/config",
+                        slash: true,
+                    },
+                },
+            ],
+        },
+        volume: [
+            Volume {
+                name: "share",
+                path: RemotePath {
                     path: "/home/oem/share",
                     slash: false,
                 },
-                RemotePath {
-                    path: "/home/oem",
-                    slash: false,
-                },
-            ],
-            stamp: Some(
-                RemotePath {
-                    path: "/home/oem/share/Stamps",
-                    slash: false,
-                },
-            ),
-            transfers: Transfers {
-                from_device: [
-                    Transfer {
-                        local: "/folder/x",
-                        remote: RemotePath {
-                            path: "/home/oem/share/x",
-                            slash: false,
-                        },
-                    },
-                ],
-                to_device: [
-                    Transfer {
-                        local: "/folder/config",
-                        remote: RemotePath {
-                            path: "/home/oem/share/config",
-                            slash: true,
-                        },
-                    },
-                ],
             },
-            volume: [
-                Volume {
-                    name: "share",
-                    path: RemotePath {
-                        path: "/home/oem/share",
+        ],
+        image: [
+            Image {
+                source: Here(
+                    "/folder/python_app.tar",
+                ),
+                name: Some(
+                    "python_app:1.0",
+                ),
+                metadata: ImageMetadata {
+                    command: [
+                        "python3",
+                        "/app/a b.py",
+                    ],
+                    environment: [
+                        "A=b",
+                        "N=5",
+                    ],
+                    entrypoint: [
+                        "/bin/sh",
+                    ],
+                    working_directory: Some(
+                        "/app",
+                    ),
+                },
+            },
+            Image {
+                source: OnDevice(
+                    RemotePath {
+                        path: "/home/oem/share/x.tar",
+                        slash: false,
+                    },
+                ),
+                name: None,
+                metadata: ImageMetadata {
+                    command: [],
+                    environment: [
+                        "A=b",
+                    ],
+                    entrypoint: [],
+                    working_directory: None,
+                },
+            },
+        ],
+        leftovers: [
+            RemotePath {
+                path: "/home/oem/share/old",
+                slash: false,
+            },
+        ],
+        compose: Some(
+            Compose {
+                files: Here {
+                    files: [
+                        "/folder/docker-compose.yml",
+                    ],
+                    directory: RemotePath {
+                        path: "/home/oem/there",
                         slash: false,
                     },
                 },
-            ],
-            image: [
-                Image {
-                    source: Here(
-                        "/folder/python_app.tar",
-                    ),
-                    name: Some(
-                        "python_app:1.0",
-                    ),
-                    metadata: ImageMetadata {
-                        command: [
-                            "python3",
-                            "/app/a b.py",
-                        ],
-                        environment: [
-                            "A=b",
-                            "N=5",
-                        ],
-                        entrypoint: [
-                            "/bin/sh",
-                        ],
-                        working_directory: Some(
-                            "/app",
-                        ),
-                    },
-                },
-                Image {
-                    source: OnDevice(
-                        RemotePath {
-                            path: "/home/oem/share/x.tar",
-                            slash: false,
-                        },
-                    ),
-                    name: None,
-                    metadata: ImageMetadata {
-                        command: [],
-                        environment: [
-                            "A=b",
-                        ],
-                        entrypoint: [],
-                        working_directory: None,
-                    },
-                },
-            ],
-            leftovers: [
-                RemotePath {
-                    path: "/home/oem/share/old",
-                    slash: false,
-                },
-            ],
-            compose: Some(
-                Compose {
-                    files: Here {
-                        files: [
-                            "/folder/docker-compose.yml",
-                        ],
-                        directory: RemotePath {
-                            path: "/home/oem/there",
-                            slash: false,
-                        },
-                    },
-                    services: [
-                        "python_app",
-                    ],
-                    wait: 1.5s,
-                },
-            ),
-            autostart: Autostart {
-                enable: [
-                    AutostartService {
-                        service: "python_app",
-                        file: Some(
-                            RemotePath {
-                                path: "/home/oem/x/docker-compose.yml",
-                                slash: false,
-                            },
-                        ),
-                    },
-                    AutostartService {
-                        service: "other",
-                        file: None,
-                    },
+                services: [
+                    "python_app",
                 ],
-                disable: [
-                    "old",
-                ],
+                wait: 1.5s,
             },
-            attach: Some(
-                Attach {
-                    container: "python_app",
-                    run_duration: Some(
-                        10s,
+        ),
+        autostart: Autostart {
+            enable: [
+                AutostartService {
+                    service: "python_app",
+                    file: Some(
+                        RemotePath {
+                            path: "/home/oem/x/docker-compose.yml",
+                            slash: false,
+                        },
                     ),
-                    until: Some(
-                        "a.*b",
-                    ),
-                    stop_upon_exit: true,
                 },
-            ),
-        }
-        "#);
+                AutostartService {
+                    service: "other",
+                    file: None,
+                },
+            ],
+            disable: [
+                "old",
+            ],
+        },
+        attach: Some(
+            Attach {
+                container: "python_app",
+                run_duration: Some(
+                    10s,
+                ),
+                until: Some(
+                    "a.*b",
+                ),
+                stop_upon_exit: true,
+            },
+        ),
+    }
+    "#);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn layers_that_the_device_has_are_left_out() {
     for (kind, bytes) in every_kind() {
         let opened = whole(kind, &bytes, None);
         let archive = opened.images.into_archive().expect(kind);
-        let stream = archive.load_stream(&[Load { image: &archive.images()[0], present: 3 }]).expect(kind);
+        let stream = archive.load_stream(&[Load { image: &archive.images()[0], present: 3, plain: false }]).expect(kind);
         let (total, mut out) = (stream.total(), Vec::new());
         stream.write(&mut out).expect(kind);
         assert_eq!(total, Some(out.len() as u64), "{kind}");
@@ -107,7 +107,11 @@ fn part_of_the_layers_is_the_upper_part() {
     let opened = whole("docker save", &docker_save(&[image]), None);
     let archive = opened.images.into_archive().expect("an archive");
     let mut out = Vec::new();
-    archive.load_stream(&[Load { image: &archive.images()[0], present: 1 }]).expect("layers").write(&mut out).expect("memory");
+    archive
+        .load_stream(&[Load { image: &archive.images()[0], present: 1, plain: false }])
+        .expect("layers")
+        .write(&mut out)
+        .expect("memory");
     assert_eq!(load(&out)[0].sent, [false, true, true]);
 }
 
@@ -198,6 +202,6 @@ fn an_image_that_is_not_of_the_archive_can_use_its_layers() {
     image.config = Some(below.config.clone().into_bytes());
     image.references = vec!["step:1".parse::<Reference>().expect("a reference")];
     let mut out = Vec::new();
-    archive.load_stream(&[Load { image: &image, present: 1 }]).expect("layers").write(&mut out).expect("memory");
+    archive.load_stream(&[Load { image: &image, present: 1, plain: false }]).expect("layers").write(&mut out).expect("memory");
     assert_eq!(load(&out), [Loaded { id: below.id(), tags: vec!["step:1".into()], sent: vec![false, true] }]);
 }

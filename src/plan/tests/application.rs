@@ -104,13 +104,13 @@ fn an_image_that_comes_with_the_deployment_is_neither_missing_nor_the_old_one() 
     }];
     facts.here.images = vec![local_image("sha256:new", "web:1")];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
-    image: send web:1: 1.0 MB in 1 layer
-      stream layers 1..1 of web:1 (1.0 MB) into docker image load --quiet
-      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
-    compose: bring web up
-      docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
-      wait up to 60 s for web to run and be healthy
-    "#);
+        image: send web:1: 1.0 MB in 1 layer; about 0.2 s
+          stream layers 1..1 of web:1 (1.0 MB) into docker image load --quiet
+          sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
+        compose: bring web up
+          docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+          wait up to 60 s for web to run and be healthy
+        "#);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn image(source: ImageSource, name: Option<&str>) -> Image {
     Image { source, name: name.map(str::to_owned), metadata: ImageMetadata::default() }
 }
 
-fn wants_image(wanted: &mut Deployment, facts: &mut Facts) {
+pub(super) fn wants_image(wanted: &mut Deployment, facts: &mut Facts) {
     wanted.image = vec![image(ImageSource::Here("app.tar".into()), Some("app:1"))];
     facts.here.images = vec![local_image("sha256:new", "app:1")];
 }
@@ -74,10 +74,10 @@ fn an_image_is_sent_tagged_or_left() {
     wants_image(&mut wanted, &mut facts);
     docker(&mut facts).images = vec![image_there("sha256:old", &["app:1"])];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
-    image: send app:1: 1.0 MB in 1 layer
-      stream layers 1..1 of app:1 (1.0 MB) into docker image load --quiet
-      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":[],"up":null}'
-    "#);
+        image: send app:1: 1.0 MB in 1 layer; about 0.2 s
+          stream layers 1..1 of app:1 (1.0 MB) into docker image load --quiet
+          sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":[],"up":null}'
+        "#);
     remembered(&mut facts, &["sha256:new"]);
     docker(&mut facts).images.push(image_there("sha256:new", &["app:0"]));
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
@@ -97,7 +97,7 @@ fn an_image_of_another_architecture_is_refused_unless_an_emulator_or_the_user_al
     Image: image: image `app:1` is for linux/amd64, and the device is aarch64
     hint: build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same
     ");
-    let allowed = Circumstances { stem: String::new(), allow_architecture: true };
+    let allowed = Circumstances { allow_architecture: true, ..Circumstances::default() };
     assert!(plan(&wanted, &facts, &allowed).is_ok());
     facts.emulators = vec!["qemu-x86_64".into()];
     assert!(shown(&wanted, &facts).starts_with("image: send app:1"));

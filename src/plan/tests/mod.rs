@@ -23,6 +23,7 @@ mod autostart;
 mod clean_up;
 mod engine;
 mod files;
+mod room;
 
 /// A deployment that wants nothing.
 fn nothing() -> Deployment {
@@ -30,6 +31,7 @@ fn nothing() -> Deployment {
         application: Some("app".into()),
         log_dir: None,
         device: Device { address: "192.168.0.69".into(), port: 22, user: "oem".into(), identity: None },
+        hold_off: None,
         logs: Vec::new(),
         rename: None,
         clean_up: CleanUp::default(),
@@ -94,7 +96,8 @@ fn local(name: &str, content: &str) -> LocalFile {
 
 fn local_image(id: &str, reference: &str) -> LocalImage {
     let layers = vec![("sha256:layer".to_owned(), 1_000_000)];
-    LocalImage { source: 0, id: id.into(), platform: Platform::linux("arm64"), references: vec![reference.into()], layers }
+    let references = vec![reference.into()];
+    LocalImage { source: 0, id: id.into(), platform: Platform::linux("arm64"), references, layers, unpacked: vec![2_500_000] }
 }
 
 fn image_there(id: &str, tags: &[&str]) -> DockerImage {
@@ -142,13 +145,13 @@ fn deployed(facts: &mut Facts, text: &str, services: &str) {
 }
 
 fn made(wanted: &Deployment, facts: &Facts) -> Plan {
-    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), allow_architecture: false };
+    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), ..Circumstances::default() };
     plan(wanted, facts, &circumstances).expect("a plan")
 }
 
 /// The plan as people see it, or why there is none.
 fn shown(wanted: &Deployment, facts: &Facts) -> String {
-    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), allow_architecture: false };
+    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), ..Circumstances::default() };
     let plan = match plan(wanted, facts, &circumstances) {
         Ok(plan) => plan,
         Err(failure) => {

@@ -13,6 +13,8 @@ use russh::keys::{
 };
 use sha1::Sha1;
 
+use crate::text::fits;
+
 /// One entry and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct KnownHost {
@@ -56,20 +58,10 @@ pub(super) fn matches(patterns: &HostPatterns, name: &str) -> bool {
             Hmac::<Sha1>::new_from_slice(salt).is_ok_and(|mac| mac.chain_update(name.as_bytes()).verify_slice(hash).is_ok())
         }
         HostPatterns::Patterns(patterns) => {
-            let speaks = |pattern: &str| glob(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes());
+            let speaks = |pattern: &str| fits(&pattern.to_ascii_lowercase(), name);
             let refused = patterns.iter().filter_map(|pattern| pattern.strip_prefix('!')).any(speaks);
             !refused && patterns.iter().any(|pattern| speaks(pattern))
         }
-    }
-}
-
-/// Matches with `*` for any text and `?` for one character.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=text.len()).any(|skip| text.get(skip..).is_some_and(|text| glob(rest, text))),
-        (Some((wanted, pattern)), Some((found, text))) => (*wanted == b'?' || wanted == found) && glob(pattern, text),
-        _ => false,
     }
 }
 

@@ -25,12 +25,7 @@ use crate::{
 };
 
 /// As [`crate::remote::Remote::append`].
-pub(super) async fn append(
-    ssh: &Ssh,
-    command: &Command,
-    rest: &Rest,
-    progress: &mut OnBytes<'_>,
-) -> Result<(), RemoteError> {
+pub(super) async fn append(ssh: &Ssh, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
     let reading = spawn_blocking({

@@ -115,7 +115,11 @@ fn pack_one<W: io::Write>(archive: &mut tar::Builder<W>, file: &Put, payload: &A
     header.set_size(metadata.len());
     header.set_mode(file.mode);
     header.set_mtime(modified.unwrap_or_default().as_secs());
-    let mut source = Measured::new(BufReader::with_capacity(PIECE.min(usize::try_from(metadata.len()).unwrap_or(PIECE)), source), metadata.len(), payload);
+    let mut source = Measured::new(
+        BufReader::with_capacity(PIECE.min(usize::try_from(metadata.len()).unwrap_or(PIECE)), source),
+        metadata.len(),
+        payload,
+    );
     let result = archive.append_data(&mut header, in_archive(&file.remote), &mut source);
     match (result, source.failed) {
         (_, Some(error)) => Err(local(error)),
@@ -206,7 +210,8 @@ fn unpack(files: &[Get], pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -
     for entry in archive.entries().map_err(RemoteError::Input)? {
         let mut entry = entry.map_err(RemoteError::Input)?;
         let name = own_name(&entry.path_bytes());
-        let Some((index, file)) = wanted.get_mut(name.as_slice()).and_then(Vec::pop).and_then(|index| Some((index, files.get(index)?)))
+        let Some((index, file)) =
+            wanted.get_mut(name.as_slice()).and_then(Vec::pop).and_then(|index| Some((index, files.get(index)?)))
         else {
             continue;
         };

@@ -65,7 +65,8 @@ fn what_an_interrupted_transfer_began_is_taken_back() {
 
 #[test]
 fn directories_alone_are_made_and_get_their_modes_and_one_that_cannot_be_made_ends_it() {
-    let only = plan(vec![stage(Stage::Directories, vec![sending(&[], &[("/home/oem/new", 0o755), ("/home/oem/new/sub", 0o500)])])]);
+    let only =
+        plan(vec![stage(Stage::Directories, vec![sending(&[], &[("/home/oem/new", 0o755), ("/home/oem/new/sub", 0o500)])])]);
     let fake = Fake::default();
     assert!(run(&only, &fake).1.is_ok());
     insta::assert_snapshot!(fake.log(), @r"
@@ -122,7 +123,10 @@ fn files_are_fetched_to_a_temporary_name_and_one_that_vanished_is_a_warning() {
         size: 4,
         copy: None,
     };
-    let plan = plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("gone.log")], whole: Vec::new() })])]);
+    let plan = plan(vec![stage(
+        Stage::Logs,
+        vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("gone.log")], whole: Vec::new() })],
+    )]);
     let fake = Fake::default().with_file("/logs/a.log", "text");
     let (told, result) = run(&plan, &fake);
     assert!(result.is_ok());
@@ -142,8 +146,17 @@ fn files_are_fetched_to_a_temporary_name_and_one_that_vanished_is_a_warning() {
 #[test]
 fn a_broken_connection_leaves_no_half_file_here() {
     let here = tempfile::tempdir().expect("a directory");
-    let fetch = |name: &str| Fetching { remote: format!("/logs/{name}"), local: here.path().join(name), mode: 0o644, size: 4, copy: None };
-    let plan = plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("b.log")], whole: Vec::new() })])]);
+    let fetch = |name: &str| Fetching {
+        remote: format!("/logs/{name}"),
+        local: here.path().join(name),
+        mode: 0o644,
+        size: 4,
+        copy: None,
+    };
+    let plan = plan(vec![stage(
+        Stage::Logs,
+        vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("b.log")], whole: Vec::new() })],
+    )]);
     let fake = Fake::default().with_file("/logs/a.log", "text").on("get /logs/b.log", breaks());
     assert!(failure(run(&plan, &fake).1).starts_with("ConnectionLost: logs: "));
     assert_eq!(std::fs::read_dir(here.path()).expect("there").count(), 0);
@@ -155,15 +168,14 @@ fn a_large_file_that_broke_off_leaves_its_part_here_and_the_next_run_goes_on_beh
     let content = "0123456789abcdef".repeat(800_000);
     let size = content.len() as u64;
     let fetch = |copy| Fetching { remote: "/large".into(), local: here.path().join("large"), mode: 0o644, size, copy };
-    let plan_for = |copy| {
-        plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch(copy)], whole: Vec::new() })])])
-    };
+    let plan_for =
+        |copy| plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch(copy)], whole: Vec::new() })])]);
     let fake = Fake::default().with_file("/large", &content).on("cat -- /large", breaks());
     assert!(failure(run(&plan_for(None), &fake).1).starts_with("ConnectionLost: logs: "));
     let part = here.path().join(".o3r-deploy-incoming/large");
     assert_eq!(part.metadata().expect("kept").len(), size / 2);
     assert!(!here.path().join("large").exists());
-    let copy = Copy { path: part.clone(), bytes: size / 2 >> 20 << 20 };
+    let copy = Copy { path: part.clone(), bytes: (size / 2) >> 20 << 20 };
     let fake = Fake::default().with_file("/large", &content);
     let (told, result) = run(&plan_for(Some(copy)), &fake);
     assert!(result.is_ok());
@@ -197,7 +209,10 @@ fn a_destination_that_cannot_be_written_is_named() {
     let local = here.path().join("file/a.log");
     let plan = plan(vec![stage(
         Stage::Logs,
-        vec![Action::Fetch(Fetch { files: vec![Fetching { remote: "/a".into(), local, mode: 0o644, size: 1, copy: None }], whole: Vec::new() })],
+        vec![Action::Fetch(Fetch {
+            files: vec![Fetching { remote: "/a".into(), local, mode: 0o644, size: 1, copy: None }],
+            whole: Vec::new(),
+        })],
     )]);
     let said = failure(run(&plan, &Fake::default()).1);
     assert!(said.starts_with("LocalFile: logs: ") && said.contains("cannot be written"), "{said}");

@@ -1,0 +1,152 @@
+//! The lock of the device from this side: who takes it, and `o3r-deploy unlock`.
+
+use std::time::Duration;
+
+use super::{
+    options::{self, Options},
+    session::{self, Refusal, Session},
+};
+use crate::{
+    commands::lock,
+    config::Deployment,
+    failure::{ExitCode, Failure},
+    plan::application_name,
+    remote::{Input, Remote, ssh::Ssh},
+    report::{Event, LogDir, Question, Report, Style},
+    run::{Owner, Wish},
+};
+
+/// This process, as an owner of the lock that `does` something with the application.
+pub(super) fn owner(wanted: &Deployment, does: &str) -> Owner {
+    let process = std::process::id();
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Owner {
+        user: set("USER").or_else(|| set("USERNAME")).or_else(|| set("LOGNAME")).unwrap_or_else(user),
+        host: host().or_else(|| set("COMPUTERNAME")).unwrap_or_else(|| "unknown".into()),
+        process,
+        life: life(process).unwrap_or_default(),
+        since: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
+        what: format!("{does} `{}`", application_name(wanted)),
+    }
+}
+
+/// How the lock is to be taken.
+pub(super) fn wish<'a>(wanted: &Deployment, options: &Options, owner: &'a Owner) -> Wish<'a> {
+    use std::hash::{BuildHasher, Hasher};
+    let word = || std::hash::RandomState::new().build_hasher().finish();
+    let hold_off = wanted.hold_off.as_ref().filter(|_| !options.force);
+    Wish {
+        owner,
+        token: format!("{:016x}{:016x}", word(), word()),
+        hold_off: hold_off.map(|path| path.as_str().to_owned()),
+        wait: Duration::from_secs_f64(options.lock_wait.min(f64::from(u32::MAX))),
+        is_dead,
+    }
+}
+
+/// Whether an owner is a process of this very computer that has ended.
+fn is_dead(owner: &Owner) -> bool {
+    let (Some(here), Some(place)) = (life(std::process::id()), owner.life.rsplit_once(' ').map(|(place, _)| place)) else {
+        return false;
+    };
+    let same = here.rsplit_once(' ').is_some_and(|(here, _)| here == place);
+    same && owner.process != 0 && life(owner.process).is_none_or(|life| life != owner.life)
+}
+
+/// Where and when a process of this computer began: the computer's boot, the namespace of the number, ticks since the boot.
+#[cfg(target_os = "linux")]
+fn life(process: u32) -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in parentheses, may hold anything; the 20th field after it is the beginning.
+    let began = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
+    Some(format!("{} {} {began}", boot.trim(), namespace.display()))
+}
+
+/// Elsewhere the dead are told by their silence alone.
+#[cfg(not(target_os = "linux"))]
+fn life(_: u32) -> Option<String> {
+    None
+}
+
+#[cfg(unix)]
+fn host() -> Option<String> {
+    Some(rustix::system::uname().nodename().to_string_lossy().into_owned()).filter(|name| !name.is_empty())
+}
+
+#[cfg(not(unix))]
+fn host() -> Option<String> {
+    None
+}
+
+/// A user without a name in the environment.
+fn user() -> String {
+    #[cfg(unix)]
+    return format!("uid{}", rustix::process::getuid().as_raw());
+    #[cfg(not(unix))]
+    return "unknown".into();
+}
+
+/// Takes the lock away from whoever has it.
+pub(super) async fn unlock(options: &Options) -> ExitCode {
+    let style = Style::of(options.json, options.quiet, options.level());
+    let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
+        Ok(wanted) => wanted.deployment,
+        Err(error) => return session::refuse(style, error.into()),
+    };
+    let mut session = match Session::begin(style, LogDir::None) {
+        Ok(session) => session,
+        Err(failure) => return session::refuse(style, failure),
+    };
+    let result = unlock_in(&mut session, &wanted, options).await;
+    session.end(result)
+}
+
+async fn unlock_in(session: &mut Session, wanted: &Deployment, options: &Options) -> Result<(), Failure> {
+    let remote = session.connect(&wanted.device, options.accept_new).await?;
+    let result = break_lock(&remote, options.yes, &mut session.report).await;
+    remote.disconnect().await;
+    session.report.event(&Event::Note { text: result? });
+    Ok(())
+}
+
+async fn break_lock(remote: &Ssh, yes: bool, report: &mut dyn Report) -> Result<String, Failure> {
+    let command = lock::look();
+    let said = remote.run(&command, Input::Empty).await?.success(&command)?;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let mut lines = said.lines();
+    let (Some(state), Some(token), owner) = (lines.next(), lines.next(), lines.next().unwrap_or_default()) else {
+        return Ok("the device is not locked".into());
+    };
+    let owner = Owner::read(owner);
+    if state == "alive" && !is_dead(&owner) && !yes {
+        let what = format!("the lock belongs to {owner}, whose deployment would end in the middle");
+        match report.ask(&Question::Confirm(format!("{what}. Take it away?"))).as_deref() {
+            Some("yes") => {}
+            Some(_) => return Err(Refusal::No(what).into()),
+            None => return Err(Refusal::Unasked(what).into()),
+        }
+    }
+    remote.check(&lock::break_lock(token)).await?;
+    Ok(format!("unlocked; it was locked by {owner}"))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_of_this_computer_that_has_ended_is_known_to_be_dead() {
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().expect("it starts");
+        let process = child.id();
+        let owner = Owner { process, life: life(process).expect("it lives"), ..Owner::default() };
+        assert!(!is_dead(&owner));
+        let elsewhere = Owner { life: "other-boot pid:[1] 5".into(), ..owner.clone() };
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        assert!(is_dead(&owner), "it has ended");
+        assert!(!is_dead(&elsewhere), "a process of another computer is not known here");
+        assert!(!is_dead(&Owner::default()));
+    }
+}

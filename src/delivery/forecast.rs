@@ -1,0 +1,267 @@
+//! What each way to deliver an image would cost, and which is the cheapest.
+//!
+//! All figures are estimates. Link and unpacking speed are those that earlier deliveries to the same device saw; without any,
+//! a Gigabit link and the device's flash are assumed.
+
+use std::{ops::Range, time::Duration};
+
+use flate2::{Compression, write::ZlibEncoder};
+
+use super::{Delivery, Rebuild, Speeds, Way};
+use crate::image::{Archive, Layer};
+
+/// Bytes a second of a link of which nothing is known: Gigabit Ethernet's payload.
+const LINK: f64 = 117e6;
+/// Bytes a second that a device of which nothing is known unpacks.
+const UNPACK: f64 = 60e6;
+/// Bytes a second that one core compresses.
+const COMPRESS: f64 = 80e6;
+/// How many times faster than unpacking the device reads an image back.
+const READ: f64 = 2.0;
+/// Seconds of one call of `docker image load`.
+const CALL: f64 = 0.15;
+/// Seconds to make the container that an image is read from, and to remove it.
+const CONTAINER: f64 = 0.25;
+/// Seconds for each path that is read.
+const ROOT: f64 = 0.06;
+/// Seconds of one command of a step, of which each range has two.
+const COMMAND: f64 = 0.001;
+/// What takes longer than so many seconds goes by way of a file, so that a cut does not cost all of it.
+const LONG: f64 = 30.0;
+/// After a cut, whatever is larger than this goes by way of a file, in bytes.
+const LARGE: u64 = 8 << 20;
+/// Size of one sample, in bytes, and how many are taken.
+const SAMPLE: usize = 64 << 10;
+const SAMPLES: u64 = 8;
+
+/// Which way an image is delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Strategy {
+    /// Whatever takes the least time.
+    #[default]
+    Auto,
+    /// All layers, whatever the device has.
+    Full,
+    /// The layers that the device does not have.
+    Thin,
+    /// Of those layers, what no image on the device has.
+    InLayer,
+}
+
+impl Strategy {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Full => "full",
+            Self::Thin => "thin",
+            Self::InLayer => "in-layer",
+        }
+    }
+}
+
+/// What is known of an image's layers before it is delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// The parcels that it is for; it is worth nothing to others.
+    pub parcels: Vec<Range<usize>>,
+    /// How each parcel could be rebuilt.
+    pub rebuilds: Vec<Option<Rebuild>>,
+    /// How small gzip makes them, in percent.
+    pub ratio: Option<u8>,
+}
+
+/// What a delivery will cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// Which way it goes.
+    pub strategy: Strategy,
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// How long it takes.
+    pub time: Duration,
+    /// The most bytes of temporary files on the device at once.
+    pub disk: u64,
+    /// Bytes written to the device's flash, temporary files and layers.
+    pub flash: u64,
+}
+
+/// Chooses the way of the least time, or takes the one asked for, and says what it costs.
+pub fn choose(delivery: &Delivery, offer: &Offer, speeds: &Speeds, strategy: Strategy) -> (Delivery, Forecast) {
+    let costs = Costs { speeds, ratio: f64::from(offer.ratio.unwrap_or(100).clamp(1, 100)) / 100.0 };
+    let thin = || {
+        let strategy = if delivery.present == 0 { Strategy::Full } else { Strategy::Thin };
+        costs.of(costs.with_files(delivery.thin()), strategy)
+    };
+    let in_layer = |asked: bool| {
+        let mut delivery = costs.with_files(delivery.thin());
+        let rebuilds = if offer.parcels == delivery.parcels { offer.rebuilds.as_slice() } else { &[] };
+        for (number, rebuild) in rebuilds.iter().enumerate() {
+            let bytes = delivery.parcels.get(number).map_or(0, |parcel| delivery.bytes(parcel));
+            if let (Some(rebuild), Some(way)) = (rebuild, delivery.ways.get_mut(number))
+                && (asked || costs.rebuilt(rebuild) < costs.wire(bytes).0)
+            {
+                *way = Way::Rebuild(rebuild.clone());
+            }
+        }
+        let strategy = if delivery.rebuilds() { Strategy::InLayer } else { Strategy::Thin };
+        costs.of(delivery, strategy)
+    };
+    match strategy {
+        Strategy::Full => costs.of(costs.with_files(delivery.full()), Strategy::Full),
+        Strategy::Thin => thin(),
+        Strategy::InLayer => in_layer(true),
+        Strategy::Auto => [thin(), in_layer(false)].into_iter().min_by_key(|(_, forecast)| forecast.time).unwrap_or_else(thin),
+    }
+}
+
+/// How small gzip makes some layers, in percent, told from samples spread over them.
+pub(super) fn ratio(archive: &Archive, layers: &[Layer]) -> u8 {
+    let total: u64 = layers.iter().map(|layer| layer.stored).sum();
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    let mut sampled = 0;
+    for layer in layers {
+        let samples = (layer.stored * SAMPLES).div_ceil(total.max(1));
+        for number in 0..samples {
+            let sample = archive.sample(&layer.diff_id, layer.stored / samples * number, SAMPLE);
+            sampled += sample.len();
+            // Memory takes all.
+            let _ = std::io::Write::write_all(&mut encoder, &sample);
+        }
+    }
+    let packed = encoder.finish().map_or(sampled, |packed| packed.len());
+    if sampled == 0 { 100 } else { u8::try_from((packed * 100).div_ceil(sampled)).unwrap_or(100).clamp(1, 100) }
+}
+
+/// What things cost on one device.
+struct Costs<'a> {
+    speeds: &'a Speeds,
+    ratio: f64,
+}
+
+impl Costs<'_> {
+    fn link(&self) -> f64 {
+        self.speeds.link.map_or(LINK, |link| link as f64).max(1.0)
+    }
+
+    fn unpack(&self) -> f64 {
+        self.speeds.unpack.map_or(UNPACK, |unpack| unpack as f64).max(1.0)
+    }
+
+    /// Seconds on the wire and bytes there: compressed, if that is not slower.
+    fn wire(&self, bytes: u64) -> (f64, u64) {
+        let bytes = bytes as f64;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(8) as f64;
+        let plain = bytes / self.link();
+        let packed = (bytes * self.ratio / self.link()).max(bytes / (COMPRESS * cores));
+        if packed < plain { (packed, (bytes * self.ratio) as u64) } else { (plain, bytes as u64) }
+    }
+
+    /// Seconds that a rebuilt parcel takes before it can be unpacked.
+    fn rebuilt(&self, rebuild: &Rebuild) -> f64 {
+        let commands = 2.0 * rebuild.runs.len() as f64 * COMMAND;
+        let read = rebuild.read as f64 / (READ * self.unpack());
+        CONTAINER + ROOT * rebuild.roots.len() as f64 + commands + read.max(self.wire(rebuild.inserted).0)
+    }
+
+    /// The same delivery, with what takes long by way of files.
+    fn with_files(&self, mut delivery: Delivery) -> Delivery {
+        let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
+        for (way, bytes) in delivery.ways.iter_mut().zip(sizes) {
+            if self.wire(bytes).0 > LONG || (self.speeds.cut && bytes > LARGE) {
+                *way = Way::File;
+            }
+        }
+        delivery
+    }
+
+    /// Follows the parcels: each arrives behind the one before, and is unpacked when that one is.
+    fn of(&self, delivery: Delivery, strategy: Strategy) -> (Delivery, Forecast) {
+        let (mut arrived, mut done) = (0_f64, 0_f64);
+        let (mut bytes, mut flash, mut disk) = (0, 0, delivery.peak());
+        for (number, parcel) in delivery.parcels.iter().enumerate() {
+            let size = delivery.bytes(parcel);
+            flash += 2 * size;
+            match delivery.ways.get(number) {
+                Some(Way::Rebuild(rebuild)) => {
+                    arrived = arrived.max(done) + self.rebuilt(rebuild);
+                    bytes += self.wire(rebuild.inserted).1;
+                }
+                way => {
+                    let (seconds, sent) = self.wire(size);
+                    arrived += seconds;
+                    bytes += sent;
+                    if way == Some(&Way::File) {
+                        flash += size;
+                        disk = disk.max(delivery.peak() + size);
+                    }
+                }
+            }
+            done = arrived.max(done) + size as f64 / self.unpack() + CALL;
+        }
+        let time = Duration::from_millis((done * 1000.0) as u64);
+        (delivery, Forecast { strategy, bytes, time, disk, flash })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1_000_000;
+
+    fn rebuild(inserted: u64, read: u64, runs: usize) -> Rebuild {
+        let run = super::super::Run { at: 0, from: 0, length: 1 };
+        Rebuild { base: "sha256:1".into(), roots: vec!["/app".into()], runs: vec![run; runs], read, inserted }
+    }
+
+    fn speeds(link: u64) -> Speeds {
+        Speeds { link: Some(link), unpack: Some(200 * MB), cut: false }
+    }
+
+    fn chosen(size: u64, offer: Option<Rebuild>, link: u64, strategy: Strategy) -> (Strategy, u64) {
+        let delivery = Delivery::new(vec![100 * MB, size], 1);
+        let offer = Offer { parcels: delivery.parcels.clone(), rebuilds: vec![offer], ratio: Some(90) };
+        let (_, forecast) = choose(&delivery, &offer, &speeds(link), strategy);
+        (forecast.strategy, forecast.bytes)
+    }
+
+    #[test]
+    fn a_slow_link_rebuilds_and_a_fast_one_sends() {
+        let change = || Some(rebuild(MB, 150 * MB, 3));
+        assert_eq!(chosen(150 * MB, change(), 6 * MB, Strategy::Auto), (Strategy::InLayer, MB * 9 / 10));
+        assert_eq!(chosen(150 * MB, change(), 1000 * MB, Strategy::Auto), (Strategy::Thin, 150 * MB));
+        assert_eq!(chosen(150 * MB, None, 6 * MB, Strategy::Auto).0, Strategy::Thin);
+    }
+
+    #[test]
+    fn so_many_steps_that_they_take_longer_than_the_wire_are_not_worth_it() {
+        assert_eq!(chosen(5 * MB, Some(rebuild(MB / 2, 5 * MB, 10)), 6 * MB, Strategy::Auto).0, Strategy::InLayer);
+        assert_eq!(chosen(5 * MB, Some(rebuild(MB / 2, 5 * MB, 1000)), 6 * MB, Strategy::Auto).0, Strategy::Thin);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_taken() {
+        assert_eq!(chosen(5 * MB, Some(rebuild(MB, 5 * MB, 1000)), 6 * MB, Strategy::InLayer).0, Strategy::InLayer);
+        assert_eq!(chosen(150 * MB, Some(rebuild(MB, MB, 1)), MB, Strategy::Thin).0, Strategy::Thin);
+        assert_eq!(chosen(150 * MB, Some(rebuild(MB, MB, 1)), 1000 * MB, Strategy::Full), (Strategy::Full, 250 * MB));
+    }
+
+    #[test]
+    fn what_takes_long_goes_by_way_of_a_file_and_after_a_cut_all_that_is_large() {
+        let delivery = Delivery::new(vec![300 * MB, 100 * MB], 0);
+        let ways = |speeds: &Speeds| choose(&delivery, &Offer::default(), speeds, Strategy::Auto).0.ways;
+        assert_eq!(ways(&speeds(6 * MB)), [Way::File, Way::Stream]);
+        assert_eq!(ways(&speeds(50 * MB)), [Way::Stream, Way::Stream]);
+        assert_eq!(ways(&Speeds { cut: true, ..speeds(50 * MB) }), [Way::File, Way::File]);
+    }
+
+    #[test]
+    fn the_device_unpacks_one_parcel_while_the_next_arrives() {
+        let delivery = Delivery::new(vec![100 * MB, 100 * MB], 0);
+        let (_, forecast) = choose(&delivery, &Offer::default(), &speeds(100 * MB), Strategy::Auto);
+        // Two seconds on the wire, half a second for the last, two calls of which one is hidden.
+        assert_eq!(forecast.time, Duration::from_millis(2650));
+        assert_eq!((forecast.bytes, forecast.flash), (200 * MB, 400 * MB));
+    }
+}

@@ -1,0 +1,101 @@
+//! How fast a device and the link to it were, kept on this computer by the device's serial number.
+
+use std::{fs, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// A smaller delivery tells nothing of the link but that it is no slower, in bytes.
+const TELLING: u64 = 4 << 20;
+
+/// What earlier deliveries saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Speeds {
+    /// Bytes a second on the wire.
+    pub link: Option<u64>,
+    /// Bytes of layers a second that the device unpacks.
+    pub unpack: Option<u64>,
+    /// Whether the last delivery was cut.
+    pub cut: bool,
+}
+
+/// What a delivery saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Bytes on the wire.
+    pub sent: u64,
+    /// How long they took.
+    pub sending: Duration,
+    /// Bytes of layers in the last parcel.
+    pub unpacked: u64,
+    /// How long the device worked after its last byte was sent.
+    pub unpacking: Duration,
+}
+
+impl Speeds {
+    /// What is known of the device with this serial number.
+    pub fn of(directory: Option<&Path>, serial: Option<&str>) -> Self {
+        let read = || serde_json::from_slice(&fs::read(file(directory?, serial?)).ok()?).ok();
+        read().unwrap_or_default()
+    }
+
+    /// Keeps what is known. It only makes estimates better: nobody is told if that fails.
+    pub fn keep(&self, directory: Option<&Path>, serial: Option<&str>) {
+        let (Some(directory), Some(serial)) = (directory, serial) else { return };
+        let write =
+            || fs::create_dir_all(directory).and_then(|()| fs::write(file(directory, serial), serde_json::to_vec(self)?));
+        if let Err(error) = write() {
+            tracing::debug!("the speed of {serial} is not kept: {error}");
+        }
+    }
+
+    /// Learns from a delivery: the mean of what was known and what was seen.
+    #[must_use]
+    pub fn with(self, measured: &Measured) -> Self {
+        let seen = |bytes: u64, time: Duration| (bytes as f64 / time.as_secs_f64().max(0.001)) as u64;
+        let mean = |known: Option<u64>, seen: u64| Some(known.map_or(seen, |known| known / 2 + seen / 2));
+        let link = seen(measured.sent, measured.sending);
+        let link = match self.link {
+            _ if measured.sent >= TELLING => mean(self.link, link),
+            known => known.map(|known| known.max(link)),
+        };
+        let unpack = if measured.unpacked >= TELLING {
+            mean(self.unpack, seen(measured.unpacked, measured.unpacking))
+        } else {
+            self.unpack
+        };
+        Self { link, unpack, cut: false }
+    }
+}
+
+fn file(directory: &Path, serial: &str) -> std::path::PathBuf {
+    directory.join(format!("{}.json", crate::facts::here::safe_name(serial)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(sent: u64, seconds: u64) -> Measured {
+        Measured { sent, sending: Duration::from_secs(seconds), unpacked: sent, unpacking: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn speeds_are_means_of_what_was_seen_and_little_says_little() {
+        let first = Speeds { cut: true, ..Speeds::default() }.with(&measured(100_000_000, 10));
+        assert_eq!(first, Speeds { link: Some(10_000_000), unpack: Some(100_000_000), cut: false });
+        assert_eq!(first.with(&measured(100_000_000, 5)).link, Some(15_000_000));
+        assert_eq!(first.with(&measured(1_000_000, 5)), first);
+        assert_eq!(Speeds::default().with(&measured(1_000_000, 5)), Speeds::default());
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_the_serial_number() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let speeds = Speeds { link: Some(1), unpack: None, cut: true };
+        speeds.keep(Some(directory.path()), Some("0000/12"));
+        assert_eq!(Speeds::of(Some(directory.path()), Some("0000/12")), speeds);
+        assert_eq!(Speeds::of(Some(directory.path()), Some("other")), Speeds::default());
+        assert_eq!(Speeds::of(None, Some("0000/12")), Speeds::default());
+    }
+}

@@ -1,0 +1,260 @@
+//! The lock of the device: taken before anything is changed, held while the work goes on, given back at its end.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::{Fuse, FusedFuture, FutureExt, LocalBoxFuture};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Interrupt, RunError};
+use crate::{
+    commands::lock::{self, Claim},
+    failure::Failure,
+    remote::{Exit, Input, Remote, RemoteError},
+    report::{Event, Report},
+    text::printable,
+};
+
+/// How often the device hears that its deployer lives; a small part of [`lock::PATIENCE`].
+const BEAT: Duration = Duration::from_secs(5);
+
+/// How often a lock that is waited for is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the end of what holds the lock is waited for.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Who has the lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Owner {
+    /// The user's name.
+    pub user: String,
+    /// The computer's name.
+    pub host: String,
+    /// The number of the process there.
+    pub process: u32,
+    /// When that process began and where, in a form that only the same computer understands.
+    pub life: String,
+    /// Since when, by the clock of that computer.
+    pub since: String,
+    /// What it does.
+    pub what: String,
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { user, host, process, since, what, .. } = self;
+        write!(formatter, "{user}@{host} (process {process}) since {since}: {what}")
+    }
+}
+
+impl Owner {
+    /// Reads what the device says of an owner, made fit to be shown.
+    pub fn read(json: &str) -> Self {
+        let owner: Self = serde_json::from_str(json).unwrap_or_default();
+        let shown = |text: &str| if text.is_empty() { "?".to_owned() } else { printable(text) };
+        Self {
+            user: shown(&owner.user),
+            host: shown(&owner.host),
+            since: shown(&owner.since),
+            what: shown(&owner.what),
+            life: owner.life,
+            process: owner.process,
+        }
+    }
+}
+
+/// How the lock is to be taken.
+pub struct Wish<'a> {
+    /// Who takes it.
+    pub owner: &'a Owner,
+    /// A word that no other claim has.
+    pub token: String,
+    /// The file by which the application holds updates off; none goes on all the same.
+    pub hold_off: Option<String>,
+    /// How long to wait for the lock.
+    pub wait: Duration,
+    /// Whether an owner on this very computer is known to be dead.
+    pub is_dead: fn(&Owner) -> bool,
+}
+
+/// The lock, held.
+pub struct Hold<'a, R> {
+    remote: &'a R,
+    token: String,
+    who: String,
+    before: String,
+    grip: Grip<'a>,
+}
+
+/// The command that holds the lock on the device.
+struct Grip<'a> {
+    ends: Fuse<LocalBoxFuture<'a, Result<Exit, RemoteError>>>,
+    beats: mpsc::Sender<std::io::Result<Vec<u8>>>,
+}
+
+/// What the device answers to a claim.
+enum Answer {
+    Taken { before: String },
+    Held { token: String, owner: Box<Owner> },
+    Off { process: String, name: String },
+}
+
+impl<'a, R: Remote> Hold<'a, R> {
+    /// Takes the lock; waits for it as long as is wished.
+    ///
+    /// # Errors
+    /// [`RunError::Locked`] and [`RunError::HeldOff`] when others hold the device, and whatever the connection says.
+    pub async fn take(remote: &'a R, wish: &Wish<'_>, report: &mut dyn Report, interrupt: &Interrupt) -> Result<Self, Failure> {
+        let who = serde_json::to_string(wish.owner).unwrap_or_default();
+        let hold_off = wish.hold_off.as_deref().unwrap_or_default();
+        let deadline = Instant::now() + wish.wait;
+        let (mut told, mut over) = (String::new(), String::new());
+        loop {
+            let claim = Claim { token: &wish.token, over: &over, who: &who, hold_off };
+            let (grip, answer) = grasp(remote, &claim).await?;
+            let error = match answer {
+                Answer::Taken { before } => {
+                    return Ok(Self { remote, token: wish.token.clone(), who, before, grip });
+                }
+                Answer::Held { token, owner } if token != over && (wish.is_dead)(&owner) => {
+                    let text = format!("the lock of {owner} is taken over: that process has ended");
+                    report.event(&Event::Warning { text });
+                    over = token;
+                    continue;
+                }
+                Answer::Held { owner, .. } => RunError::Locked { owner },
+                Answer::Off { process, name } => {
+                    RunError::HeldOff { file: hold_off.to_owned(), process: format!("process {process}, `{name}`") }
+                }
+            };
+            if Instant::now() >= deadline {
+                return Err(error.into());
+            }
+            let says = error.to_string();
+            if says != told {
+                report.event(&Event::Warning { text: format!("{says}: waiting") });
+                told = says;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = interrupt.wait() => return Err(RunError::Interrupted.into()),
+            }
+        }
+    }
+
+    /// The word of whoever had the lock before.
+    pub fn before(&self) -> &str {
+        &self.before
+    }
+
+    /// Does `work` while the lock is held.
+    ///
+    /// # Errors
+    /// Those of the work, and [`RunError::LockLost`] when the lock was taken away.
+    pub async fn during<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::pin!(work);
+        let mut beat = tokio::time::interval(BEAT);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                _ = beat.tick() => {
+                    // One that is still on its way will do.
+                    let _ = self.grip.beats.try_send(Ok(b"\n".to_vec()));
+                }
+                ended = &mut self.grip.ends, if !self.grip.ends.is_terminated() => match ended {
+                    Ok(_) => return Err(RunError::LockLost.into()),
+                    // The connection is gone: the work says so itself, unless it goes on over another one.
+                    Err(_) => match self.take_again().await {
+                        Ok(grip) => self.grip = grip,
+                        Err(_) => return work.await,
+                    },
+                }
+            }
+        }
+    }
+
+    async fn take_again(&self) -> Result<Grip<'a>, Failure> {
+        let claim = Claim { token: &self.token, who: &self.who, ..Claim::default() };
+        match grasp(self.remote, &claim).await? {
+            (grip, Answer::Taken { .. }) => Ok(grip),
+            _ => Err(RunError::LockLost.into()),
+        }
+    }
+
+    /// Gives the lock back.
+    pub async fn release(self) {
+        let Grip { ends, beats } = self.grip;
+        drop(beats);
+        if ends.is_terminated() {
+            return;
+        }
+        // On a connection that is gone the device sees to it by itself.
+        let _ = tokio::time::timeout(GOODBYE, ends).await;
+    }
+}
+
+/// Claims the lock once.
+async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<'a>, Answer), Failure> {
+    let command = lock::take(claim);
+    let shown = command.shown();
+    let (beats, pieces) = mpsc::channel(1);
+    let (tell, mut told) = oneshot::channel();
+    let ends: LocalBoxFuture<'a, Result<Exit, RemoteError>> = Box::pin(async move {
+        let (mut said, mut tell) = (Vec::new(), Some(tell));
+        let mut hear = |_, bytes: &[u8]| {
+            said.extend_from_slice(bytes);
+            if said.iter().filter(|byte| **byte == b'\n').count() >= 3
+                && let Some(tell) = tell.take()
+            {
+                let _ = tell.send(String::from_utf8_lossy(&said).into_owned());
+            }
+        };
+        remote.exec(&command, Input::Pieces(pieces), &mut hear).await
+    });
+    let mut ends = ends.fuse();
+    let said = tokio::select! {
+        biased;
+        Ok(said) = &mut told => said,
+        ended = &mut ends => {
+            let exit = ended?;
+            // One who does not get the lock says so and ends.
+            let nothing = || vec!["it said nothing of the lock".into()];
+            told.try_recv().map_err(|_| RemoteError::Failed { command: shown, exit, last_lines: nothing() })?
+        }
+    };
+    let mut lines = said.lines().map(printable);
+    let mut next = || lines.next().unwrap_or_default();
+    let (kind, first, second) = (next(), next(), next());
+    let answer = match kind.as_str() {
+        "taken" => Answer::Taken { before: first },
+        "held" => Answer::Held { token: first, owner: Box::new(Owner::read(&second)) },
+        _ => Answer::Off { process: first, name: second },
+    };
+    Ok((Grip { ends, beats }, answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_read_as_it_was_written_and_made_fit_to_be_shown() {
+        let owner = Owner {
+            user: "anna".into(),
+            host: "bench\u{1b}[2J".into(),
+            process: 7,
+            life: "x".into(),
+            since: "2026-11-21 08:00:00+01:00".into(),
+            what: "deploys app".into(),
+        };
+        let read = Owner::read(&serde_json::to_string(&owner).expect("JSON"));
+        assert_eq!(read.to_string(), "anna@bench[2J (process 7) since 2026-11-21 08:00:00+01:00: deploys app");
+        assert_eq!(Owner::read("nonsense").to_string(), "?@? (process 0) since ?: ?");
+    }
+}
