@@ -288,17 +288,17 @@ async fn travel(sshd: &Sshd, files: Files) {
 async fn failures(ssh: &Ssh, sshd: &Sshd, files: Files) {
     let (local, directory) = (sshd.path("client.pub"), sshd.path("there"));
     let missing = Put { local: sshd.path("missing"), remote: format!("{}/m", directory.display()), mode: 0o644 };
-    let error = put(&ssh, &[missing], &mut |_| ()).await.unwrap_err();
+    let error = put(ssh, &[missing], &mut |_| ()).await.unwrap_err();
     assert!(matches!(&error, RemoteError::Local { path, .. } if path.ends_with("missing")), "{files:?} {error}");
     assert!(!directory.join("m").exists(), "{files:?}");
     let under_a_file = Put { local, remote: format!("{}/plain/x", directory.display()), mode: 0o644 };
-    let error = put(&ssh, &[under_a_file], &mut |_| ()).await.unwrap_err();
+    let error = put(ssh, &[under_a_file], &mut |_| ()).await.unwrap_err();
     assert!(matches!(&error, RemoteError::File { path, .. } if path.ends_with("plain/x")), "{files:?} {error}");
     let file = Get { remote: directory.display().to_string(), local: sshd.path("x") };
-    let error = get(&ssh, &[file], &mut |_| ()).await.unwrap_err();
+    let error = get(ssh, &[file], &mut |_| ()).await.unwrap_err();
     assert!(matches!(&error, RemoteError::File { path, .. } if path.ends_with("there")), "{files:?} {error}");
     let file = Get { remote: format!("{}/plain", directory.display()), local: sshd.path("no/such/directory") };
-    let error = get(&ssh, &[file], &mut |_| ()).await.unwrap_err();
+    let error = get(ssh, &[file], &mut |_| ()).await.unwrap_err();
     assert!(matches!(&error, RemoteError::Local { .. }), "{files:?} {error}");
     assert_eq!(ssh.run(&sh("echo alive"), Input::Empty).await.unwrap().stdout, b"alive\n");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    again::{self, Again},
     ask::AskReport,
     cache::Cache,
     lock,
@@ -22,7 +23,8 @@ use crate::{
         ssh::{self, Ssh},
     },
     report::{DeviceSummary, Event, Question, Report, Style},
-    run::{Hold, Interrupt, Runner},
+    run::{Hold, Interrupt, Progress, RunError, Runner, look_for_secrets},
+    secret::Secret,
     stage::Stage,
 };
 
@@ -46,52 +48,176 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     let images = open_images(wanted)?;
     let mut here = gather::gather(wanted)?;
     here.images = describe(&images);
-
-    let title = format!("connect to {}", wanted.device.address);
-    session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
+    here.secrets = secrets(wanted)?;
     let interface = session::interface(&wanted.device);
-    let (remote, mut facts) = look(session, wanted, options, &interface, here).await.map_err(|f| f.in_stage(Stage::Connect))?;
-    know_content(wanted, &remote, &mut facts).await?;
-    session.report.event(&Event::Connected(summary(wanted, &facts)));
-
     let cache = Cache::of(dry_run);
-    let supply = Supply::new(images, cache.shelf());
-    let offers = offers(&supply, &mut facts, options.strategy).map_err(|failure| failure.in_stage(Stage::Image))?;
-    let speeds = cache.speeds(facts.serial.as_deref());
-    let circumstances = Circumstances {
-        stem: session.stem.to_string(),
-        allow_architecture: options.allow_architecture,
-        strategy: options.strategy,
-        speeds,
-        offers,
-        make_room: options.make_room,
+    let mut run = Run {
+        wanted,
+        options,
+        dry_run,
+        interface,
+        here,
+        supply: Supply::new(images, cache.shelf()),
+        cache,
+        again: Again::new(options.reconnects.unwrap_or(again::TIMES)),
+        progress: Progress::default(),
+        token: None,
+        interrupt: None,
     };
-    let plan = plan::plan(wanted, &facts, &circumstances)?;
-    tell(&plan, dry_run, &mut session.report);
-    if dry_run {
-        remote.disconnect().await;
-        return Ok(());
-    }
-    confirm(&plan, &facts, wanted, options.yes, &mut session.report)?;
-    let work = Work { wanted, options, circumstances: &circumstances, remote: &remote, interface: &interface, supply: &supply };
-    let serial = facts.serial.clone();
-    let delivers = plan.delivers();
-    if delivers {
-        // Whatever ends the program before it says otherwise has cut the delivery.
-        cache.keep(&Speeds { cut: true, ..speeds }, serial.as_deref());
-    }
-    let result = work.carry_out(session, plan, facts).await;
-    let measured = supply.finish();
-    if delivers {
-        let cut = result.as_ref().is_err_and(|failure| failure.exit_code() == ExitCode::ConnectionLost);
-        let speeds = measured.iter().fold(speeds, Speeds::with);
-        cache.keep(&Speeds { cut, ..speeds }, serial.as_deref());
-    }
-    let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
-    session.report.event(&Event::Traffic { sent, received });
-    // After a failure too: what was given up on the device is told to end before the connection goes.
-    remote.disconnect().await;
+    let result = loop {
+        match run.round(session).await {
+            Err(failure) => {
+                let interrupt = run.interrupt.clone().unwrap_or_default();
+                if let Err(failure) = run.again.wait(failure, &interrupt, &mut session.report).await {
+                    break Err(failure);
+                }
+            }
+            Ok(()) => break Ok(()),
+        }
+    };
+    run.progress.end(&mut session.report);
     result
+}
+
+/// One deployment, over as many connections as it takes.
+struct Run<'a> {
+    wanted: &'a Deployment,
+    options: &'a Options,
+    dry_run: bool,
+    interface: ConfigurationInterface,
+    here: here::Here,
+    supply: Supply,
+    cache: Cache,
+    again: Again,
+    progress: Progress,
+    /// The word by which the lock is this run's own, from when it was taken first.
+    token: Option<String>,
+    /// Ctrl-C, from when the first plan is carried out.
+    interrupt: Option<Interrupt>,
+}
+
+impl Run<'_> {
+    /// Connects, reads the device, plans, and carries the plan out. After a lost connection this is done anew: what is finished
+    /// is seen to be there and not done twice.
+    async fn round(&mut self, session: &mut Session) -> Result<(), Failure> {
+        let wanted = self.wanted;
+        let title = format!("connect to {}", wanted.device.address);
+        session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
+        let interrupt = self.interrupt.clone();
+        let looking = look(session, wanted, self.options, &self.interface, self.here.clone());
+        let looked = tokio::select! {
+            looked = looking => looked,
+            () = pressed(interrupt) => Err(RunError::Interrupted.into()),
+        };
+        let (remote, mut facts) = looked.map_err(|f| f.in_stage(Stage::Connect))?;
+        know_content(wanted, &remote, &mut facts).await?;
+        session.report.event(&Event::Connected(summary(wanted, &facts)));
+
+        let options = self.options;
+        let offers = offers(&self.supply, &mut facts, options.strategy).map_err(|failure| failure.in_stage(Stage::Image))?;
+        let speeds = self.cache.speeds(facts.serial.as_deref());
+        let circumstances = Circumstances {
+            stem: session.stem.to_string(),
+            allow_architecture: options.allow_architecture,
+            strategy: options.strategy,
+            speeds,
+            offers,
+            make_room: options.make_room,
+        };
+        let plan = plan::plan(wanted, &facts, &circumstances)?;
+        tell(&plan, self.dry_run, &mut session.report);
+        if self.dry_run {
+            remote.disconnect().await;
+            return Ok(());
+        }
+        // Who agreed once is not asked again.
+        confirm(&plan, &facts, wanted, options.yes || self.interrupt.is_some(), &mut session.report)?;
+        let serial = facts.serial.clone();
+        let delivers = plan.delivers();
+        if delivers {
+            // Whatever ends the program before it says otherwise has cut the delivery.
+            self.cache.keep(&Speeds { cut: true, ..speeds }, serial.as_deref());
+        }
+        let work = Work { plan, facts, circumstances: &circumstances, remote: &remote };
+        let result = self.carry_out(session, work).await;
+        let measured = self.supply.finish();
+        if delivers {
+            let cut = result.as_ref().is_err_and(|failure| failure.exit_code() == ExitCode::ConnectionLost);
+            let speeds = measured.iter().fold(speeds, Speeds::with);
+            self.cache.keep(&Speeds { cut, ..speeds }, serial.as_deref());
+        }
+        let (sent, received) = (remote.bytes_sent(), remote.bytes_received());
+        session.report.event(&Event::Traffic { sent, received });
+        // After a failure too: what was given up on the device is told to end before the connection goes.
+        remote.disconnect().await;
+        result
+    }
+
+    /// Takes the device's lock, if anything is to change, and carries the plan out.
+    async fn carry_out(&mut self, session: &mut Session, mut work: Work<'_>) -> Result<(), Failure> {
+        if self.interrupt.is_none()
+            && let (Some(attach), Some(log)) = (&self.wanted.attach, &session.log)
+        {
+            session.report.push(log.output_file(&attach.container));
+        }
+        let interrupt = self.interrupt.get_or_insert_with(Interrupt::listen).clone();
+        let mut hold = None;
+        if work.plan.changes_device() {
+            let owner = lock::owner(self.wanted, "deploys");
+            let mut wish = lock::wish(self.wanted, self.options, &owner);
+            // The lock that a lost connection may have left there is this run's own.
+            wish.token = self.token.get_or_insert(wish.token).clone();
+            let taken = Hold::take(work.remote, &wish, &mut session.report, &interrupt).await?;
+            // Another one had the lock since the device was read: what was read may no longer be true.
+            if work.facts.turn.as_deref() != Some(taken.before()) {
+                self.plan_again(&mut work, session).await?;
+            }
+            hold = Some(taken);
+        }
+        let (report, progress) = (&mut session.report, &mut self.progress);
+        let mut runner =
+            Runner { remote: work.remote, interface: &self.interface, report, supply: &self.supply, interrupt, progress };
+        let run = runner.run(&work.plan);
+        let Some(mut hold) = hold else { return run.await };
+        let result = hold.during(run).await;
+        hold.release().await;
+        result
+    }
+
+    /// Reads the device once more and plans anew; what differs is shown and asked about.
+    async fn plan_again(&self, work: &mut Work<'_>, session: &mut Session) -> Result<(), Failure> {
+        let before = std::mem::take(&mut work.facts);
+        let mut facts = plan::questions(self.wanted, &before.here).ask(work.remote).await?;
+        facts.serial = before.serial;
+        facts.name = self.interface.identity().await.ok().map(|identity| identity.name).or(before.name);
+        facts.firmware = before.firmware;
+        facts.name_limit = before.name_limit;
+        facts.interface_answers = before.interface_answers;
+        facts.here = before.here;
+        know_content(self.wanted, work.remote, &mut facts).await?;
+        let plan = plan::plan(self.wanted, &facts, work.circumstances)?;
+        if plan != work.plan {
+            tell(&plan, false, &mut session.report);
+            confirm(&plan, &facts, self.wanted, self.options.yes, &mut session.report)?;
+        }
+        (work.plan, work.facts) = (plan, facts);
+        Ok(())
+    }
+}
+
+/// A plan, and what it was made of.
+struct Work<'a> {
+    plan: Plan,
+    facts: Facts,
+    circumstances: &'a Circumstances,
+    remote: &'a Ssh,
+}
+
+async fn pressed(interrupt: Option<Interrupt>) {
+    match interrupt {
+        Some(interrupt) => interrupt.wait().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Compares content where what was read leaves doubts: which large files there are those here, which files here are copies.
@@ -112,7 +238,10 @@ async fn look(
     here: here::Here,
 ) -> Result<(Ssh, Facts), Failure> {
     let asked = Asked::begin(interface);
-    let target = session::target(&wanted.device, options.accept_new, asked.claim.clone());
+    let mut target = session::target(&wanted.device, options.accept_new, asked.claim.clone());
+    if let (None, Some(password)) = (&target.password, &wanted.password) {
+        target.password = Some(password.value()?);
+    }
     let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     let questions = plan::questions(wanted, &here);
     let name_limit = async {
@@ -123,10 +252,18 @@ async fn look(
     };
     let (facts, name_limit, identity) = tokio::join!(questions.ask(&remote), name_limit, asked.end());
     let mut facts = facts?;
+    let paths = plan::secret_paths(wanted);
+    let secrets = here.secrets.iter().filter_map(|(name, secret)| Some((paths.get(name)?.to_string(), secret.clone())));
+    look_for_secrets(&remote, secrets, &mut facts).await?;
     facts.here = here;
     facts.name_limit = name_limit.map(|limit| limit as usize);
     add_identity(&mut facts, identity, &mut session.report);
     Ok((remote, facts))
+}
+
+/// Fetches the values that are wanted.
+fn secrets(wanted: &Deployment) -> Result<BTreeMap<String, Secret>, Failure> {
+    wanted.secrets.iter().map(|(name, secret)| Ok((name.clone(), secret.value()?))).collect()
 }
 
 fn add_identity(facts: &mut Facts, identity: Result<DeviceIdentity, InterfaceError>, report: &mut dyn Report) {
@@ -223,65 +360,4 @@ fn tell(plan: &Plan, dry_run: bool, report: &mut dyn Report) {
         report.event(&Event::Warning { text: text.clone() });
     }
     report.event(&Event::Planned { dry_run, stages: plan.shown() });
-}
-
-/// What a plan is carried out with.
-struct Work<'a> {
-    wanted: &'a Deployment,
-    options: &'a Options,
-    circumstances: &'a Circumstances,
-    remote: &'a Ssh,
-    interface: &'a ConfigurationInterface,
-    supply: &'a Supply,
-}
-
-impl Work<'_> {
-    /// Takes the device's lock, if anything is to change, and carries the plan out.
-    async fn carry_out(&self, session: &mut Session, mut plan: Plan, facts: Facts) -> Result<(), Failure> {
-        if let (Some(attach), Some(log)) = (&self.wanted.attach, &session.log) {
-            session.report.push(log.output_file(&attach.container));
-        }
-        let interrupt = Interrupt::listen();
-        let mut hold = None;
-        if plan.changes_device() {
-            let owner = lock::owner(self.wanted, "deploys");
-            let wish = lock::wish(self.wanted, self.options, &owner);
-            let taken = Hold::take(self.remote, &wish, &mut session.report, &interrupt).await?;
-            // Another one had the lock since the device was read: what was read may no longer be true.
-            if facts.turn.as_deref() != Some(taken.before()) {
-                plan = self.plan_again(facts, &plan, session).await?;
-            }
-            hold = Some(taken);
-        }
-        let mut runner = Runner {
-            remote: self.remote,
-            interface: self.interface,
-            report: &mut session.report,
-            supply: self.supply,
-            interrupt,
-        };
-        let run = runner.run(&plan);
-        let Some(mut hold) = hold else { return run.await };
-        let result = hold.during(run).await;
-        hold.release().await;
-        result
-    }
-
-    /// Reads the device once more and plans anew; what differs is shown and asked about.
-    async fn plan_again(&self, before: Facts, planned: &Plan, session: &mut Session) -> Result<Plan, Failure> {
-        let mut facts = plan::questions(self.wanted, &before.here).ask(self.remote).await?;
-        facts.serial = before.serial;
-        facts.name = self.interface.identity().await.ok().map(|identity| identity.name).or(before.name);
-        facts.firmware = before.firmware;
-        facts.name_limit = before.name_limit;
-        facts.interface_answers = before.interface_answers;
-        facts.here = before.here;
-        know_content(self.wanted, self.remote, &mut facts).await?;
-        let plan = plan::plan(self.wanted, &facts, self.circumstances)?;
-        if plan != *planned {
-            tell(&plan, false, &mut session.report);
-            confirm(&plan, &facts, self.wanted, self.options.yes, &mut session.report)?;
-        }
-        Ok(plan)
-    }
 }

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::ExitCode;
 
+mod again;
 mod ask;
 mod cache;
 mod deploy;

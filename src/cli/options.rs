@@ -336,6 +336,14 @@ pub struct Options {
     #[arg(long, help_heading = "This run")]
     pub yes: bool,
 
+    /// How often a lost connection is made again [default: 8]
+    ///
+    /// The pauses grow from 1 s to 30 s. The run then goes on where it was. 0: not at all.
+    ///
+    /// Example: --reconnects 0
+    #[arg(long, value_name = "TIMES", help_heading = "This run")]
+    pub reconnects: Option<u32>,
+
     /// How many seconds to wait while another deployment is under way or the application holds updates off [default: 0]
     ///
     /// Example: --lock-wait 120

@@ -85,6 +85,7 @@ impl Told {
                 port: options.port,
                 user: self.text("device.user", "--user", options.user.as_ref()),
                 identity: self.text("device.identity", "--identity", options.identity.as_ref()),
+                password: None,
             }),
             hold_off: None,
             logs: self.list("logs", "--get_logs_from_vpu", options.get_logs_from_vpu.as_ref(), |word| {
@@ -177,6 +178,7 @@ impl Told {
             directory: None,
             // A service of the file's list is not one of another compose file.
             services: Some(service.into_iter().collect()),
+            secrets: None,
             wait: None,
         })
     }

@@ -34,6 +34,21 @@ pub fn write_file(file: &str, content: &str) -> Command {
     Command::script(include_str!("scripts/write_file.sh")).arg(file).arg(content)
 }
 
+/// Writes its standard input to a file that only the user may read. A secret is never a word of a command.
+pub fn write_secret(file: &str) -> Command {
+    Command::script(include_str!("scripts/write_secret.sh")).arg(file)
+}
+
+/// Compares its standard input with such a file: 0 the same, 3 another, 4 none.
+pub fn compare_secret(file: &str) -> Command {
+    Command::script(include_str!("scripts/compare_secret.sh")).arg(file)
+}
+
+/// Removes such a file.
+pub fn remove_secret(file: &str) -> Command {
+    Command::script(include_str!("scripts/remove_secret.sh")).arg(file)
+}
+
 /// Removes files and trees.
 pub fn remove(paths: &[String]) -> Command {
     Command::new("rm").args(["-rf", "--"]).args(paths)

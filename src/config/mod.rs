@@ -1,6 +1,6 @@
 //! What is wanted: a deployment, whether it was told in options or in a file.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 mod check;
 pub mod file;
@@ -10,6 +10,7 @@ mod locate;
 mod paths;
 mod problem;
 pub mod schema;
+mod secret_source;
 pub mod settings;
 mod shape;
 mod yaml;
@@ -19,6 +20,7 @@ pub use key_path::KeyPath;
 pub use layer::{Layer, Origin};
 pub use paths::{LocalPath, PathError, REMOTE_HOME, RemotePath};
 pub use problem::{ConfigError, Problem, ProblemKind};
+pub use secret_source::{SecretError, SecretSource, WantedSecret};
 
 /// A whole deployment, checked: what every later part works from. Each field is a stage of [`crate::stage::Stage`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,10 @@ pub struct Deployment {
     pub device: Device,
     /// The file on the device by which its application holds updates off.
     pub hold_off: Option<RemotePath>,
+    /// The password to log in with.
+    pub password: Option<WantedSecret>,
+    /// Values that the application needs and nobody else sees: files below `secrets` beside the compose file, by their names.
+    pub secrets: BTreeMap<String, WantedSecret>,
     /// Logs to pull, first and last.
     pub logs: Vec<LogPull>,
     /// The name the device is to have.

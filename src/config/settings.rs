@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use super::secret_source::SecretSource;
+
 /// A deployment to an ifm O3R VPU. Every key may be left out; options override the file, key by key.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +77,8 @@ pub struct Device {
     /// The private key to log in with, before all others.
     #[schemars(extend("examples" = ["~/.ssh/id_o3r"]))]
     pub identity: Option<String>,
+    /// The password to log in with, tried after all keys: `!env NAME`, `!file PATH`, `!command "…"` or a text.
+    pub password: Option<SecretSource>,
 }
 
 /// A directory of logs and where it is pulled to.
@@ -213,6 +217,9 @@ pub struct Compose {
     pub directory: Option<String>,
     /// The services to bring up; all when empty.
     pub services: Option<Vec<String>>,
+    /// Values that nobody else is to see, by the name of the file below `secrets` beside the compose file that takes them, with
+    /// mode 0600: `!env NAME`, `!file PATH`, `!command "…"` or a text.
+    pub secrets: Option<BTreeMap<String, SecretSource>>,
     /// How long to wait until all of them run and are healthy, in seconds.
     #[schemars(range(min = 0), extend("default" = 120))]
     pub wait: Option<f64>,

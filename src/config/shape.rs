@@ -3,7 +3,7 @@
 use serde_json::Value as Schema;
 use serde_yaml::Value;
 
-use super::{key_path::KeyPath, problem::MOST};
+use super::{key_path::KeyPath, problem::MOST, secret_source::TAKES_TAGS};
 
 /// A value whose shape is wrong.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,6 +82,9 @@ fn types(schema: &Schema) -> Vec<&str> {
 }
 
 fn admits(schema: &Schema, value: &Value) -> bool {
+    if let Value::Tagged(tagged) = value {
+        return schema.get(TAKES_TAGS).is_some() && tagged.value.is_string();
+    }
     let types = types(schema);
     types.is_empty()
         || types.iter().any(|kind| match *kind {
@@ -126,6 +129,8 @@ fn wrong_kind(value: &Value, alternatives: &[&Schema]) -> String {
     let expected: Vec<_> = kinds.iter().filter_map(|(kind, schema)| expected(kind, schema)).collect();
     let has = |wanted: &str| kinds.iter().any(|(kind, _)| *kind == wanted);
     let advice = match value {
+        Value::Tagged(tagged) if !tagged.value.is_string() => ": after the tag stands a text",
+        Value::Tagged(_) => ": it is for `device.password` and `compose.secrets`",
         Value::Number(_) | Value::Bool(_) if has("string") => ": put it in quotes",
         Value::Null if has("string") => ": `~` alone is nothing in YAML; put it in quotes",
         Value::String(_) | Value::Mapping(_) if has("array") => ": put it in a list, each item after a `-`",
@@ -156,7 +161,8 @@ fn found(value: &Value) -> String {
         Value::Number(number) => format!("the number {number}"),
         Value::String(text) => format!("the text `{}`", shortened(text)),
         Value::Sequence(_) => "a list".into(),
-        Value::Mapping(_) | Value::Tagged(_) => "keys".into(),
+        Value::Mapping(_) => "keys".into(),
+        Value::Tagged(tagged) => format!("the tag `{}`", tagged.tag),
     }
 }
 

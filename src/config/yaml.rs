@@ -3,7 +3,12 @@
 use std::{cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
-use serde_yaml::{Mapping, Value};
+use serde_yaml::{
+    Mapping, Value,
+    value::{Tag, TaggedValue},
+};
+
+use super::secret_source::TAGS;
 
 /// What may come out of a file once its aliases are replaced: bytes of text, and two for each value. A file without aliases
 /// cannot reach it, for it may not be larger than [`super::file::SIZE_LIMIT`].
@@ -136,11 +141,19 @@ impl<'de> Visitor<'de> for Reader<'_> {
         Ok(Value::Mapping(mapping))
     }
 
-    /// A tagged value, as `!env NAME`. This is the place where tags get a meaning.
+    /// A tagged value, as `!env NAME`. What it means is told by where it stands.
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Value, A::Error> {
         let (tag, value) = tagged.variant::<String>()?;
-        value.newtype_variant::<serde::de::IgnoredAny>()?;
-        Err(A::Error::custom(format_args!("the tag `!{tag}` has no meaning here")))
+        let name = tag.trim_start_matches('!');
+        if !TAGS.contains(&name) {
+            value.newtype_variant::<serde::de::IgnoredAny>()?;
+            return Err(A::Error::custom(format_args!(
+                "the tag `!{name}` has no meaning; there are `!env`, `!file`, `!command`"
+            )));
+        }
+        self.spend(name.len())?;
+        let value = value.newtype_variant_seed(self)?;
+        Ok(Value::Tagged(Box::new(TaggedValue { tag: Tag::new(name), value })))
     }
 }
 
@@ -206,7 +219,7 @@ mod tests {
         assert_eq!(refused("a: [1\nb: 2").0, Some((2, 2)));
         assert!(!refused("a: b: c").1.contains("line"), "{:?}", refused("a: b: c"));
         assert_eq!(refused("a: 1\nb: 2\na: 3"), (Some((3, 1)), "the key `a` is there twice".into()));
-        assert_eq!(refused("a:\n  b: !env X"), (Some((2, 6)), "a.b: the tag `!env` has no meaning here".into()));
+        assert_eq!(refused("a:\n  b: !nev X").1, "a.b: the tag `!nev` has no meaning; there are `!env`, `!file`, `!command`");
         assert!(refused("a: 1\n---\nb: 2").1.contains("more than one document"));
     }
 

@@ -14,6 +14,7 @@ use crate::{
     compose::ComposeFile,
     failure::{ExitCode, Explain},
     image::Platform,
+    secret::Secret,
 };
 
 /// What was found here.
@@ -27,6 +28,8 @@ pub struct Here {
     pub directories: BTreeSet<PathBuf>,
     /// The compose project, where its files are here.
     pub compose: Option<LocalCompose>,
+    /// The secrets that are wanted, by the names of their files.
+    pub secrets: BTreeMap<String, Secret>,
     /// The images to deliver.
     pub images: Vec<LocalImage>,
 }

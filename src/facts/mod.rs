@@ -68,8 +68,21 @@ pub struct Facts {
     pub records: BTreeMap<String, Record>,
     /// The room where each directory asked about is, or is to be.
     pub room: BTreeMap<String, Room>,
+    /// What there is of each secret that is wanted, by its path.
+    pub secrets: BTreeMap<String, SecretThere>,
     /// What is on this computer.
     pub here: here::Here,
+}
+
+/// What there is of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretThere {
+    /// The same, and nobody else may read it.
+    Same,
+    /// Another one, or one that others may read.
+    Other,
+    /// Nothing.
+    None,
 }
 
 /// A file system, as one who may not use its reserve sees it.

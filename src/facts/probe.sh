@@ -78,7 +78,7 @@ compose() {
 }
 
 # What takes long is asked at the same time: the first half of a pipeline works while the second half does, which reads it, from
-# a descriptor of its own, when all before it is told. No file is needed, and no half's failure matters: what is missing says so.
+# a descriptor of its own, at the end. No file is needed, and no half's failure matters: what is missing says so.
 exec 8<&0 </dev/null
 docker_version | { exec 9<&0 </dev/null
 compose | { exec 3<&0 </dev/null
@@ -96,13 +96,6 @@ for file in /proc/sys/fs/binfmt_misc/qemu-*; do
   if [ -e "$file" ]; then echo "${file##*/}"; fi
 done
 
-root=$(cat <&7)
-if [ -n "$root" ]; then
-  cat <&9
-  section docker_root
-  printf '%s\0' "$root"
-  set -- "$@" room "$root"
-fi
 if wanted records; then
   for file in /home/oem/.o3r-deploy/*/record.json; do
     if [ -f "$file" ]; then printf '%s\0' "$file"; cat "$file"; printf '\0'; fi
@@ -112,6 +105,13 @@ if wanted autostart; then
   systemctl --user list-unit-files 'oem-dc*' --no-legend --no-pager 2>&1
 fi
 
+root=$(cat <&7)
+if [ -n "$root" ]; then
+  cat <&9
+  section docker_root
+  printf '%s\0' "$root"
+  set -- "$@" room "$root"
+fi
 # The words that remain: `service NAME`, `text FILE`, `archive FILE`, `tree PATH`, `room DIRECTORY`.
 while [ $# -gt 1 ]; do
   kind=$1 name=$2

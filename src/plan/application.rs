@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Attaching, Bringing, PlanError, Planner, Sending, transfers::sending};
+use super::{Action, Attaching, Bringing, PlanError, Planner, Sending, WritingSecret, transfers::sending};
 use crate::{
     commands::compose::Project,
     compose::{ComposeFile, project_name},
     config::{Compose, ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
-        ComposeTool, Container, ContainerState, Health,
+        ComposeTool, Container, ContainerState, Health, SecretThere,
         gather::name_on_device,
         here::{Here, Source},
     },
+    secret::Secret,
     stage::Stage,
 };
 
@@ -62,6 +63,12 @@ pub fn sent<'a>(wanted: &'a Deployment, here: &'a Here) -> Option<Sent<'a>> {
     }
 }
 
+/// Where each secret goes, by its name.
+pub fn secret_paths(wanted: &Deployment) -> BTreeMap<&String, RemotePath> {
+    let directory = wanted.compose.as_ref().map(|compose| directory(&compose.files).join("secrets"));
+    wanted.secrets.keys().filter_map(|name| Some((name, directory.as_ref()?.join(name)))).collect()
+}
+
 /// The first version of docker-compose that takes a file without `version:`.
 const VERSION_OPTIONAL: (u32, u32) = (1, 27);
 
@@ -81,10 +88,12 @@ impl Planner<'_> {
         self.check_container_names(&project, &file, &services)?;
         let digest = format!("{digest} {}", services.join(" "));
         let containers: Vec<_> = self.docker().project(&project).cloned().collect();
-        let recreate = !containers.is_empty() && self.replaces_bound_files(&sending, &file, &directory(&compose.files));
+        let secrets = self.secrets_to_write();
+        let recreate = !containers.is_empty()
+            && (!secrets.is_empty() || self.replaces_bound_files(&sending, &file, &directory(&compose.files)));
         let settled = services.iter().all(|service| self.runs(&containers, service, &file));
         let recorded = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref()) == Some(&digest);
-        if sending.is_empty() && !recreate && settled && recorded {
+        if sending.is_empty() && secrets.is_empty() && !recreate && settled && recorded {
             self.add(Stage::Compose, format!("{} up as wanted", services.join(", ")), Vec::new());
             return Ok(());
         }
@@ -94,6 +103,7 @@ impl Planner<'_> {
             self.expect_sent(&sending);
             actions.push(Action::Send(sending));
         }
+        actions.extend(secrets);
         actions.push(Action::Up(Bringing {
             project: Project {
                 tool,
@@ -132,6 +142,19 @@ impl Planner<'_> {
             return Err(PlanError::Outside { path: path.clone() });
         }
         Ok((file, digest))
+    }
+
+    /// The secrets of which the device has others, or none.
+    fn secrets_to_write(&self) -> Vec<Action> {
+        let paths = secret_paths(self.wanted);
+        let wanted = self.facts.here.secrets.iter().filter_map(|(name, content)| Some((paths.get(name)?.to_string(), content)));
+        let there = |path: &String| self.facts.secrets.get(path).copied().unwrap_or(SecretThere::None);
+        let missing = wanted.filter(|(path, _)| there(path) != SecretThere::Same);
+        let write = |(path, content): (String, &Secret)| {
+            let new = there(&path) == SecretThere::None;
+            Action::WriteSecret(WritingSecret { path, content: content.clone(), new })
+        };
+        missing.map(write).collect()
     }
 
     fn compose_sending(&self) -> Result<Sending, PlanError> {

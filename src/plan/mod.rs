@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
     command::Command,
-    commands::{compose::Project, docker, files::INCOMING},
+    commands::{compose::Project, docker},
     config::{Attach, Deployment, RemotePath},
     delivery::{Delivery, Forecast, Offer, Speeds, Strategy, Way},
-    facts::{Facts, compare::Copy, here::LARGE},
+    facts::Facts,
     failure::Failure,
     report::PlannedStage,
+    secret::Secret,
     stage::Stage,
     text::{bytes, span},
 };
@@ -25,11 +26,15 @@ mod logs;
 mod questions;
 pub mod room;
 mod transfers;
+mod traveling;
 
 pub use application::name as application_name;
+pub use application::secret_paths;
 pub use error::PlanError;
 pub use logs::{candidates, changed, travels_whole};
 pub use questions::{copies, doubtful, questions};
+use traveling::arrival;
+pub use traveling::{Fetch, Fetching, SendFile, Sending};
 
 /// All that is to be done, stage by stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,89 +86,21 @@ pub enum Action {
     Attach(Attaching),
     /// Look for logs once more and pull what is new.
     PullAgain(Vec<PullAgain>),
+    /// Write what nobody else may read.
+    WriteSecret(WritingSecret),
     /// See that there is room, now that something was removed.
     CheckRoom(Vec<room::Need>),
 }
 
-/// Files to send. They arrive in an incoming directory beside their destination and are then renamed into place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sending {
-    /// The files.
-    pub files: Vec<SendFile>,
-    /// Directories to make first, each with its permission bits.
-    pub directories: Vec<(String, u32)>,
-    /// What an earlier run left where these files arrive and is of no use.
-    pub stale: Vec<String>,
-}
-
-/// One file to send.
+/// A secret to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendFile {
-    /// Here.
-    pub local: PathBuf,
+pub struct WritingSecret {
     /// There.
-    pub remote: RemotePath,
-    /// Permission bits.
-    pub mode: u32,
-    /// Size in bytes.
-    pub size: u64,
-    /// SHA-256 of its content, where it is known.
-    pub sha256: Option<String>,
-    /// The directory, there already, in whose incoming directory it arrives.
-    pub place: RemotePath,
-    /// How many bytes of it an earlier run brought there.
-    pub have: u64,
+    pub path: String,
+    /// What it is to hold.
+    pub content: Secret,
     /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
     pub new: bool,
-}
-
-impl SendFile {
-    /// Where it arrives.
-    pub fn arrival(&self) -> String {
-        arrival(&self.place, &self.remote)
-    }
-
-    /// Whether it travels by itself.
-    pub fn is_large(&self) -> bool {
-        self.size > LARGE
-    }
-}
-
-/// Where a file arrives that is to be at `remote`, below `place`.
-fn arrival(place: &RemotePath, remote: &RemotePath) -> String {
-    let below = remote.as_str().strip_prefix(place.as_str()).unwrap_or_default().trim_start_matches('/');
-    place.join(INCOMING).join(below).as_str().to_owned()
-}
-
-/// Files to fetch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fetch {
-    /// The files.
-    pub files: Vec<Fetching>,
-    /// Trees of which nearly all is wanted: they come whole, and what is not wanted is passed over.
-    pub whole: Vec<String>,
-}
-
-/// One file to fetch, to a temporary name and then renamed into place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetching {
-    /// There.
-    pub remote: String,
-    /// Here.
-    pub local: PathBuf,
-    /// Permission bits.
-    pub mode: u32,
-    /// Size in bytes when it was listed.
-    pub size: u64,
-    /// A file here that is its beginning.
-    pub copy: Option<Copy>,
-}
-
-impl Fetching {
-    /// How many bytes of it are here.
-    pub fn have(&self) -> u64 {
-        self.copy.as_ref().map_or(0, |copy| copy.bytes)
-    }
 }
 
 /// An image to stream.
@@ -306,6 +243,7 @@ impl Action {
                 format!("wait up to {} s for {} to run and be healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
             ],
             Self::Attach(attaching) => attaching.steps(),
+            Self::WriteSecret(writing) => vec![format!("write {} (a secret, mode 600)", writing.path)],
             Self::CheckRoom(needs) => {
                 needs.iter().map(|need| format!("see that {} are free in {}", bytes(need.bytes), need.directory)).collect()
             }

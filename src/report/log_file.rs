@@ -149,11 +149,36 @@ where
     let on_console = Targets::new().with_target(env!("CARGO_CRATE_NAME"), console_level).with_target(EVENTS, LevelFilter::OFF);
     let file = file.map(|writer| {
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
-        layer.with_timer(LocalTime).with_writer(writer).with_filter(in_file)
+        layer.with_timer(LocalTime).with_writer(Masking(writer)).with_filter(in_file)
     });
     let console = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).without_time();
     let console = console.with_writer(move || Console(Arc::clone(&lines))).with_filter(on_console);
     tracing_subscriber::registry().with(file).with(console)
+}
+
+/// Writers that show no secret.
+struct Masking<W>(W);
+
+/// One of them; the formatter writes an event at a time.
+struct Masked<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Masking<W> {
+    type Writer = Masked<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Masked(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for Masked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(crate::secret::masked(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The local time with its offset.

@@ -38,7 +38,7 @@ impl OutputFile {
             self.file = State::Open(File::options().append(true).create(true).open(&self.path)?);
         }
         match &mut self.file {
-            State::Open(file) => file.write_all(format!("{line}\n").as_bytes()),
+            State::Open(file) => file.write_all(format!("{}\n", crate::secret::masked(line)).as_bytes()),
             State::NotYet | State::Failed => Ok(()),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use crate::secret::masked;
+
 /// Lines for one stream, each flushed at once. After the first failure (a reader that went away) nothing more is tried.
 pub(super) struct Sink {
     stream: Box<dyn Write + Send>,
@@ -16,7 +18,7 @@ impl Sink {
     pub(super) fn line(&mut self, line: &str) {
         if !self.closed {
             // In one piece, so that lines of several writers do not mix.
-            let written = self.stream.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.stream.flush());
+            let written = self.stream.write_all(format!("{}\n", masked(line)).as_bytes()).and_then(|()| self.stream.flush());
             self.closed = written.is_err();
         }
     }

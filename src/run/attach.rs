@@ -10,10 +10,10 @@ use crate::{
     command::Command,
     commands::docker,
     facts::{Container, ContainerState},
-    failure::Failure,
+    failure::{ExitCode, Failure},
     plan::Attaching,
-    remote::{Exit, Input, Remote, Stream},
-    report::Event,
+    remote::{Exit, Input, Remote, RemoteError, Stream},
+    report::{Event, Report},
     stage::Stage,
 };
 
@@ -49,38 +49,97 @@ struct Limits {
     deadline: Option<tokio::time::Instant>,
 }
 
+/// How far a container's output was shown when the connection was lost: another connection goes on there, so that no line is
+/// shown twice and none is left out.
+#[derive(Debug, Default)]
+pub struct Progress {
+    shown: Option<Shown>,
+}
+
+impl Progress {
+    /// There is no further connection: a last line may have no newline.
+    pub fn end(&mut self, report: &mut dyn Report) {
+        if let Some(mut shown) = self.shown.take() {
+            shown.lines.end(report, None);
+        }
+    }
+}
+
+/// What was shown of a container's output.
+#[derive(Debug)]
+struct Shown {
+    /// When the run that is shown began, by the device's clock.
+    run: String,
+    /// From where it is read, likewise.
+    since: String,
+    lines: Lines,
+    /// When the showing ends, however often it is begun.
+    deadline: Option<tokio::time::Instant>,
+}
+
 impl<R: Remote> Runner<'_, R> {
     pub(super) async fn attach(&mut self, attaching: &Attaching) -> Result<String, Failure> {
         let wanted = &attaching.wanted;
         let name = wanted.container.clone();
-        let limits = Limits {
-            until: wanted.until.as_deref().and_then(|pattern| regex_lite::Regex::new(pattern).ok()),
-            deadline: wanted.run_duration.map(|duration| tokio::time::Instant::now() + duration),
+        let until = wanted.until.as_deref().and_then(|pattern| regex_lite::Regex::new(pattern).ok());
+        let before = self.progress.shown.take();
+        let is_again = before.is_some();
+        let mut shown = match before {
+            Some(shown) => shown,
+            None => {
+                let container = self.container(&name).await?.ok_or_else(|| RunError::NoContainer(name.clone()))?;
+                // With a pattern the line may be past already; otherwise what was said before this run is not new.
+                let since = match until {
+                    Some(_) => shortly_before(&container.started_at),
+                    None => attaching.clock.to_string(),
+                };
+                let deadline = wanted.run_duration.map(|duration| tokio::time::Instant::now() + duration);
+                Shown { run: container.started_at, since, lines: Lines::default(), deadline }
+            }
         };
-        let container = self.container(&name).await?.ok_or_else(|| RunError::NoContainer(name.clone()))?;
-        // With a pattern the line may be past already; otherwise what was said before this run is not new.
-        let since = match limits.until {
-            Some(_) => shortly_before(&container.started_at),
-            None => attaching.clock.to_string(),
+        let limits = Limits { until, deadline: shown.deadline };
+        let end = match is_again {
+            true => self.catch_up(&name, &mut shown, &limits).await,
+            false => Ok(None),
         };
-        let end = self.follow(container, since, &limits).await?;
+        let end = match end {
+            Ok(None) => self.follow(&name, &mut shown, &limits).await,
+            Ok(Some(end)) => Ok(end),
+            Err(failure) => Err(failure),
+        };
+        let end = match end {
+            Err(failure) if failure.exit_code() == ExitCode::ConnectionLost => {
+                self.progress.shown = Some(shown);
+                return Err(failure);
+            }
+            end => end?,
+        };
         let result = self.close(&name, end).await;
         let removed = if wanted.stop_upon_exit { self.remove(&name).await } else { Ok(()) };
         result.and_then(|says| removed.map(|()| says))
     }
 
+    /// Shows what was said while there was no connection.
+    async fn catch_up(&mut self, name: &str, shown: &mut Shown, limits: &Limits) -> Result<Option<End>, Failure> {
+        shown.lines.read_again();
+        let (end, exit) = self.read(&docker::output(name, &shown.since, None), &mut shown.lines, limits).await?;
+        match exit {
+            Some(Exit::Code(UNREADABLE)) => shown.lines.go_on(),
+            _ => shown.lines.read_again(),
+        }
+        Ok((end != End::Container).then_some(end))
+    }
+
     /// Follows the output, also of a container that docker starts again.
-    async fn follow(&mut self, container: Container, mut since: String, limits: &Limits) -> Result<End, Failure> {
-        let name = container.name;
-        let mut run = container.started_at;
-        let mut lines = Lines::default();
+    async fn follow(&mut self, name: &str, shown: &mut Shown, limits: &Limits) -> Result<End, Failure> {
+        let Shown { run, since, lines, .. } = shown;
         loop {
-            let (end, _) = self.read(&docker::follow(&name, &since), &mut lines, limits).await?;
+            let (end, _) = self.read(&docker::follow(name, since), lines, limits).await?;
             if end != End::Container {
                 lines.end(&mut *self.report, None);
                 return Ok(end);
             }
-            let next = match self.next_run(&name, &run, limits).await? {
+            let next = match self.next_run(name, run, limits).await? {
                 Next::Run(next) => Some(next),
                 Next::None => None,
                 Next::Limit(end) => {
@@ -91,7 +150,7 @@ impl<R: Remote> Runner<'_, R> {
             // A follower may miss the last that was said: docker ends it as soon as the container ends.
             let until = next.as_deref().filter(|next| *next != run);
             lines.read_again();
-            let (end, exit) = self.read(&docker::output(&name, &since, until), &mut lines, limits).await?;
+            let (end, exit) = self.read(&docker::output(name, since, until), lines, limits).await?;
             if exit == Some(Exit::Code(UNREADABLE)) {
                 lines.go_on();
             }
@@ -101,7 +160,7 @@ impl<R: Remote> Runner<'_, R> {
                 _ if end != End::Container => return Ok(end),
                 _ if matched => return Ok(End::Pattern),
                 None => return Ok(End::Container),
-                Some(next) if next != run => (run, since) = (next.clone(), next),
+                Some(next) if next != *run => (*run, *since) = (next.clone(), next),
                 Some(_) => {
                     if exit != Some(Exit::Code(UNREADABLE)) {
                         lines.read_again();
@@ -150,7 +209,7 @@ impl<R: Remote> Runner<'_, R> {
             () = interrupt.wait() => { interrupt.take(); Ok((End::Detached, None)) }
             () = until_deadline(limits.deadline) => Ok((End::Duration, None)),
         };
-        if read.is_err() {
+        if read.as_ref().is_err_and(|error| !matches!(error, RemoteError::Lost { .. })) {
             lines.end(&mut *self.report, None);
         }
         Ok(if found.get() { (End::Pattern, None) } else { read? })

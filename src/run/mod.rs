@@ -27,13 +27,16 @@ mod hold;
 mod image;
 mod interrupt;
 mod lines;
+mod secrets;
 mod send;
 mod up;
 
+pub use attach::Progress;
 pub use error::RunError;
 pub use health::{Seen, Verdict, judge};
 pub use hold::{Hold, Owner, Wish};
 pub use interrupt::Interrupt;
+pub use secrets::look_for_secrets;
 
 /// What a run works with.
 pub struct Runner<'a, R> {
@@ -47,6 +50,8 @@ pub struct Runner<'a, R> {
     pub supply: &'a Supply,
     /// Ctrl-C.
     pub interrupt: Interrupt,
+    /// What the next connection has to know, should this one be lost.
+    pub progress: &'a mut Progress,
 }
 
 impl<R: Remote> Runner<'_, R> {
@@ -123,6 +128,7 @@ impl<R: Remote> Runner<'_, R> {
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),
             Action::PullAgain(trees) => self.pull_again(stage, trees).await.map(Some),
             Action::Attach(attaching) => self.attach(attaching).await.map(Some),
+            Action::WriteSecret(writing) => self.write_secret(stage, writing).await.map(|()| None),
             Action::CheckRoom(needs) => self.check_room(needs).await.map(|()| None),
         }
     }
@@ -152,6 +158,9 @@ impl<R: Remote> Runner<'_, R> {
             Action::Send(sending) => self.unsend(sending).await,
             Action::Make { undo, .. } => {
                 let _ = self.remote.run(undo, Input::Empty).await;
+            }
+            Action::WriteSecret(writing) if writing.new => {
+                let _ = self.remote.run(&crate::commands::files::remove_secret(&writing.path), Input::Empty).await;
             }
             Action::Up(bringing) if bringing.first => {
                 let _ = self.remote.run(&bringing.project.down(), Input::Empty).await;

@@ -236,6 +236,8 @@ fn a_line_is_appended_and_a_file_written_whatever_they_say() {
         let device = Device::new(userland);
         let odd = "%s \\n $(id) 'x'";
         device.must(&files::append_line("/home/oem/new dir/stamp", odd), b"");
+        // The second time says what a lost connection left unsaid.
+        device.must(&files::append_line("/home/oem/new dir/stamp", "two"), b"");
         device.must(&files::append_line("/home/oem/new dir/stamp", "two"), b"");
         assert_eq!(device.read("/home/oem/new dir/stamp"), format!("{odd}\ntwo\n"), "{userland:?}");
         device.must(&files::write_file("/home/oem/new dir/record", odd), b"");

@@ -132,7 +132,8 @@ fn after_a_lost_connection_nothing_is_half_there_and_the_next_run_finishes_the_w
     for kind in [OVP81X, OVP80X] {
         let vpu = with_files(kind);
         let transfer = words(&["--transfers_to_vpu", "tree,~/there"]);
-        let running = Running::start(&vpu, &transfer);
+        let once = ["--reconnects", "0"];
+        let running = Running::start(&vpu, &[&transfer[..], &once].concat());
         vpu.as_soon_as(ARRIVING, "kill $(pgrep -u oem -x sshd)");
         insta::allow_duplicates! { insta::assert_snapshot!(running.ends(&vpu, 12), @"
         error: transfers: the connection to the device was lost: it ended in the middle
@@ -145,7 +146,7 @@ fn after_a_lost_connection_nothing_is_half_there_and_the_next_run_finishes_the_w
         vpu.succeed(&transfer);
 
         let before = vpu.whole_state();
-        let running = Running::start(&vpu, &words(&["--transfers_from_vpu", "~/out,got"]));
+        let running = Running::start(&vpu, &words(&["--transfers_from_vpu", "~/out,got", "--reconnects", "0"]));
         vpu.as_soon_as(GIVING, "kill $(pgrep -u oem -x sshd)");
         running.ends(&vpu, 12);
         assert!(!vpu.home.path().join("got/large").exists());

@@ -31,6 +31,7 @@ pub struct Image {
     health: Option<String>,
     architecture: String,
     more: Vec<(String, u32, Vec<u8>)>,
+    layers: Vec<(String, u32, Vec<u8>)>,
 }
 
 impl Image {
@@ -42,6 +43,7 @@ impl Image {
             health: None,
             architecture: "arm64".into(),
             more: Vec::new(),
+            layers: Vec::new(),
         }
     }
 
@@ -63,12 +65,23 @@ impl Image {
         self
     }
 
+    /// Puts a file into it, in a layer of its own.
+    pub fn layer(mut self, path: &str, mode: u32, content: Vec<u8>) -> Self {
+        self.layers.push((path.into(), mode, content));
+        self
+    }
+
     /// Writes the archive to `path` and gives the image's ID, `sha256:…`.
     pub fn save(&self, path: &Path) -> String {
         let mut layers = vec![layer().to_vec()];
         if !self.more.is_empty() {
             let mut layer = tar::Builder::new(Vec::new());
             self.more.iter().for_each(|(path, mode, content)| file(&mut layer, path, *mode, content));
+            layers.push(layer.into_inner().expect("in memory"));
+        }
+        for (path, mode, content) in &self.layers {
+            let mut layer = tar::Builder::new(Vec::new());
+            file(&mut layer, path, *mode, content);
             layers.push(layer.into_inner().expect("in memory"));
         }
         let diff_ids: Vec<_> = layers.iter().map(|layer| format!("sha256:{}", digest(layer))).collect();

@@ -4,6 +4,7 @@
 
 mod attach;
 mod broken;
+mod cuts;
 mod defects;
 mod delivery;
 mod device;
@@ -16,11 +17,15 @@ mod layers;
 mod names;
 mod pipeline;
 mod program;
+#[expect(dead_code, reason = "the tests against sshd use the rest")]
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/readme.rs"]
 mod readme;
 mod readme_run;
 mod rivals;
 mod room;
+mod secrets;
 mod state;
 mod trees;
 mod wire;

@@ -54,6 +54,13 @@ impl Program {
         must(Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()));
     }
 
+    /// Sends it a signal unless it has ended.
+    pub fn signal_if_running(&mut self, name: &str) {
+        if self.runs() {
+            self.signal(name);
+        }
+    }
+
     /// Waits for its end; gives its exit code and all that it said.
     pub fn end(mut self) -> (i32, String) {
         let status = wait_for("the program's end", || self.child.try_wait().expect("asked"));

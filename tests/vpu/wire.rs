@@ -88,7 +88,8 @@ fn large_files_go_on(kind: Kind) {
     let large: Vec<u8> = (0..SIZE).map(|at| (at * 31 / 7 % 251) as u8).collect();
     vpu.write("large", &large);
     let to = words(&["--transfers_to_vpu", "large,~/there/large"]);
-    let mut running = vpu.command(&to).spawn().expect("the program runs");
+    let once = [&to[..], &["--reconnects", "0"]].concat();
+    let mut running = vpu.command(&once).spawn().expect("the program runs");
     vpu.root("timeout 60 sh -c 'until [ -n \"$(find /home/oem/.o3r-deploy-incoming/there/large -size +19531k 2>/dev/null)\" ]; do :; done' && kill $(pgrep -u oem -x sshd)");
     assert_eq!(running.wait().expect("it ends").code(), Some(12));
     assert_eq!(vpu.root("find /home/oem/there -name large 2>/dev/null; true"), "", "nothing is half there under its name");

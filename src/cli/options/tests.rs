@@ -80,6 +80,8 @@ fn the_bare_command_means_what_the_incumbents_does() {
                 slash: false,
             },
         ),
+        password: None,
+        secrets: {},
         logs: [
             LogPull {
                 remote: RemotePath {

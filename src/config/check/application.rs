@@ -1,15 +1,25 @@
 //! Checks the stages that run the application: images, compose, autostart, attach.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use super::{Check, Place, names};
 use crate::config::{
-    Attach, Autostart, AutostartService, Compose, ComposeFiles, Image, ImageMetadata, ImageSource,
+    Attach, Autostart, AutostartService, Compose, ComposeFiles, Image, ImageMetadata, ImageSource, SecretSource, WantedSecret,
+    locate::Target,
     settings::{self, Environment, EnvironmentValue, OneOrMore},
 };
 
 /// How long services are waited for when nothing says how long.
 const DEFAULT_WAIT: Duration = Duration::from_secs(120);
+
+fn wanted_secret(at: &Place<'_>, source: &SecretSource) -> WantedSecret {
+    let place = at.layer.origin.problem(&at.path, Target::Value, "").place;
+    WantedSecret { source: source.clone(), place, base: at.layer.base.clone() }
+}
 
 impl<'a> Check<'a> {
     pub(super) fn images(&mut self) -> Vec<Image> {
@@ -75,6 +85,29 @@ impl<'a> Check<'a> {
             entrypoint: image.entrypoint.clone().unwrap_or_default(),
             working_directory: directory.cloned(),
         }
+    }
+
+    /// The values that the application needs and nobody else sees.
+    pub(super) fn secrets(&mut self) -> BTreeMap<String, WantedSecret> {
+        let Some((secrets, at)) = self.said("compose.secrets", |said| said.compose.as_ref()?.secrets.as_ref()) else {
+            return BTreeMap::new();
+        };
+        if self.said("compose.on_device", |said| said.compose.as_ref()?.on_device.as_ref()).is_some() {
+            self.wrong(&at, "goes with `file`: what is on the device already is not sent");
+        }
+        let mut wanted = BTreeMap::new();
+        for (name, source) in secrets {
+            let at = at.key(name);
+            self.named(&at, name, names::secret);
+            wanted.insert(name.clone(), wanted_secret(&at, source));
+        }
+        wanted
+    }
+
+    /// The password to log in with.
+    pub(super) fn password(&self) -> Option<WantedSecret> {
+        let (source, at) = self.said("device.password", |said| said.device.as_ref()?.password.as_ref())?;
+        Some(wanted_secret(&at, source))
     }
 
     fn compose_source(&self) -> Option<(&'a settings::Compose, Place<'a>)> {

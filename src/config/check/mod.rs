@@ -34,6 +34,8 @@ pub fn check(layers: &[Layer], problems: Vec<Problem>) -> Result<Deployment, Con
     let deployment = Deployment {
         log_dir: check.log_dir(),
         device: check.device(),
+        password: check.password(),
+        secrets: check.secrets(),
         hold_off: check.hold_off(),
         logs: check.logs(),
         rename: check.rename(),

@@ -45,6 +45,11 @@ pub(super) fn unit(text: &str) -> Expected {
     fits("[a-zA-Z0-9_][a-zA-Z0-9_.:-]{0,199}", text, "letters, digits, `_`, `.`, `:` and `-`, for it names a systemd unit")
 }
 
+/// The name of a file with a secret.
+pub(super) fn secret(text: &str) -> Expected {
+    fits("[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,199}", text, "letters, digits, `_`, `.` and `-`, for it names a file below `secrets`")
+}
+
 /// A host name or an address.
 pub(super) fn address(text: &str) -> Expected {
     fits(r"[a-zA-Z0-9_\[:][a-zA-Z0-9_.:%\]-]{0,254}", text, "a host name or an address, such as `192.168.0.69`")

@@ -98,6 +98,8 @@ attach: { container: python_app, run_duration: 10, until: "a.*b", stop_upon_exit
                 slash: false,
             },
         ),
+        password: None,
+        secrets: {},
         logs: [
             LogPull {
                 remote: RemotePath {
@@ -371,7 +373,7 @@ fn text_that_is_no_yaml_is_refused_with_its_line() {
     insta::assert_snapshot!(refused("rename: a: b\n"), @"o3r-deploy.yaml:1:10: mapping values are not allowed in this context");
     insta::assert_snapshot!(refused("logs: [\nrename: x\n"), @"o3r-deploy.yaml:3:1: did not find expected ',' or ']', while parsing a flow sequence at line 1 column 7");
     insta::assert_snapshot!(refused("rename: a\nlog_dir: b\nrename: c\n"), @"o3r-deploy.yaml:3:1: the key `rename` is there twice");
-    insta::assert_snapshot!(refused("rename: !env NAME\n"), @"o3r-deploy.yaml:1:9: rename: the tag `!env` has no meaning here");
+    insta::assert_snapshot!(refused("rename: !env NAME\n"), @"o3r-deploy.yaml:1:9: rename: expected a text, found the tag `!env`: it is for `device.password` and `compose.secrets`");
     insta::assert_snapshot!(refused("\trename: x\n"), @"o3r-deploy.yaml:1:1: found character that cannot start any token, while scanning for the next token; the line begins with a tab, and YAML takes only spaces there");
 }
 

@@ -32,6 +32,8 @@ fn nothing() -> Deployment {
         log_dir: None,
         device: Device { address: "192.168.0.69".into(), port: 22, user: "oem".into(), identity: None },
         hold_off: None,
+        password: None,
+        secrets: BTreeMap::new(),
         logs: Vec::new(),
         rename: None,
         clean_up: CleanUp::default(),

@@ -191,3 +191,26 @@ fn what_came_before_the_connection_broke_is_shown() {
     assert!(failure(result).starts_with("ConnectionLost: attach: "));
     assert_eq!(output(&told), ["the last words"]);
 }
+
+#[test]
+fn another_connection_goes_on_where_the_lost_one_was_and_says_nothing_twice() {
+    let lost = running().on(FOLLOW, breaks().and(Stream::Stdout, b"one\ntw"));
+    let again = Fake::default()
+        .on(REST, says(&[b"one\ntwo\nthree\n"]))
+        .on(FOLLOW, says(&[b"one\ntwo\nthree\nfour\n"]))
+        .on(REST, says(&[b"one\ntwo\nthree\nfour\nfive"]));
+    let exited = || says(&[&container("exited", "t1", 0)]);
+    let again = again.on(LOOK, exited()).on(LOOK, exited());
+    let (told, results) = run_again(&attaching(|_| ()), &[&lost, &again], Interrupt::default(), &Supply::default());
+    assert!(results.first().is_some_and(Result::is_err) && results.last().is_some_and(Result::is_ok));
+    assert_eq!(output(&told), ["one", "two", "three", "four", "five"]);
+    assert!(again.log().starts_with("sh -c '# prints a container's output between two times…' sh web 1582000000"));
+}
+
+#[test]
+fn what_a_container_whose_driver_keeps_nothing_says_after_the_loss_is_all_shown() {
+    let lost = running().on(FOLLOW, breaks().and(Stream::Stdout, b"one\n"));
+    let again = ended(Fake::default().on(REST, ends(3)).on(FOLLOW, says(&[b"two\n"])), 0);
+    let (told, _) = run_again(&attaching(|_| ()), &[&lost, &again], Interrupt::default(), &Supply::default());
+    assert_eq!(output(&told), ["one", "two"]);
+}

@@ -51,12 +51,23 @@ impl Report for Told {
 
 /// Runs a plan; gives what was told, and how it ended.
 fn run_with(plan: &Plan, fake: &Fake, interrupt: Interrupt, supply: &Supply) -> (String, Result<(), Failure>) {
+    let (told, mut results) = run_again(plan, &[fake], interrupt, supply);
+    (told, results.pop().expect("one run"))
+}
+
+/// Runs a plan over one connection after the other.
+fn run_again(plan: &Plan, fakes: &[&Fake], interrupt: Interrupt, supply: &Supply) -> (String, Vec<Result<(), Failure>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let mut told = Told::default();
+    let (mut told, mut progress) = (Told::default(), super::Progress::default());
     let interface = ConfigurationInterface::new("127.0.0.1", 1);
-    let mut runner = Runner { remote: fake, interface: &interface, report: &mut told, supply, interrupt };
-    let result = tokio::task::LocalSet::new().block_on(&runtime, runner.run(plan));
-    (told.text(), result)
+    let mut results = Vec::new();
+    for remote in fakes.iter().copied() {
+        let (interrupt, report, progress) = (interrupt.clone(), &mut told, &mut progress);
+        let mut runner = Runner { remote, interface: &interface, report, supply, interrupt, progress };
+        results.push(tokio::task::LocalSet::new().block_on(&runtime, runner.run(plan)));
+    }
+    progress.end(&mut told);
+    (told.text(), results)
 }
 
 fn run(plan: &Plan, fake: &Fake) -> (String, Result<(), Failure>) {

@@ -1,0 +1,197 @@
+//! Where a secret value comes from: `!env NAME`, `!file PATH`, `!command "…"`, or the file itself.
+
+use std::{borrow::Cow, fmt, io, path::PathBuf, process::Stdio};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, EnumAccess, Error, VariantAccess, Visitor};
+
+use super::LocalPath;
+use crate::{
+    failure::{ExitCode, Explain},
+    secret::Secret,
+};
+
+/// The tags that have a meaning.
+pub(super) const TAGS: [&str; 3] = ["env", "file", "command"];
+
+/// The key in the schema of values that may bear a tag.
+pub(super) const TAKES_TAGS: &str = "x-secret";
+
+/// The largest value that is taken, in bytes.
+const LARGEST: usize = 1 << 20;
+
+/// Where a value comes from, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// It stands there.
+    Plain(Secret),
+    /// An environment variable.
+    Env(String),
+    /// The content of a file, less a line break at its end.
+    File(String),
+    /// What a command writes to its standard output, less a line break at its end.
+    Command(String),
+}
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Told;
+
+        impl<'de> Visitor<'de> for Told {
+            type Value = SecretSource;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a text, `!env`, `!file` or `!command`")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<SecretSource, E> {
+                Ok(SecretSource::Plain(Secret::new(text)))
+            }
+
+            fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<SecretSource, A::Error> {
+                let (tag, value) = tagged.variant::<String>()?;
+                let text = value.newtype_variant::<String>()?;
+                match tag.trim_start_matches('!') {
+                    "env" => Ok(SecretSource::Env(text)),
+                    "file" => Ok(SecretSource::File(text)),
+                    "command" => Ok(SecretSource::Command(text)),
+                    other => Err(A::Error::unknown_variant(other, &TAGS)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Told)
+    }
+}
+
+impl JsonSchema for SecretSource {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SecretSource".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "x-secret": true })
+    }
+}
+
+/// A secret value that is wanted: where it comes from, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedSecret {
+    /// Where it comes from.
+    pub source: SecretSource,
+    /// File, line and key that tell it.
+    pub place: String,
+    /// Where a relative path starts.
+    pub base: PathBuf,
+}
+
+/// A secret value that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {why}")]
+pub struct SecretError {
+    place: String,
+    why: Why,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error("the environment variable `{0}` is not set")]
+    NotSet(String),
+    #[error("`{path}` cannot be read: {source}", path = path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("`{line}` cannot be run: {source}")]
+    NotRun { line: String, source: io::Error },
+    #[error("`{line}` failed: {status}")]
+    Failed { line: String, status: std::process::ExitStatus },
+    #[error("{0} gives nothing")]
+    Empty(String),
+    #[error("{0} is not UTF-8 text, or holds a NUL character")]
+    NotText(String),
+    #[error("{0} gives more than 1 MiB")]
+    TooMuch(String),
+}
+
+impl Explain for SecretError {
+    fn exit_code(&self) -> ExitCode {
+        match self.why {
+            Why::File { .. } => ExitCode::LocalFile,
+            _ => ExitCode::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match &self.why {
+            Why::NotSet(name) => format!("set it: `export {name}=…`"),
+            Why::File { .. } => "relative paths start at the folder of the configuration file".into(),
+            Why::NotRun { .. } | Why::Failed { .. } => {
+                "run it by hand: it has to write the value to its standard output and to end with 0".into()
+            }
+            Why::Empty(_) | Why::NotText(_) | Why::TooMuch(_) => "a secret is a text of at most 1 MiB".into(),
+        })
+    }
+}
+
+impl WantedSecret {
+    /// Fetches the value. From here on it is masked wherever this program writes.
+    ///
+    /// # Errors
+    /// It cannot be had, or is none.
+    pub fn value(&self) -> Result<Secret, SecretError> {
+        let value = self.fetch().map_err(|why| SecretError { place: self.place.clone(), why })?;
+        crate::secret::keep_from_sight(&value);
+        Ok(value)
+    }
+
+    fn fetch(&self) -> Result<Secret, Why> {
+        let (bytes, from) = match &self.source {
+            SecretSource::Plain(value) => (value.expose().to_owned().into_bytes(), "the value".to_owned()),
+            SecretSource::Env(name) => {
+                let value = std::env::var_os(name).ok_or_else(|| Why::NotSet(name.clone()))?;
+                (value.into_encoded_bytes(), format!("the environment variable `{name}`"))
+            }
+            SecretSource::File(path) => {
+                let bare = path.strip_prefix("./").unwrap_or(path);
+                let path = LocalPath::resolve(bare, &self.base).unwrap_or_else(|_| path.into());
+                let bytes = read(&path).map_err(|source| Why::File { path: path.clone(), source })?;
+                (without_line_break(bytes), format!("`{}`", path.display()))
+            }
+            SecretSource::Command(line) => (without_line_break(self.run(line)?), format!("`{line}`")),
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) if text.is_empty() => Err(Why::Empty(from)),
+            Ok(text) if text.len() > LARGEST => Err(Why::TooMuch(from)),
+            Ok(text) if !text.contains('\0') => Ok(Secret::new(text)),
+            _ => Err(Why::NotText(from)),
+        }
+    }
+
+    /// Its standard error stays that of the terminal: it may ask for a passphrase there, and nothing of it is kept.
+    fn run(&self, line: &str) -> Result<Vec<u8>, Why> {
+        let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+        let mut command = std::process::Command::new(shell);
+        command.args([flag, line]).current_dir(&self.base).stdin(Stdio::inherit()).stderr(Stdio::inherit());
+        let output = command.output().map_err(|source| Why::NotRun { line: line.into(), source })?;
+        if output.status.success() { Ok(output.stdout) } else { Err(Why::Failed { line: line.into(), status: output.status }) }
+    }
+}
+
+/// Reads a file, and of an endless one no more than shows that it is too long.
+fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(std::fs::File::open(path)?, LARGEST as u64 + 3), &mut bytes)?;
+    Ok(bytes)
+}
+
+fn without_line_break(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    bytes
+}

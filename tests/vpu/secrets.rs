@@ -1,0 +1,195 @@
+//! Secrets reach the device with mode 0600, and nothing else: no log, event, error, list of processes, history or archive of ours.
+
+use std::process::Command;
+
+use crate::{
+    device::{OVP80X, OVP81X, Vpu, must, text},
+    images::Image,
+};
+
+/// Each is looked for by its own; the characters are those that quoting, JSON and environment files trip over.
+const SECRETS: [(&str, &str); 4] = [
+    ("from_env", "e-Tz7#q's \"w$HOME` \\ <&>é"),
+    ("from_file", "f-Kp2'9x"),
+    ("from_command", "c-Wm4 8y"),
+    ("plain", "p-Rd6;0z"),
+];
+
+const DEPLOYMENT: &str = r#"
+application: app
+logs:
+image: [{ source: ./app.tar }]
+compose:
+  file: ./docker-compose.yml
+  wait: 30
+  secrets:
+    from_env: !env APP_TOKEN
+    from_file: !file ./token
+    from_command: !command "cat ./other token"
+    plain: "p-Rd6;0z"
+    app.env: !command "printf 'ENVIRONMENT_TOKEN=v-Hq3+5x'"
+attach: { container: app, until: ready }
+"#;
+
+const COMPOSE: &str = r#"
+version: "2.4"
+services:
+  app:
+    image: app:1
+    container_name: app
+    env_file: secrets/app.env
+    volumes: ["./secrets:/secrets:ro"]
+"#;
+
+/// Prints what nobody is to see, as careless applications do.
+const APP: &str = "cat /secrets/*; echo; echo \"with $ENVIRONMENT_TOKEN\"; echo ready; sleep 100000";
+
+/// Everything on the laptop and on the device that holds one of the secrets.
+fn places(vpu: &Vpu) -> Vec<String> {
+    let mut found = Vec::new();
+    for secret in SECRETS.iter().map(|(_, secret)| *secret).chain(["v-Hq3+5x"]) {
+        let list = Command::new("grep").args(["-rlF", "--", secret]).arg(vpu.home.path()).output().expect("grep runs");
+        found.extend(
+            String::from_utf8_lossy(&list.stdout).lines().map(|line| line.replace(&vpu.home.path().display().to_string(), "~")),
+        );
+        // The pattern comes on standard input, or it would find itself.
+        let there = "grep -rlF -f - /home /root /tmp /var/log /var/tmp /run /etc --exclude-dir=docker --exclude-dir=containerd \
+             --exclude-dir=journal 2>/dev/null; journalctl --no-pager -o json | grep -v CONTAINER_NAME | grep -F -f -; true";
+        let mut grep = vpu.ssh_command("exec cat >/dev/shm/pattern");
+        let pattern = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(pattern.path(), secret).expect("written");
+        must(grep.stdin(std::fs::File::open(pattern.path()).expect("opened")));
+        found.extend(vpu.root(&there.replace("-f -", "-f /dev/shm/pattern")).lines().map(str::to_owned));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Says every command line of the device and of the laptop while the program runs that holds a secret.
+fn watch(vpu: &Vpu, words: &[&str]) -> (String, Vec<String>) {
+    let mut program = vpu.command(words);
+    program.env("APP_TOKEN", SECRETS[0].1).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = program.spawn().expect("it starts");
+    let pid = child.id();
+    let running = std::thread::spawn(move || child.wait_with_output().expect("it ends"));
+    let mut seen = Vec::new();
+    // The processes of virtual VPUs are processes here as well.
+    while !running.is_finished() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        for entry in std::fs::read_dir("/proc").expect("processes").flatten() {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if SECRETS.iter().any(|(name, secret)| *name != "plain" && line.contains(secret)) {
+                seen.push(line);
+            }
+        }
+    }
+    assert!(pid > 0);
+    let output = running.join().expect("joined");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    (text(&output), seen)
+}
+
+#[test]
+fn secrets_reach_the_device_and_nothing_else() {
+    let vpu = Vpu::trusted(OVP81X);
+    Image::new("app:1", APP).save(&vpu.home.path().join("app.tar"));
+    vpu.write("o3r-deploy.yaml", DEPLOYMENT.replace("other token", "other_token"));
+    vpu.write("docker-compose.yml", COMPOSE);
+    vpu.write("token", format!("{}\n", SECRETS[1].1));
+    vpu.write("other_token", SECRETS[2].1);
+    let mine = ["~/o3r-deploy.yaml", "~/other_token", "~/token"];
+    let own: Vec<_> = mine.iter().map(|name| (*name).to_owned()).collect();
+
+    let (said, seen) = watch(&vpu, &["plan", "--log_level", "DEBUG"]);
+    assert!(said.contains("write /home/oem/app/secrets/from_env (a secret, mode 600)"), "{said}");
+    assert!(seen.is_empty(), "{seen:?}");
+    let mut all = said;
+    for words in [&["--log_level", "DEBUG"][..], &["--json"]] {
+        let (said, seen) = watch(&vpu, words);
+        assert!(seen.is_empty(), "{seen:?}");
+        all += &said;
+    }
+    // It was told what the application printed, and not what it was told to keep.
+    assert!(all.contains("‹secret›") && all.contains("ready"), "{all}");
+    for secret in SECRETS.iter().map(|(_, secret)| *secret).chain(["v-Hq3+5x"]) {
+        assert!(!all.contains(secret), "{secret} is seen: {all}");
+    }
+
+    for (name, secret) in SECRETS {
+        assert_eq!(vpu.root(&format!("cat /home/oem/app/secrets/{name}")), secret, "{name}");
+    }
+    let modes = vpu.root("stat -c '%a %U %n' /home/oem/app/secrets /home/oem/app/secrets/*");
+    assert!(modes.lines().all(|line| line.starts_with("600 oem ") || line == "700 oem /home/oem/app/secrets"), "{modes}");
+    let names = ["app.env", "from_command", "from_env", "from_file", "plain"];
+    let there: Vec<_> = names.iter().map(|name| format!("/home/oem/app/secrets/{name}")).collect();
+    let found = places(&vpu);
+    assert_eq!(found, [&there[..], &own].concat(), "nowhere else");
+
+    // The same again changes nothing; another value makes the application anew.
+    let started = vpu.container("app", "{{.State.StartedAt}}");
+    let (said, _) = watch(&vpu, &["--attach_to", ""]);
+    assert!(said.contains("app up as wanted"), "{said}");
+    assert_eq!(vpu.container("app", "{{.State.StartedAt}}"), started);
+    vpu.write("token", "f-new-one");
+    watch(&vpu, &["--attach_to", ""]);
+    assert_eq!(vpu.root("docker exec app cat /secrets/from_file"), "f-new-one");
+    assert_ne!(vpu.container("app", "{{.State.StartedAt}}"), started);
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_is_named_with_file_line_and_key() {
+    let vpu = Vpu::trusted(OVP81X);
+    vpu.write("docker-compose.yml", "services: {app: {image: 'app:1'}}");
+    let mut said = Vec::new();
+    for (code, secret) in [
+        (2, "!env O3R_NOT_SET"),
+        (3, "!file ./nowhere"),
+        (2, "!command 'echo s3cret; exit 3'"),
+        (2, "!command 'true'"),
+        (2, "!vault x"),
+        (2, "!env [a]"),
+    ] {
+        vpu.write("o3r-deploy.yaml", format!("compose:\n  file: ./docker-compose.yml\n  secrets:\n    token: {secret}\n"));
+        said.push(vpu.refused(code, &[]));
+    }
+    vpu.write("o3r-deploy.yaml", "rename: !env NAME\ncompose: {file: ./docker-compose.yml, secrets: {../x: a}}\n");
+    said.push(vpu.refused(2, &[]));
+    insta::assert_snapshot!(said.join("\n\n"), @"
+    error: o3r-deploy.yaml:4:12: compose.secrets.token: the environment variable `O3R_NOT_SET` is not set
+    hint: set it: `export O3R_NOT_SET=…`
+
+    error: o3r-deploy.yaml:4:12: compose.secrets.token: `HOME/nowhere` cannot be read: No such file or directory (os error 2)
+    hint: relative paths start at the folder of the configuration file
+
+    error: o3r-deploy.yaml:4:12: compose.secrets.token: `echo s3cret; exit 3` failed: exit status: 3
+    hint: run it by hand: it has to write the value to its standard output and to end with 0
+
+    error: o3r-deploy.yaml:4:12: compose.secrets.token: `true` gives nothing
+    hint: a secret is a text of at most 1 MiB
+
+    error: o3r-deploy.yaml:4:12: compose.secrets.token: the tag `!vault` has no meaning; there are `!env`, `!file`, `!command`
+    hint: `o3r-deploy schema` prints every key, `o3r-deploy --help` every option
+
+    error: o3r-deploy.yaml:4:12: compose.secrets.token: expected a text, found the tag `!env`: after the tag stands a text
+    hint: `o3r-deploy schema` prints every key, `o3r-deploy --help` every option
+
+    error: 2 things are wrong in the configuration
+      o3r-deploy.yaml:1:9: rename: expected a text, found the tag `!env`: it is for `device.password` and `compose.secrets`
+      o3r-deploy.yaml:2:55: compose.secrets.../x: expected letters, digits, `_`, `.` and `-`, for it names a file below `secrets`, found `../x`
+    hint: `o3r-deploy schema` prints every key, `o3r-deploy --help` every option
+    ");
+}
+
+#[test]
+fn the_password_of_a_device_may_come_from_a_command() {
+    let vpu = Vpu::new(OVP80X);
+    vpu.root("echo oem:the-new-one | chpasswd");
+    vpu.write("o3r-deploy.yaml", "device: {password: !command 'printf the-new-one'}\nlogs:\nstamp:\n");
+    vpu.succeed(&["--accept-new"]);
+    vpu.write("o3r-deploy.yaml", "device: {password: !command 'printf wrong-one'}\nlogs:\nstamp:\n");
+    let (code, said) = vpu.run(&[]);
+    assert_eq!(code, 6, "{said}");
+    assert!(!said.contains("wrong-one"), "{said}");
+}
