@@ -37,6 +37,7 @@ import workloads
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "benches"
 ADDRESS = "127.0.0.99"
+CUT_PORT = 2299
 RATES = {"unshaped": None, "400mbit": "400mbit", "50mbit": "50mbit", "5mbit": "5mbit"}
 
 
@@ -243,9 +244,16 @@ class Bench:
     def images(self, workload, before, after):
         """`before` is on the device, `after` is to come."""
         check = lambda: self.same_id(after)
+        ours = lambda image: image_peers(self.device, self.binary, image.path)["o3r-deploy"]
         for rate in self.rates:
             if workloads.takes_hours(after, rate):
                 continue
+
+            if before:
+                # The developer's computer has delivered the version before over the same link, and knows both.
+                self.device.clear_images()
+                self.device.shape(RATES[rate])
+                sh(ours(before), env=self.device.environment)
 
             def prepare():
                 self.device.clear_images()
@@ -265,6 +273,40 @@ class Bench:
         peers = {"o3r-deploy": image_peers(self.device, self.binary, image.path)["o3r-deploy"],
                  "ssh device true": f"{self.device.ssh} {self.device.login} true"}
         self.compare("W3", "unshaped", peers, lambda: None, lambda: None)
+
+    def cut(self, image, rate):
+        """Each connection is cut after 100 MB; whoever does not go on by itself is started again, ten times at most."""
+        device = self.device
+        ours = image_peers(device, self.binary, image.path)["o3r-deploy"].removeprefix("exec ")
+        again = "n=0; until {} ; do n=$((n+1)); [ $n -lt 30 ] || exit 1; done"
+        ours = again.format(f"{ours} --port {CUT_PORT} --accept-new")
+        # Over the whole link first, so that its speed is known as it is to anybody who has used it before.
+        device.clear_images()
+        device.shape(RATES[rate])
+        sh(image_peers(device, self.binary, image.path)["o3r-deploy"], env=device.environment)
+        relay = subprocess.Popen([sys.executable, ROOT / "benches/cutter.py", ADDRESS, str(CUT_PORT), "22", "100000000"],
+                                 stdout=subprocess.PIPE)
+        relay.stdout.readline()
+        try:
+            self.compare("W6 cut every 100 MB", rate, {"o3r-deploy": ours}, device.clear_images, lambda: self.same_id(image))
+            stock = f"{device.ssh} -p {CUT_PORT} -o StrictHostKeyChecking=no {device.login} docker load < {image.path}"
+            device.clear_images()
+            device.shape(RATES[rate])
+            done = subprocess.run(["bash", "-c", stock], env=device.environment, capture_output=True, check=False)
+            print(f"W6: `cat | ssh docker load` ends with {done.returncode}, every time", file=sys.stderr)
+        finally:
+            relay.terminate()
+            device.shape(None)
+
+    def small_things(self):
+        """What has nothing to do with a device: the time of `--help` and the size of the program."""
+        seconds = []
+        for _ in range(20):
+            begin = time.monotonic()
+            subprocess.run([self.binary, "--help"], stdout=subprocess.DEVNULL, check=True)
+            seconds.append(time.monotonic() - begin)
+        print(f"`o3r-deploy --help`: {statistics.median(seconds) * 1000:.1f} ms; program: "
+              f"{self.binary.stat().st_size / 1e6:.1f} MB\n")
 
     def steps(self, rate, peers, steps):
         """Runs for each peer in turn a row of steps, each in a new folder `{n}` here and there; `{n}` of a step that begins with
@@ -421,8 +463,8 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", "--workloads", dest="workloads", default="W1,W2a,W2b,W3,W4,tree,bulk,stages",
-                        help="W1, W2a, W2b, W3, W4, tree, bulk, stages; separated by commas")
+    parser.add_argument("--only", "--workloads", dest="workloads", default="W1,W2a,W2b,W3,W6,W4,tree,bulk,stages",
+                        help="W1, W2a, W2b, W3, W6 (over the last of the rates), W4, tree, bulk, stages; separated by commas")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--rates", default="unshaped,400mbit,50mbit", type=lambda text: text.split(","))
     parser.add_argument("--size", type=int, default=1000, help="size of the W1 image in MB")
@@ -450,6 +492,8 @@ def main():
                     bench.images("W2 one line in 150 MB", images.base(), images.large_change())
                 case "W3":
                     bench.nothing_changed(images.base())
+                case "W6":
+                    bench.cut(images.base(), arguments.rates[-1])
                 case "W4":
                     bench.logs()
                 case "tree":
@@ -462,6 +506,7 @@ def main():
                     raise SystemExit(f"benches: there is no workload `{other}`")
     finally:
         sh(f"{ROOT}/docker/vpu/down --address {ADDRESS} >&2", check=False)
+    bench.small_things()
     print(f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, {arguments.runs} runs, medians\n")
     print(bench.table())
     with open(WORK / "results.csv", "w", newline="", encoding="utf-8") as file:

@@ -33,6 +33,11 @@ impl Command {
         self
     }
 
+    /// Adds a text that is a script itself, or a part of one, and is kept on the device.
+    pub fn text(self, script: &'static str) -> Self {
+        self.push(Word::Script(script))
+    }
+
     /// Adds one word.
     pub fn arg(self, word: impl Into<String>) -> Self {
         self.push(Word::Plain(word.into()))

@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &[]),
     ("image", &["config"]),
     ("remote", &[]),
-    ("commands", &["facts"]),
+    ("commands", &["config", "facts"]),
     ("facts", &["config", "remote", "image"]),
     ("delivery", &["facts", "image", "commands"]),
     ("report", &[]),

@@ -581,7 +581,7 @@ fn an_unknown_host_key_is_refused_asked_about_or_accepted() {
 
     let mut yes = Answers { confirm: [true].into(), ..Answers::default() };
     let ssh = wait(connect(&careful, &mut yes)).unwrap();
-    assert!(yes.asked[0].contains(ssh.host_key_fingerprint()), "{:?}", yes.asked);
+    assert!(yes.asked[0].contains(&ssh.host_key_fingerprint()), "{:?}", yes.asked);
     let line = format!("[127.0.0.1]:{} {}\n", sshd.port, sshd.public("host_ed25519"));
     assert_eq!(fs::read_to_string(sshd.path("known_hosts")).unwrap(), line);
 

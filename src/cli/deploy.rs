@@ -118,6 +118,7 @@ impl Run<'_> {
         let speeds = self.cache.speeds(facts.serial.as_deref());
         let circumstances = Circumstances {
             stem: session.stem.to_string(),
+            by: lock::by(),
             allow_architecture: options.allow_architecture,
             strategy: options.strategy,
             speeds,
@@ -242,7 +243,7 @@ async fn look(
     if let (None, Some(password)) = (&target.password, &wanted.password) {
         target.password = Some(password.value()?);
     }
-    let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
+    let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     let questions = plan::questions(wanted, &here);
     let name_limit = async {
         match wanted.rename {
@@ -250,7 +251,12 @@ async fn look(
             None => None,
         }
     };
-    let (facts, name_limit, identity) = tokio::join!(questions.ask(&remote), name_limit, asked.end());
+    let inside = session::inside(&remote, interface);
+    let (facts, name_limit, outside, inside) = tokio::join!(questions.ask(&remote), name_limit, asked.end(), inside);
+    let address = &wanted.device.address;
+    session::recognise(&mut remote, address, (outside.as_ref().ok(), inside.as_ref()), &mut session.report)?;
+    let answers = outside.is_ok();
+    let identity = outside.or_else(|error| inside.ok_or(error));
     let mut facts = facts?;
     let paths = plan::secret_paths(wanted);
     let secrets = here.secrets.iter().filter_map(|(name, secret)| Some((paths.get(name)?.to_string(), secret.clone())));
@@ -258,6 +264,7 @@ async fn look(
     facts.here = here;
     facts.name_limit = name_limit.map(|limit| limit as usize);
     add_identity(&mut facts, identity, &mut session.report);
+    facts.interface_answers = answers;
     Ok((remote, facts))
 }
 

@@ -19,10 +19,9 @@ use crate::{
 /// This process, as an owner of the lock that `does` something with the application.
 pub(super) fn owner(wanted: &Deployment, does: &str) -> Owner {
     let process = std::process::id();
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     Owner {
-        user: set("USER").or_else(|| set("USERNAME")).or_else(|| set("LOGNAME")).unwrap_or_else(user),
-        host: host().or_else(|| set("COMPUTERNAME")).unwrap_or_else(|| "unknown".into()),
+        user: user(),
+        host: host(),
         process,
         life: life(process).unwrap_or_default(),
         since: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
@@ -32,16 +31,22 @@ pub(super) fn owner(wanted: &Deployment, does: &str) -> Owner {
 
 /// How the lock is to be taken.
 pub(super) fn wish<'a>(wanted: &Deployment, options: &Options, owner: &'a Owner) -> Wish<'a> {
-    use std::hash::{BuildHasher, Hasher};
-    let word = || std::hash::RandomState::new().build_hasher().finish();
     let hold_off = wanted.hold_off.as_ref().filter(|_| !options.force);
     Wish {
         owner,
-        token: format!("{:016x}{:016x}", word(), word()),
+        token: token().to_owned(),
         hold_off: hold_off.map(|path| path.as_str().to_owned()),
         wait: Duration::from_secs_f64(options.lock_wait.min(f64::from(u32::MAX))),
         is_dead,
     }
+}
+
+/// This process's word for the lock: over another connection it is the same one, who takes its own lock anew.
+fn token() -> &'static str {
+    use std::hash::{BuildHasher, Hasher};
+    static TOKEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let word = || std::hash::RandomState::new().build_hasher().finish();
+    TOKEN.get_or_init(|| format!("{:016x}{:016x}", word(), word()))
 }
 
 /// Whether an owner is a process of this very computer that has ended.
@@ -70,22 +75,29 @@ fn life(_: u32) -> Option<String> {
     None
 }
 
-#[cfg(unix)]
-fn host() -> Option<String> {
-    Some(rustix::system::uname().nodename().to_string_lossy().into_owned()).filter(|name| !name.is_empty())
+/// Who deploys, as `user@host`.
+pub(super) fn by() -> String {
+    format!("{}@{}", user(), host())
 }
 
-#[cfg(not(unix))]
-fn host() -> Option<String> {
-    None
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A user without a name in the environment.
 fn user() -> String {
     #[cfg(unix)]
-    return format!("uid{}", rustix::process::getuid().as_raw());
+    let number = || format!("uid{}", rustix::process::getuid().as_raw());
     #[cfg(not(unix))]
-    return "unknown".into();
+    let number = || "unknown".to_owned();
+    set("USER").or_else(|| set("USERNAME")).or_else(|| set("LOGNAME")).unwrap_or_else(number)
+}
+
+fn host() -> String {
+    #[cfg(unix)]
+    let name = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());
+    #[cfg(not(unix))]
+    let name = set("COMPUTERNAME");
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
 /// Takes the lock away from whoever has it.

@@ -55,21 +55,21 @@ pub fn rebuild(parcel: usize, base: &str, roots: &[String]) -> Command {
 /// What the containers are called that images are read from; none is left after a delivery.
 pub const BASE: &str = "o3r-deploy.base.";
 
-/// The file by way of which an archive arrives that is known by `name`.
+/// The directory by way of which an archive arrives that is known by `name`.
 pub fn arriving(name: &str) -> String {
-    format!("{ARRIVING}/{name}.tar")
+    format!("{ARRIVING}/{name}")
 }
 
-/// Prints how many bytes of a file have arrived.
-pub fn received(file: &str) -> Command {
-    Command::script(include_str!("scripts/received.sh")).arg(file)
+/// Prints how many bytes have arrived in a directory, or `loaded` when they are loaded; waits while they are being loaded.
+pub fn received(directory: &str) -> Command {
+    Command::script(include_str!("scripts/received.sh")).arg(directory)
 }
 
-/// Appends standard input, compressed with gzip, to a file, flushes it every 4 MiB, and once it is whole, loads it and removes
-/// it.
-pub fn receive(file: &str, size: u64) -> Command {
+/// Takes standard input, compressed with gzip, into files of 4 MiB in a directory, each of them flushed, behind those that are
+/// there; once they come to `size` bytes, loads and removes them.
+pub fn receive(directory: &str, size: u64) -> Command {
     Command::script(concat!(include_str!("scripts/receive.sh"), include_str!("scripts/exact.sh")))
-        .arg(file)
+        .arg(directory)
         .arg(size.to_string())
 }
 

@@ -4,4 +4,5 @@ pub mod compose;
 pub mod docker;
 pub mod files;
 pub mod lock;
+pub mod swap;
 pub mod systemd;

@@ -26,9 +26,9 @@ const CONTAINER: f64 = 0.25;
 const ROOT: f64 = 0.06;
 /// Seconds of one command of a step, of which each range has two.
 const COMMAND: f64 = 0.001;
-/// What takes longer than so many seconds goes by way of a file, so that a cut does not cost all of it.
+/// What takes longer than so many seconds goes by way of files, so that a cut does not cost all of it.
 const LONG: f64 = 30.0;
-/// After a cut, whatever is larger than this goes by way of a file, in bytes.
+/// After a cut, whatever is larger than this goes by way of files, in bytes.
 const LARGE: u64 = 8 << 20;
 /// Size of one sample, in bytes, and how many are taken.
 const SAMPLE: usize = 64 << 10;
@@ -169,7 +169,7 @@ impl Costs<'_> {
         let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
         for (way, bytes) in delivery.ways.iter_mut().zip(sizes) {
             if self.wire(bytes).0 > LONG || (self.speeds.cut && bytes > LARGE) {
-                *way = Way::File;
+                *way = Way::Files;
             }
         }
         delivery
@@ -178,7 +178,7 @@ impl Costs<'_> {
     /// Follows the parcels: each arrives behind the one before, and is unpacked when that one is.
     fn of(&self, delivery: Delivery, strategy: Strategy) -> (Delivery, Forecast) {
         let (mut arrived, mut done) = (0_f64, 0_f64);
-        let (mut bytes, mut flash, mut disk) = (0, 0, delivery.peak());
+        let (mut bytes, mut flash, disk) = (0, 0, delivery.peak());
         for (number, parcel) in delivery.parcels.iter().enumerate() {
             let size = delivery.bytes(parcel);
             flash += 2 * size;
@@ -191,9 +191,8 @@ impl Costs<'_> {
                     let (seconds, sent) = self.wire(size);
                     arrived += seconds;
                     bytes += sent;
-                    if way == Some(&Way::File) {
+                    if way == Some(&Way::Files) {
                         flash += size;
-                        disk = disk.max(delivery.peak() + size);
                     }
                 }
             }
@@ -251,9 +250,9 @@ mod tests {
     fn what_takes_long_goes_by_way_of_a_file_and_after_a_cut_all_that_is_large() {
         let delivery = Delivery::new(vec![300 * MB, 100 * MB], 0);
         let ways = |speeds: &Speeds| choose(&delivery, &Offer::default(), speeds, Strategy::Auto).0.ways;
-        assert_eq!(ways(&speeds(6 * MB)), [Way::File, Way::Stream]);
+        assert_eq!(ways(&speeds(6 * MB)), [Way::Files, Way::Stream]);
         assert_eq!(ways(&speeds(50 * MB)), [Way::Stream, Way::Stream]);
-        assert_eq!(ways(&Speeds { cut: true, ..speeds(50 * MB) }), [Way::File, Way::File]);
+        assert_eq!(ways(&Speeds { cut: true, ..speeds(50 * MB) }), [Way::Files, Way::Files]);
     }
 
     #[test]

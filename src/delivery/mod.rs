@@ -51,8 +51,8 @@ pub enum Way {
     /// As a stream, straight into docker.
     #[default]
     Stream,
-    /// By way of a file on the device, which outlives a cut: for what takes long.
-    File,
+    /// By way of files on the device, which outlive a cut: for what takes long.
+    Files,
     /// Put together on the device from what it has and what travels.
     Rebuild(Rebuild),
 }

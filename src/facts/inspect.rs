@@ -13,6 +13,8 @@ pub struct Container {
     pub name: String,
     /// The ID of its image.
     pub image: String,
+    /// The reference of its image when it was made.
+    pub reference: String,
     /// The compose project it belongs to.
     pub project: Option<String>,
     /// The compose service it is of.
@@ -31,6 +33,8 @@ pub struct Container {
     pub restart_policy: String,
     /// Names of the volumes it mounts.
     pub volumes: Vec<String>,
+    /// The compose files it was made of, where compose tells.
+    pub project_files: Vec<String>,
 }
 
 /// A container's state, as docker names it.
@@ -129,6 +133,8 @@ struct RawHealth {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RawConfig {
+    #[serde(default)]
+    image: String,
     labels: Option<BTreeMap<String, String>>,
 }
 
@@ -195,6 +201,11 @@ pub fn containers(bytes: &[u8]) -> serde_json::Result<Vec<Container>> {
                 id: raw.id,
                 name: raw.name.trim_start_matches('/').to_owned(),
                 image: raw.image,
+                reference: raw.config.image,
+                project_files: labels
+                    .remove("com.docker.compose.project.config_files")
+                    .map(|files| files.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
                 project: labels.remove("com.docker.compose.project"),
                 service: labels.remove("com.docker.compose.service"),
                 state: raw.state.status,

@@ -67,6 +67,28 @@ impl Archive {
         Ok(Self { images, store: Arc::new(Store { path: path.to_owned(), compression, blobs, _temporary: temporary }) })
     }
 
+    /// The same archive, decompressed to a temporary file if it is compressed as a whole: then any layer can be read without
+    /// those before it.
+    ///
+    /// # Errors
+    /// A file that cannot be read any more, no room for the other.
+    pub(super) fn decompressed(self) -> Result<Self, ImageError> {
+        if self.store.compression == super::Compression::None {
+            return Ok(self);
+        }
+        let mut file = tempfile::NamedTempFile::new().map_err(ImageError::Spool)?;
+        let mut bytes = self.store.bytes().map_err(|flaw| flaw.at(&self.store.path))?;
+        super::layer::copy(&mut bytes, |piece| std::io::Write::write_all(&mut file, piece)).map_err(ImageError::Spool)?;
+        let temporary = file.into_temp_path();
+        let store = Store {
+            path: temporary.to_path_buf(),
+            compression: super::Compression::None,
+            blobs: self.store.blobs.clone(),
+            _temporary: Some(temporary),
+        };
+        Ok(Self { images: self.images, store: Arc::new(store) })
+    }
+
     /// Its images, in its order.
     pub fn images(&self) -> &[Image] {
         &self.images

@@ -160,13 +160,14 @@ impl LocalImages {
         }
     }
 
-    /// The same images as an archive, which gives single layers. An image in docker is saved to a temporary file for that.
+    /// The same images as an archive, which gives single layers. An image in docker is saved to a temporary file for that, and
+    /// an archive that is compressed as a whole is decompressed to one.
     ///
     /// # Errors
     /// Docker that fails, no room for the file.
     pub fn into_archive(self) -> Result<Archive, ImageError> {
         match self.0 {
-            Found::Archive(archive) => Ok(archive),
+            Found::Archive(archive) => archive.decompressed(),
             Found::Engine(image) => {
                 let mut archive = engine::spool(&image.id.to_string())?;
                 archive.images_mut().iter_mut().for_each(|found| found.references.clone_from(&image.references));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Attaching, Bringing, PlanError, Planner, Sending, WritingSecret, transfers::sending};
+use super::{Action, Attaching, Bringing, PlanError, Planner, Sending, Settling, WritingSecret, transfers::sending};
 use crate::{
     commands::compose::Project,
     compose::{ComposeFile, project_name},
@@ -104,22 +104,26 @@ impl Planner<'_> {
             actions.push(Action::Send(sending));
         }
         actions.extend(secrets);
+        let files = paths(&compose.files).iter().map(ToString::to_string).collect();
+        let bringing = Project { tool, name: project.clone(), files };
+        let keeping = (!containers.is_empty()).then(|| self.keeping(&bringing, recreate, &containers));
+        let entry = self.entry(&services);
+        self.remember(|record| {
+            record.projects.insert(project.clone());
+            record.up = Some(digest);
+        });
+        let record = self.facts.records.get(&self.application).cloned().unwrap_or_default();
+        let record = serde_json::to_string(&record).unwrap_or_default();
+        let settling = Settling { application: self.application.clone(), record, entry };
         actions.push(Action::Up(Bringing {
-            project: Project {
-                tool,
-                name: project.clone(),
-                files: paths(&compose.files).iter().map(ToString::to_string).collect(),
-            },
+            project: bringing,
             services: compose.services.clone(),
             completing: services.iter().filter(|name| file.services.get(*name).is_some_and(|s| s.completes)).cloned().collect(),
             expected: services.clone(),
             wait: compose.wait,
             recreate,
-            first: containers.is_empty(),
-        }));
-        actions.extend(self.remember(|record| {
-            record.projects.insert(project.clone());
-            record.up = Some(digest);
+            keeping,
+            settling,
         }));
         self.add(Stage::Compose, format!("bring {} up", services.join(", ")), actions);
         Ok(())

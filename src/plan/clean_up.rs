@@ -7,9 +7,10 @@ use super::{
     engine::{archive_ids, difference, with_tag},
 };
 use crate::{
-    commands::docker,
+    commands::{docker, swap},
     compose::project_name,
     config::Volume,
+    delivery,
     facts::{Container, DockerImage, DockerVolume, Facts, Record},
     stage::Stage,
     text::fits,
@@ -149,8 +150,9 @@ impl Planner<'_> {
             let user = self.docker().containers.iter().find(|container| container.image == image.id);
             let child = staying.iter().find(|(parent, _)| parent.as_ref() == Some(&image.id)).map(|(_, child)| child.clone());
             // What an interrupted delivery left is of use to the next one, which removes it.
-            let partial = image.tags.iter().any(|tag| tag.starts_with(crate::delivery::PARTIAL));
-            let stays = if partial || wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
+            // The version that can be gone back to is nobody's to remove.
+            let kept = image.tags.iter().any(|tag| tag.starts_with(delivery::PARTIAL) || tag.starts_with(swap::PREVIOUS));
+            let stays = if kept || wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
                 true
             } else if image.tags.is_empty() && is_parent {
                 // Not listed by docker either; it goes with the last image that was built on it.

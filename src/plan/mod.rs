@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
     command::Command,
-    commands::{compose::Project, docker},
-    config::{Attach, Deployment, RemotePath},
+    commands::{self, compose::Project, docker},
+    config::{Attach, Deployment},
     delivery::{Delivery, Forecast, Offer, Speeds, Strategy, Way},
     facts::Facts,
     failure::Failure,
@@ -25,6 +25,7 @@ mod files;
 mod logs;
 mod questions;
 pub mod room;
+mod swap;
 mod transfers;
 mod traveling;
 
@@ -33,6 +34,7 @@ pub use application::secret_paths;
 pub use error::PlanError;
 pub use logs::{candidates, changed, travels_whole};
 pub use questions::{copies, doubtful, questions};
+pub use swap::{Entry, EntryImage, Keeping, Settling};
 use traveling::arrival;
 pub use traveling::{Fetch, Fetching, SendFile, Sending};
 
@@ -80,6 +82,8 @@ pub enum Action {
     Fetch(Fetch),
     /// Stream an image into the device's docker.
     Load(Loading),
+    /// Keep the version that runs before it is replaced.
+    Keep(Keeping),
     /// Bring a compose project up and see it healthy.
     Up(Bringing),
     /// Show a container's output.
@@ -135,8 +139,11 @@ pub struct Bringing {
     pub wait: Duration,
     /// Whether containers are made anew even where docker-compose sees no change.
     pub recreate: bool,
-    /// Whether no container of the project was there before: then a failure removes what it made.
-    pub first: bool,
+    /// What is there to be gone back to; `None` when no container of the project was there before: then a failure removes what
+    /// it made.
+    pub keeping: Option<Keeping>,
+    /// What makes it the version that is deployed, once it runs.
+    pub settling: Settling,
 }
 
 /// A container to attach to.
@@ -174,6 +181,21 @@ impl Bringing {
     /// The command that brings it up.
     pub fn command(&self) -> Command {
         self.project.up(&self.services, self.recreate)
+    }
+
+    /// The command that makes it the deployed version.
+    pub fn settle(&self) -> Command {
+        let Settling { application, record, entry } = &self.settling;
+        commands::swap::settle(application, record, entry)
+    }
+
+    /// Each command, for people.
+    fn steps(&self) -> Vec<String> {
+        let services = self.expected.join(", ");
+        let wait = format!("wait up to {} s for {services} to run and be healthy", self.wait.as_secs());
+        let or_else = self.keeping.as_ref().map(|_| "should it not: put the version that runs now back".to_owned());
+        let settle = self.settle().shown();
+        [self.command().shown(), wait].into_iter().chain(or_else).chain([settle]).collect()
     }
 }
 
@@ -232,16 +254,14 @@ impl Action {
                                 command.shown()
                             )
                         }
-                        Some(Way::File) => format!("send {layers} ({size}) by way of a file that outlives a cut"),
+                        Some(Way::Files) => format!("send {layers} ({size}) by way of files that outlive a cut"),
                         _ => format!("stream {layers} ({size}) into {}", docker::load().shown()),
                     }
                 };
                 delivery.parcels.iter().enumerate().map(parcel).collect()
             }
-            Self::Up(bringing) => vec![
-                bringing.command().shown(),
-                format!("wait up to {} s for {} to run and be healthy", bringing.wait.as_secs(), bringing.expected.join(", ")),
-            ],
+            Self::Keep(keeping) => vec![keeping.says()],
+            Self::Up(bringing) => bringing.steps(),
             Self::Attach(attaching) => attaching.steps(),
             Self::WriteSecret(writing) => vec![format!("write {} (a secret, mode 600)", writing.path)],
             Self::CheckRoom(needs) => {
@@ -281,6 +301,8 @@ impl Plan {
 pub struct Circumstances {
     /// The stem of this run's log file, which is the deployment's stamp.
     pub stem: String,
+    /// Who deploys, as `user@host`.
+    pub by: String,
     /// Whether images of another architecture are let through.
     pub allow_architecture: bool,
     /// How images are delivered.
@@ -337,6 +359,8 @@ impl<'a> Planner<'a> {
         for stage in Stage::ALL {
             planner.stage(stage).map_err(|error| Failure::from(error).in_stage(stage))?;
         }
+        planner.add_keeping(facts);
+        planner.add_note();
         planner.add_stamp();
         Ok(planner)
     }

@@ -201,13 +201,13 @@ impl Tally<'_> {
         self.note(&root, METADATA, 0, 0);
         for (parcel, way) in loading.delivery.parcels.iter().zip(&loading.delivery.ways) {
             let sent = loading.delivery.bytes(parcel);
-            let in_file = if *way == Way::File { sent } else { 0 };
-            // On most devices that is another disk than docker's; where it is the same, both lie there.
-            self.note(REMOTE_HOME, 0, in_file, 0);
+            if *way == Way::Files {
+                self.note(REMOTE_HOME, 0, sent, 0);
+            }
             let unpacked: u64 = layers.get(parcel.clone()).unwrap_or_default().iter().sum();
             // Half a block of each file stays empty.
             let files = unpacked / IMAGE_FILE;
-            self.note(&root, unpacked + files * BLOCK / 2, sent + in_file, files);
+            self.note(&root, unpacked + files * BLOCK / 2, sent, files);
         }
     }
 }
@@ -286,7 +286,9 @@ impl Planner<'_> {
         let parents: BTreeSet<_> = docker.images.iter().filter_map(|image| image.parent.as_ref()).collect();
         let previous: BTreeSet<_> = there.records.values().flat_map(crate::facts::Record::needed_images).collect();
         let bases: BTreeSet<_> = there.here.images.iter().filter_map(|image| base(image, &docker.images)).collect();
-        let named = |image: &&DockerImage| image.tags.iter().any(|tag| self.keeps_image(tag));
+        let named = |image: &&DockerImage| {
+            image.tags.iter().any(|tag| self.keeps_image(tag) || tag.starts_with(crate::commands::swap::PREVIOUS))
+        };
         let stays = |image: &&DockerImage| {
             wanted.contains(&image.id)
                 || used.contains(&image.id)

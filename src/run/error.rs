@@ -24,6 +24,22 @@ pub enum RunError {
         /// Who has it locked.
         process: String,
     },
+    /// The new version did not run, and the one before it is back.
+    #[error("{cause}; the previous version is back and runs, {seconds:.1} s after that")]
+    RolledBack {
+        /// What was wrong with the new one.
+        cause: Box<dyn Explain>,
+        /// How long its return took, in seconds.
+        seconds: f64,
+    },
+    /// The new version did not run, and neither does the one before it.
+    #[error("{cause}; and the previous version is not back: {why}")]
+    NotBack {
+        /// What was wrong with the new one.
+        cause: Box<dyn Explain>,
+        /// What is wrong with the way back.
+        why: Box<dyn Explain>,
+    },
     /// Somebody took the lock away.
     #[error("the lock on the device was taken away")]
     LockLost,
@@ -88,6 +104,10 @@ impl Explain for RunError {
         match self {
             Self::Interrupted => ExitCode::Interrupted,
             Self::Locked { .. } | Self::HeldOff { .. } | Self::LockLost => ExitCode::Held,
+            // Who ended it knows that it did not run.
+            Self::RolledBack { cause, .. } if cause.exit_code() == ExitCode::Interrupted => ExitCode::Interrupted,
+            Self::RolledBack { .. } => ExitCode::RolledBack,
+            Self::NotBack { cause, .. } => cause.exit_code(),
             Self::OtherImage { .. } => ExitCode::Image,
             Self::Unhealthy { .. } | Self::Late { .. } => ExitCode::Unhealthy,
             Self::ContainerFailed { .. } => ExitCode::ContainerFailed,
@@ -101,6 +121,7 @@ impl Explain for RunError {
             Self::Unhealthy { last_lines, .. } | Self::Late { last_lines, .. } | Self::ContainerFailed { last_lines, .. } => {
                 last_lines
             }
+            Self::RolledBack { cause, .. } | Self::NotBack { cause, .. } => cause.last_lines(),
             _ => &[],
         }
     }
@@ -108,6 +129,8 @@ impl Explain for RunError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
+            Self::RolledBack { cause, .. } => cause.hint(),
+            Self::NotBack { .. } => Some("`o3r-deploy rollback` tries again to put it back".into()),
             Self::Locked { .. } => Some(
                 "`--lock-wait SECONDS` waits for it; `o3r-deploy unlock` takes a lock away that nobody needs any more".into(),
             ),

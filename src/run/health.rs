@@ -108,6 +108,8 @@ mod tests {
             started_at: "t1".into(),
             restart_policy: "no".into(),
             volumes: Vec::new(),
+            reference: String::new(),
+            project_files: Vec::new(),
         }
     }
 

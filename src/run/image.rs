@@ -124,7 +124,13 @@ impl Parcel<'_> {
         let pieces = supply.pieces(*source, id, self.delivery, number)?;
         let (command, pieces) = match self.delivery.ways.get(number) {
             Some(Way::Rebuild(rebuild)) => (docker::rebuild(number, &rebuild.base, &rebuild.roots), pieces),
-            Some(Way::File) => self.by_file(remote, supply, pieces).await?,
+            Some(Way::Files) => match self.by_file(remote, supply, pieces).await? {
+                Some(rest) => rest,
+                None => {
+                    gate.unpacked();
+                    return Ok(());
+                }
+            },
             _ => (docker::load(), pieces),
         };
         let pieces = compress(gate.pass(self.turn, pieces));
@@ -138,16 +144,25 @@ impl Parcel<'_> {
         Ok(())
     }
 
-    /// What has not arrived yet of a parcel that goes by way of a file.
-    async fn by_file(&self, remote: &impl Remote, supply: &Supply, pieces: Pieces) -> Result<(Command, Pieces), Failure> {
+    /// What has not arrived yet of a parcel that goes by way of files; nothing when it is loaded already.
+    async fn by_file(
+        &self,
+        remote: &impl Remote,
+        supply: &Supply,
+        pieces: Pieces,
+    ) -> Result<Option<(Command, Pieces)>, Failure> {
         let Loading { source, id, references, .. } = self.loading;
         let size = supply.size(*source, id, self.delivery, self.turn.parcel)?;
         // Whatever changes its bytes changes its name.
         let what = format!("{id} {:?} {references:?} {size}", self.delivery.parcels.get(self.turn.parcel));
         let name = hexadecimal(&Sha256::digest(what)).chars().take(16).collect::<String>();
-        let file = docker::arriving(&name);
-        let there = remote.check(&docker::received(&file)).await?;
-        let there = String::from_utf8_lossy(&there).trim().parse::<u64>().unwrap_or_default().min(size);
-        Ok((docker::receive(&file, size), behind(there, pieces)))
+        let directory = docker::arriving(&name);
+        let there = remote.check(&docker::received(&directory)).await?;
+        let there = String::from_utf8_lossy(&there).trim().to_owned();
+        if there == "loaded" {
+            return Ok(None);
+        }
+        let there = there.parse::<u64>().unwrap_or_default().min(size);
+        Ok(Some((docker::receive(&directory, size), behind(there, pieces))))
     }
 }

@@ -29,6 +29,7 @@ mod interrupt;
 mod lines;
 mod secrets;
 mod send;
+mod swap;
 mod up;
 
 pub use attach::Progress;
@@ -62,6 +63,7 @@ impl<R: Remote> Runner<'_, R> {
     pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
         for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
             if let Err(failure) = self.stage(stage).await {
+                let failure = self.go_back(plan, index, failure).await;
                 let interrupted = failure.exit_code() == ExitCode::Interrupted;
                 if matches!(stage.stage, Stage::Compose | Stage::Attach) && !interrupted {
                     self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;
@@ -125,6 +127,7 @@ impl<R: Remote> Runner<'_, R> {
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
             Action::Fetch(fetch) => self.fetch(stage, fetch).await.map(|()| None),
             Action::Load(loading) => self.load(stage, loading).await.map(Some),
+            Action::Keep(keeping) => self.keep(stage, keeping).await.map(|()| None),
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),
             Action::PullAgain(trees) => self.pull_again(stage, trees).await.map(Some),
             Action::Attach(attaching) => self.attach(attaching).await.map(Some),
@@ -162,7 +165,7 @@ impl<R: Remote> Runner<'_, R> {
             Action::WriteSecret(writing) if writing.new => {
                 let _ = self.remote.run(&crate::commands::files::remove_secret(&writing.path), Input::Empty).await;
             }
-            Action::Up(bringing) if bringing.first => {
+            Action::Up(bringing) if bringing.keeping.is_none() => {
                 let _ = self.remote.run(&bringing.project.down(), Input::Empty).await;
             }
             _ => {}

@@ -2,36 +2,45 @@
 
 use std::time::{Duration, Instant};
 
-use super::{RunError, Runner, Seen, Verdict, judge};
-use crate::{
-    commands::docker,
-    facts::Container,
-    failure::Failure,
-    plan::Bringing,
-    remote::{Input, Remote},
-    report::Event,
-    stage::Stage,
-};
+use super::{RunError, Runner, Seen, Verdict, judge, swap::downtime};
+use crate::{failure::Failure, plan::Bringing, remote::Remote, report::Event, stage::Stage, text::span};
 
 /// How often the containers are looked at while waiting.
-const INTERVAL: Duration = Duration::from_millis(500);
+pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 
 impl<R: Remote> Runner<'_, R> {
     pub(super) async fn up(&mut self, stage: Stage, bringing: &Bringing) -> Result<String, Failure> {
         let command = bringing.command();
+        let mut since = None;
+        if let Some(keeping) = &bringing.keeping {
+            since = Some(self.begin_swap(&keeping.application).await?);
+        }
         self.report.event(&Event::Step { stage, says: command.shown() });
         let begin = Instant::now();
         self.remote.check(&command).await?;
+        let remote = self.remote;
+        let down = async {
+            match since {
+                Some(since) => downtime(remote, bringing, since).await,
+                None => None,
+            }
+        };
+        let (ready, down) = tokio::join!(self.see_ready(stage, bringing, begin), down);
+        ready?;
+        let healthy = begin.elapsed().as_secs_f64();
+        self.remote.check(&bringing.settle()).await?;
+        let down = down.map(|down| format!(", down for {}", span(down))).unwrap_or_default();
+        Ok(format!("{} up and healthy after {healthy:.1} s{down}", bringing.expected.join(", ")))
+    }
+
+    async fn see_ready(&mut self, stage: Stage, bringing: &Bringing, begin: Instant) -> Result<(), Failure> {
         let mut seen = Seen::default();
         let mut told = String::new();
         loop {
-            let containers = self.containers(bringing).await?;
+            let containers = self.containers(&bringing.project.name).await?;
             let verdict = judge(&containers, &bringing.expected, &bringing.completing, begin.elapsed(), &mut seen);
             let (container, why) = match verdict {
-                Verdict::Ready => {
-                    let services = bringing.expected.join(", ");
-                    return Ok(format!("{services} up and healthy after {:.1} s", begin.elapsed().as_secs_f64()));
-                }
+                Verdict::Ready => return Ok(()),
                 Verdict::Waiting { says, .. } if begin.elapsed() < bringing.wait => {
                     if says != told {
                         self.report.event(&Event::Step { stage, says: says.clone() });
@@ -52,11 +61,5 @@ impl<R: Remote> Runner<'_, R> {
             let last_lines = self.last_output(&container).await;
             return Err(RunError::Unhealthy { container, why, last_lines }.into());
         }
-    }
-
-    async fn containers(&self, bringing: &Bringing) -> Result<Vec<Container>, Failure> {
-        let command = docker::inspect_project(&bringing.project.name);
-        let json = self.remote.run(&command, Input::Empty).await?.success(&command)?;
-        Ok(crate::facts::containers(&json).map_err(RunError::Answer)?)
     }
 }

@@ -73,23 +73,46 @@ fn what_is_copied_and_what_is_inserted_come_together_to_the_byte() {
 }
 
 #[test]
-fn an_archive_by_way_of_a_file_goes_on_where_it_was_cut() {
+fn an_archive_by_way_of_files_goes_on_where_it_was_cut() {
     let archive = noise(9 << 20);
     for userland in BOTH {
         let device = device(userland);
-        let file = docker::arriving("name");
-        let received = || device.must(&docker::received(&file), b"").out.trim().parse::<usize>().expect("a number");
-        assert_eq!(received(), 0);
-        let all_of_it = docker::receive(&file, archive.len() as u64);
+        let directory = docker::arriving("5name");
+        let received = || device.must(&docker::received(&directory), b"").out.trim().to_owned();
+        assert_eq!(received(), "0");
+        let all_of_it = docker::receive(&directory, archive.len() as u64);
         let cut = device.run_raw(&all_of_it, packed(&archive[..6_000_000]));
         assert_ne!(cut.code, 0, "{userland:?}");
         assert!(cut.err.contains("6000000 of 9437184 bytes arrived"), "{userland:?}: {}", cut.err);
-        let there = received();
-        assert_eq!(there, 6_000_000, "{userland:?}");
+        assert_eq!(received(), "4194304", "{userland:?}: whole segments count");
         assert!(!device.state("asked").contains("load"), "{userland:?}");
-        let ran = device.run_raw(&all_of_it, packed(&archive[there..]));
+        let ran = device.run_raw(&all_of_it, packed(&archive[4_194_304..]));
         assert_eq!(ran.code, 0, "{userland:?}: {ran:?}");
         assert!(std::fs::read(device.here("/state/loaded")).expect("loaded") == archive, "{userland:?}");
-        assert_eq!(device.names("/home/oem/.o3r-deploy/arriving"), Vec::<String>::new(), "{userland:?}");
+        assert_eq!(received(), "loaded", "{userland:?}");
+        let mut left = device.names(&directory);
+        left.sort();
+        assert_eq!(left, ["loaded", "loading"], "{userland:?}");
+    }
+}
+
+#[test]
+fn what_is_still_being_loaded_after_a_cut_is_waited_for() {
+    for userland in BOTH {
+        let device = device(userland);
+        let directory = docker::arriving("5name");
+        device.stub("docker", r#"cat >"$state/loaded"; while [ ! -e "$state/go" ]; do sleep 0.1; done"#);
+        let mut loading = device.start(&docker::receive(&directory, 5));
+        loading.stdin.take().expect("piped").write_all(&packed(b"whole")).expect("fed");
+        let begin = std::time::Instant::now();
+        while device.state("loaded") != "whole" {
+            assert!(begin.elapsed().as_secs() < 20, "{userland:?}: it loads");
+            std::thread::yield_now();
+        }
+        let asking = device.start(&docker::received(&directory));
+        std::fs::write(device.here("/state/go"), "").expect("written");
+        let said = asking.wait_with_output().expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), "loaded", "{userland:?}");
+        assert!(loading.wait().expect("it ends").success(), "{userland:?}");
     }
 }

@@ -87,12 +87,18 @@ fn directory(archive: &mut tar::Builder<Vec<u8>>, name: &str) {
 
 /// Writes an archive of images, each a reference and its layers, as `docker save` does, and gives their IDs.
 pub fn save(path: &Path, images: &[(&str, &[Layer])]) -> Vec<String> {
+    let images: Vec<_> = images.iter().map(|(reference, layers)| (*reference, "arm64", *layers)).collect();
+    save_for(path, &images)
+}
+
+/// The same for images of several architectures.
+pub fn save_for(path: &Path, images: &[(&str, &str, &[Layer])]) -> Vec<String> {
     let mut archive = tar::Builder::new(Vec::new());
     let (mut manifest, mut ids, mut written) = (Vec::new(), Vec::new(), std::collections::BTreeSet::new());
-    for (reference, layers) in images {
+    for (reference, architecture, layers) in images {
         let diff_ids: Vec<_> = layers.iter().map(|layer| digest(&layer.0)).collect();
         let config = json!({
-            "architecture": "arm64",
+            "architecture": architecture,
             "os": "linux",
             "config": { "Labels": { "reference": reference } },
             "rootfs": { "type": "layers", "diff_ids": diff_ids.iter().map(|id| format!("sha256:{id}")).collect::<Vec<_>>() },

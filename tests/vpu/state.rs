@@ -29,6 +29,13 @@ exit 0
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State(BTreeSet<String>);
 
+impl State {
+    /// The same without some lines.
+    pub fn without(self, goes: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.into_iter().filter(|line| !goes(line)).collect())
+    }
+}
+
 impl Vpu {
     /// What there is on the device and in the user's home. The program's own log files are left out: there is a new one for
     /// every run.

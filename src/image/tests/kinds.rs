@@ -102,6 +102,23 @@ fn layers_that_the_device_has_are_left_out() {
 }
 
 #[test]
+fn layers_that_go_uncompressed_lie_where_the_stream_says() {
+    for (kind, bytes) in every_kind() {
+        let opened = whole(kind, &bytes, None);
+        let archive = opened.images.into_archive().expect(kind);
+        let stream = archive.load_stream(&[Load { image: &archive.images()[0], present: 0, plain: true }]).expect(kind);
+        let (layers, total, mut out) = (stream.layers(), stream.total(), Vec::new());
+        stream.write(&mut out).expect(kind);
+        assert_eq!(total, Some(out.len() as u64), "{kind}");
+        assert_eq!(layers.len(), 2, "{kind}");
+        for (diff_id, begin) in layers {
+            let layer = fixture().layers.into_iter().find(|layer| DiffId::of(layer) == diff_id).expect(kind);
+            assert!(out[usize::try_from(begin).expect("small")..].starts_with(&layer), "{kind}");
+        }
+    }
+}
+
+#[test]
 fn part_of_the_layers_is_the_upper_part() {
     let image = Fixture::new("app:1", "arm64", &[layer("a"), layer("b"), layer("c")]);
     let opened = whole("docker save", &docker_save(&[image]), None);

@@ -35,7 +35,7 @@ fn a_first_deployment_sends_the_project_and_brings_it_up() {
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (37 B)
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
-      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     "#);
 }
 
@@ -65,12 +65,15 @@ fn whatever_does_not_run_as_wanted_is_brought_up_again() {
 fn a_changed_compose_file_leaves_it_to_docker_compose_what_is_made_anew() {
     let (wanted, mut facts) = web_running();
     put(&mut facts, "/home/oem/app/docker-compose.yml", Some("old"));
-    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     compose: bring web up
+      keep the version that runs, for the way back: 1 container, 1 file
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (37 B)
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
-    ");
+      should it not: put the version that runs now back
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
+    "#);
 }
 
 #[test]
@@ -104,13 +107,16 @@ fn an_image_that_comes_with_the_deployment_is_neither_missing_nor_the_old_one() 
     }];
     facts.here.images = vec![local_image("sha256:new", "web:1")];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
-        image: send web:1: 1.0 MB in 1 layer; about 0.2 s
-          stream layers 1..1 of web:1 (1.0 MB) into docker image load --quiet
-          sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
-        compose: bring web up
-          docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
-          wait up to 60 s for web to run and be healthy
-        "#);
+    image: send web:1: 1.0 MB in 1 layer; about 0.2 s
+      keep the version that runs, for the way back: 1 container, 0 files
+      stream layers 1..1 of web:1 (1.0 MB) into docker image load --quiet
+      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
+    compose: bring web up
+      docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+      wait up to 60 s for web to run and be healthy
+      should it not: put the version that runs now back
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[{"id":"sha256:new","references":["web:1"],"archive":"web.tar"}]}'
+    "#);
 }
 
 #[test]
@@ -173,7 +179,7 @@ fn a_name_that_a_container_of_others_has_is_refused_unless_clean_up_frees_it() {
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (58 B)
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
-      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":[],"projects":["app"],"up":"f73409ee566ca1490936022f96d43e12956380373ce8b6c3e36d35333c538f8a web"}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f73409ee566ca1490936022f96d43e12956380373ce8b6c3e36d35333c538f8a web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     foreign: container web
     "#);
 }
@@ -197,7 +203,7 @@ fn a_compose_file_on_the_device_is_read_there() {
     compose: bring web up
       docker-compose --project-name other --file /home/oem/other/my.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
-      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":[],"projects":["other"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["other"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     autostart: enable other
       sh -c '# enables a service and links its compose file…' sh other /home/oem/other/my.yml /usr/share/oem/docker/compose
     "#);

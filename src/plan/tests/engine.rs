@@ -74,16 +74,18 @@ fn an_image_is_sent_tagged_or_left() {
     wants_image(&mut wanted, &mut facts);
     docker(&mut facts).images = vec![image_there("sha256:old", &["app:1"])];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
-        image: send app:1: 1.0 MB in 1 layer; about 0.2 s
-          stream layers 1..1 of app:1 (1.0 MB) into docker image load --quiet
-          sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":[],"up":null}'
-        "#);
+    image: send app:1: 1.0 MB in 1 layer; about 0.2 s
+      stream layers 1..1 of app:1 (1.0 MB) into docker image load --quiet
+      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":[],"up":null}'
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"sha256:new","references":["app:1"],"archive":"app.tar"}]}'
+    "#);
     remembered(&mut facts, &["sha256:new"]);
     docker(&mut facts).images.push(image_there("sha256:new", &["app:0"]));
-    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     image: tag app:1, which is there
       docker image tag -- sha256:new app:1
-    ");
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"sha256:new","references":["app:1"],"archive":"app.tar"}]}'
+    "#);
     docker(&mut facts).images = vec![image_there("sha256:new", &["app:1"])];
     insta::assert_snapshot!(shown(&wanted, &facts), @"image: nothing to do: 1 image there already");
 }
@@ -113,10 +115,11 @@ fn an_archive_on_the_device_is_loaded_unless_its_images_are_there() {
     ");
     facts.archives.insert("/home/oem/app.tar".into(), Archive::Images(vec!["sha256:new".into(), "sha256:two".into()]));
     docker(&mut facts).images = vec![image_there("sha256:new", &["app:1"])];
-    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     image: load /home/oem/app.tar
       sh -c '# loads an image archive that is on the device, unless its image is there…' sh /home/oem/app.tar app:1
-    ");
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":["app:1"],"archive":"app.tar"}]}'
+    "#);
     docker(&mut facts).images.push(image_there("sha256:two", &[]));
     insta::assert_snapshot!(shown(&wanted, &facts), @"image: nothing to do: 1 image there already");
     facts.archives.insert("/home/oem/app.tar".into(), Archive::Oci);
@@ -136,12 +139,13 @@ fn an_archive_that_is_sent_anew_is_not_judged_by_the_old_one() {
     put(&mut facts, "/home/oem/app.tar", Some("old"));
     facts.archives.insert("/home/oem/app.tar".into(), Archive::Images(vec!["sha256:old".into()]));
     docker(&mut facts).images = vec![image_there("sha256:old", &["app:1"])];
-    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     transfers: 1 of 1 file to the device
       send app.tar -> /home/oem/app.tar (3 B)
     image: load /home/oem/app.tar
       sh -c '# loads an image archive that is on the device, unless its image is there…' sh /home/oem/app.tar ''
-    ");
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":[],"archive":"app.tar"}]}'
+    "#);
 }
 
 #[test]
@@ -159,6 +163,7 @@ fn a_root_file_system_is_imported_once_with_what_it_does_not_say_itself() {
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     image: load /home/oem/root.tar
       sh -c '# loads an image archive that is on the device, unless its image is there…' sh /home/oem/root.tar app:1 'ENV A="\$x \"y\" \\"' 'ENTRYPOINT ["/init"]' 'CMD ["python3","it'\''s \"it\""]' 'WORKDIR /app dir'
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":["app:1"],"archive":"root.tar"}]}'
     "#);
     docker(&mut facts).images = vec![DockerImage { archive: Some("abc".into()), ..image_there("sha256:1", &["app:1"]) }];
     insta::assert_snapshot!(shown(&wanted, &facts), @"image: nothing to do: 1 image there already");

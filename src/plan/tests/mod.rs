@@ -121,6 +121,8 @@ fn container(name: &str, image: &str) -> Container {
         started_at: "2020-02-18T04:26:40Z".into(),
         restart_policy: "unless-stopped".into(),
         volumes: Vec::new(),
+        reference: String::new(),
+        project_files: Vec::new(),
     }
 }
 
@@ -192,7 +194,7 @@ fn a_service_of_autostart_has_the_compose_file_of_the_deployment_unless_it_names
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (37 B)
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
-      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     autostart: enable app
       sh -c '# enables a service and links its compose file…' sh app /home/oem/app/docker-compose.yml /usr/share/oem/docker/compose
     attach: show the output of `web`

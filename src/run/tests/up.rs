@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     commands::compose::Project,
     facts::ComposeTool,
-    plan::{Bringing, PullAgain},
+    plan::{Bringing, Keeping, PullAgain, Settling},
 };
 
 fn bringing(first: bool, wait: u64) -> Plan {
@@ -22,7 +22,8 @@ fn bringing(first: bool, wait: u64) -> Plan {
         completing: Vec::new(),
         wait: Duration::from_secs(wait),
         recreate: false,
-        first,
+        keeping: (!first).then(Keeping::default),
+        settling: Settling::default(),
     };
     plan(vec![stage(Stage::Compose, vec![Action::Up(up)]), stage(Stage::Attach, vec![make("/never")])])
 }
@@ -60,12 +61,13 @@ fn an_application_is_up_when_it_is_healthy_and_what_is_waited_for_is_told_once()
     attach step: mkdir /never
     attach finished: Done: some work
     ");
-    insta::assert_snapshot!(fake.log(), @r"
+    insta::assert_snapshot!(fake.log(), @"
     docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
     sh -c '# describes the containers of a compose project…' sh app
     sh -c '# describes the containers of a compose project…' sh app
     sh -c '# describes the containers of a compose project…' sh app
     sh -c '# describes the containers of a compose project…' sh app
+    sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/ '' ''
     mkdir /never
     ");
 }

@@ -1,0 +1,41 @@
+"""A TCP relay that cuts each connection after so many bytes to the device.
+
+    cutter.py ADDRESS PORT TARGET_PORT BYTES
+"""
+
+import socket
+import sys
+import threading
+
+
+def relay(source, target, limit):
+    passed = 0
+    try:
+        while data := source.recv(1 << 16):
+            passed += len(data)
+            target.sendall(data)
+            if limit and passed >= limit:
+                break
+    except OSError:
+        pass
+    for end in (source, target):
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def main():
+    address, port, target_port, limit = sys.argv[1], *map(int, sys.argv[2:5])
+    with socket.create_server((address, port)) as server:
+        print("ready", flush=True)
+        while True:
+            client, _ = server.accept()
+            device = socket.create_connection((address, target_port))
+            for source, target, bound in ((client, device, limit), (device, client, 0)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=relay, args=(source, target, bound), daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+# keeps the version that runs, for the way back
+home=$1 application=$2 put_back=$3
+swap=$home/swap
+unescape() { case $1 in *\\*) text=$(printf '%b.' "$1") text=${text%.} ;; *) text=$1 ;; esac; }
+# What an update that was cut off has kept is still the version that ran: it is only added to. Its guard is no longer needed.
+if [ -f "$swap/state" ]; then
+  fresh=
+  rm -f -- "$swap/armed"
+else
+  fresh=yes
+  rm -rf -- "$swap" && mkdir -p -- "$swap/files" || exit
+fi
+printf '%s\n' "$put_back" >"$swap/put_back" && : >"$swap/more" || exit
+while IFS= read -r line; do
+  case $line in
+    'keep '*)
+      unescape "${line#keep }"
+      kept=$swap/files$text
+      if [ -e "$kept" ] || { [ -z "$fresh" ] && grep -Fxq -- "new ${line#keep }" "$swap/state"; }; then continue; fi
+      mkdir -p -- "${kept%/*}" && { ln -- "$text" "$kept" 2>/dev/null || cp -p -- "$text" "$kept"; } || exit ;;
+    'new '*)
+      unescape "${line#new }"
+      if [ -e "$swap/files$text" ] || { [ -z "$fresh" ] && grep -Fxq -- "$line" "$swap/state"; }; then continue; fi
+      printf '%s\n' "$line" >>"$swap/more" || exit ;;
+    *) if [ -n "$fresh" ]; then printf '%s\n' "$line" >>"$swap/more" || exit; fi ;;
+  esac
+done
+if [ -n "$fresh" ]; then
+  if [ -f "$home/record.json" ]; then cp -- "$home/record.json" "$swap/record.json" || exit; fi
+  # Nothing that tidies up takes an image that has a name.
+  while read -r key _ _ _ id _; do
+    if [ "$key" = service ]; then
+      digest=${id#sha256:}
+      docker image tag "$id" "o3r-deploy.previous:$application.$(printf %.12s "$digest")" || exit
+    fi
+  done <"$swap/more"
+else
+  cat "$swap/state" "$swap/more" >"$swap/both" && mv -f -- "$swap/both" "$swap/more" || exit
+fi
+sync
+mv -f -- "$swap/more" "$swap/state"

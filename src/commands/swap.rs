@@ -1,0 +1,73 @@
+//! Commands that change one version of an application for another, and back: `docs/swap.md` tells how.
+
+use crate::{command::Command, config::REMOTE_HOME};
+
+/// The repository of the names that keep the images of a version that can be gone back to.
+pub const PREVIOUS: &str = "o3r-deploy.previous";
+
+/// Where this tool keeps what it knows of an application on the device.
+pub fn home(application: &str) -> String {
+    format!("{REMOTE_HOME}/.o3r-deploy/{application}")
+}
+
+/// Where the version is kept that an update which is not confirmed yet has replaced.
+pub fn pending(application: &str) -> String {
+    format!("{}/swap", home(application))
+}
+
+/// Where the version before the one that runs is kept.
+pub fn previous(application: &str) -> String {
+    format!("{}/previous", home(application))
+}
+
+/// Keeps the version that runs; what there is to keep comes on standard input, a line each.
+pub fn keep(application: &str) -> Command {
+    Command::script(include_str!("scripts/keep.sh"))
+        .arg(home(application))
+        .arg(application)
+        .text(include_str!("scripts/put_back.sh"))
+}
+
+/// Puts the version that is kept in a directory back. It is there as `put_back` too, for hands and for the guard.
+pub fn put_back(version: &str) -> Command {
+    Command::script(include_str!("scripts/put_back.sh")).arg(version)
+}
+
+/// From now on the containers are changed: going back has to change them as well. Prints the device's clock.
+pub fn begin(application: &str) -> Command {
+    Command::script(include_str!("scripts/begin_swap.sh")).arg(pending(application))
+}
+
+/// Makes the version that was kept the previous one, and writes record and history.
+pub fn settle(application: &str, record: &str, entry: &str) -> Command {
+    Command::script(include_str!("scripts/confirm_swap.sh")).arg(home(application)).arg(record).arg(entry)
+}
+
+/// Writes an entry into the history.
+pub fn note(application: &str, entry: &str) -> Command {
+    Command::script(include_str!("scripts/note.sh")).arg(home(application)).arg(entry)
+}
+
+/// The ends and starts of a project's containers since a time of the device's clock: nanoseconds, `die` or `start`, and the
+/// service, a line each.
+pub fn downtime(project: &str, since: u64) -> Command {
+    Command::script(include_str!("scripts/downtime.sh")).arg(project).arg(since.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_kept_in_the_application_s_own_directory() {
+        assert_eq!(
+            keep("app").shown(),
+            "sh -c '# keeps the version that runs, for the way back…' sh /home/oem/.o3r-deploy/app app \
+             '# puts the version that was kept back…'"
+        );
+        assert_eq!(
+            put_back(&previous("app")).shown(),
+            "sh -c '# puts the version that was kept back…' sh /home/oem/.o3r-deploy/app/previous"
+        );
+    }
+}

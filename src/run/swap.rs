@@ -1,0 +1,162 @@
+//! From one version of an application to the next, and back when that one does not run. `docs/swap.md` is the picture.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use super::{RunError, Runner, Seen, Verdict, judge, up::INTERVAL};
+use crate::{
+    commands::{docker, swap},
+    failure::{ExitCode, Failure},
+    plan::{Action, Bringing, Keeping, Plan},
+    remote::{Input, Remote},
+    report::Event,
+    stage::Stage,
+};
+
+/// What the way back ends with when there is nothing to go back to.
+const NOTHING_KEPT: u32 = 4;
+
+impl<R: Remote> Runner<'_, R> {
+    /// Keeps the version that runs.
+    pub(super) async fn keep(&mut self, stage: Stage, keeping: &Keeping) -> Result<(), Failure> {
+        self.report.event(&Event::Step { stage, says: keeping.says() });
+        let command = swap::keep(&keeping.application);
+        self.remote.run(&command, Input::Bytes(keeping.input())).await?.success(&command)?;
+        Ok(())
+    }
+
+    /// From here on containers change. Gives the device's clock.
+    pub(super) async fn begin_swap(&self, application: &str) -> Result<u64, Failure> {
+        let clock = self.remote.check(&swap::begin(application)).await?;
+        Ok(String::from_utf8_lossy(&clock).trim().parse().unwrap_or_default())
+    }
+
+    /// After a failure: has everything back that the update has replaced, and the previous version running, if it was touched.
+    /// Without a connection the guard on the device sees to that.
+    pub(super) async fn go_back(&mut self, plan: &Plan, failed: usize, failure: Failure) -> Failure {
+        let until = plan.stages.get(..=failed).unwrap_or_default();
+        let kept = until.iter().flat_map(|stage| &stage.actions).find_map(|action| match action {
+            Action::Keep(keeping) => Some(keeping),
+            _ => None,
+        });
+        let bringing = plan.stages.iter().flat_map(|stage| &stage.actions).find_map(|action| match action {
+            Action::Up(bringing) => Some(bringing),
+            _ => None,
+        });
+        let (Some(kept), Some(bringing)) = (kept, bringing) else { return failure };
+        let is_later = until.last().is_some_and(|stage| stage.stage > Stage::Compose);
+        if is_later || failure.exit_code() == ExitCode::ConnectionLost {
+            return failure;
+        }
+        let begin = Instant::now();
+        let Failure { stage, error: cause } = failure;
+        let error = match self.put_back(kept, bringing, begin).await {
+            Ok(None) => return Failure { stage, error: cause },
+            Ok(Some(seconds)) => RunError::RolledBack { cause, seconds },
+            Err(why) => RunError::NotBack { cause, why: why.error },
+        };
+        Failure { stage, ..error.into() }
+    }
+
+    /// Puts back what was kept; gives how long it took until it ran, in seconds, or nothing when its containers were never
+    /// touched.
+    async fn put_back(&mut self, kept: &Keeping, bringing: &Bringing, begin: Instant) -> Result<Option<f64>, Failure> {
+        let text = "the update failed: what it has replaced is put back".to_owned();
+        self.report.event(&Event::Warning { text });
+        let command = swap::put_back(&swap::pending(&kept.application));
+        let output = self.remote.run(&command, Input::Empty).await?;
+        if output.exit == crate::remote::Exit::Code(NOTHING_KEPT) {
+            return Ok(None);
+        }
+        let said = output.success(&command)?;
+        if !String::from_utf8_lossy(&said).lines().any(|line| line == "containers") {
+            return Ok(None);
+        }
+        self.see_running(&bringing.project.name, &kept.running, bringing.wait, begin).await.map(Some)
+    }
+
+    /// Waits until services run and are healthy; gives when all of them ran first, in seconds since `begin`.
+    pub(super) async fn see_running(
+        &self,
+        project: &str,
+        services: &[String],
+        wait: Duration,
+        begin: Instant,
+    ) -> Result<f64, Failure> {
+        let (mut seen, mut ran) = (Seen::default(), None);
+        loop {
+            let containers = self.containers(project).await?;
+            let runs = |service: &String| {
+                containers.iter().any(|container| {
+                    container.service.as_ref() == Some(service) && container.state == crate::facts::ContainerState::Running
+                })
+            };
+            if ran.is_none() && services.iter().all(runs) {
+                ran = Some(begin.elapsed().as_secs_f64());
+            }
+            match judge(&containers, services, &[], begin.elapsed(), &mut seen) {
+                Verdict::Ready => return Ok(ran.unwrap_or_else(|| begin.elapsed().as_secs_f64())),
+                Verdict::Waiting { .. } if begin.elapsed() < wait => tokio::time::sleep(INTERVAL).await,
+                Verdict::Waiting { container, says } => {
+                    return Err(RunError::Late { says, wait, container, last_lines: Vec::new() }.into());
+                }
+                Verdict::Failed { container, why } => {
+                    let last_lines = self.last_output(&container).await;
+                    return Err(RunError::Unhealthy { container, why, last_lines }.into());
+                }
+            }
+        }
+    }
+}
+
+/// How long the service was down that was down longest: from the end of a container to the next start of one.
+pub(super) fn longest_downtime(events: &str) -> Option<Duration> {
+    let mut died: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut longest: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in events.lines() {
+        let mut words = line.splitn(3, ' ');
+        let (Some(time), Some(action), Some(service)) = (words.next(), words.next(), words.next()) else { continue };
+        let Ok(time) = time.parse::<u64>() else { continue };
+        match action {
+            "die" => {
+                died.insert(service, time);
+            }
+            _ => {
+                // The first start only: what a container that fails does afterwards is another matter.
+                if let Some(died) = died.get(service) {
+                    longest.entry(service).or_insert(time.saturating_sub(*died));
+                }
+            }
+        }
+    }
+    longest.values().max().map(|nanoseconds| Duration::from_nanos(*nanoseconds))
+}
+
+/// The time in which an application did not run while it was swapped, as far as the device remembers.
+pub(super) async fn downtime(remote: &impl Remote, bringing: &Bringing, since: u64) -> Option<Duration> {
+    let output = remote.run(&swap::downtime(&bringing.project.name, since), Input::Empty).await.ok()?;
+    longest_downtime(&String::from_utf8_lossy(&output.stdout))
+}
+
+impl<R: Remote> Runner<'_, R> {
+    /// The containers of a project.
+    pub(super) async fn containers(&self, project: &str) -> Result<Vec<crate::facts::Container>, Failure> {
+        let command = docker::inspect_project(project);
+        let json = self.remote.run(&command, Input::Empty).await?.success(&command)?;
+        Ok(crate::facts::containers(&json).map_err(RunError::Answer)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn downtime_is_from_the_end_of_one_container_to_the_start_of_the_next() {
+        let events = "1000 start db\n2000000000 die web\n2100000000 die db\n2500000000 start db\n2700000000 start web\n9000000000 die web\n99000000000 start web\n";
+        assert_eq!(longest_downtime(events), Some(Duration::from_millis(700)));
+        assert_eq!(longest_downtime("5 start web\nnonsense\n"), None);
+    }
+}
