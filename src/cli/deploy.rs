@@ -14,7 +14,7 @@ use crate::{
     config::{Deployment, ImageSource},
     delivery::{self, Delivery, Offer, Speeds, Strategy, Supply},
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
-    facts::{Facts, gather, here},
+    facts::{Facts, compare, gather, here},
     failure::{ExitCode, Failure},
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
@@ -110,7 +110,7 @@ impl Run<'_> {
             () = pressed(interrupt) => Err(RunError::Interrupted.into()),
         };
         let (remote, mut facts) = looked.map_err(|f| f.in_stage(Stage::Connect))?;
-        facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
+        know_content(wanted, &remote, &mut facts).await?;
         session.report.event(&Event::Connected(summary(wanted, &facts)));
 
         let options = self.options;
@@ -176,8 +176,12 @@ impl Run<'_> {
             hold = Some(taken);
         }
         let (report, progress) = (&mut session.report, &mut self.progress);
-        let mut runner =
-            Runner { remote: work.remote, interface: &self.interface, report, supply: &self.supply, interrupt, progress };
+        let (device, accept_new) = (&self.wanted.device, self.options.accept_new);
+        let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
+            Box::pin(async move { session::aside(device, accept_new, &command).await })
+        };
+        let (interface, supply, aside) = (&self.interface, &self.supply, Some(&aside as &crate::run::Aside<'_>));
+        let mut runner = Runner { remote: work.remote, interface, report, supply, interrupt, aside, progress };
         let run = runner.run(&work.plan);
         let Some(mut hold) = hold else { return run.await };
         let result = hold.during(run).await;
@@ -195,7 +199,7 @@ impl Run<'_> {
         facts.name_limit = before.name_limit;
         facts.interface_answers = before.interface_answers;
         facts.here = before.here;
-        facts.here.copies = gather::copies(&plan::copies(self.wanted, &facts))?;
+        know_content(self.wanted, work.remote, &mut facts).await?;
         let plan = plan::plan(self.wanted, &facts, work.circumstances)?;
         if plan != work.plan {
             tell(&plan, false, &mut session.report);
@@ -221,6 +225,15 @@ async fn pressed(interrupt: Option<Interrupt>) {
     }
 }
 
+/// Compares content where what was read leaves doubts: which large files there are those here, which files here are copies.
+async fn know_content(wanted: &Deployment, remote: &Ssh, facts: &mut Facts) -> Result<(), Failure> {
+    let doubtful = plan::doubtful(wanted, facts);
+    gather::add_digests(&mut facts.here, &doubtful)?;
+    let copies = compare::copies(remote, &plan::copies(wanted, facts)).await;
+    facts.here.copies = copies.map_err(|error| Failure::from(error).in_stage(Stage::Connect))?;
+    Ok(())
+}
+
 /// Connects and reads the device.
 async fn look(
     session: &mut Session,
@@ -234,7 +247,7 @@ async fn look(
     if let (None, Some(password)) = (&target.password, &wanted.password) {
         target.password = Some(password.value()?);
     }
-    let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
+    let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     let questions = plan::questions(wanted, &here);
     let name_limit = async {
         match wanted.rename {
@@ -242,7 +255,12 @@ async fn look(
             None => None,
         }
     };
-    let (facts, name_limit, identity) = tokio::join!(questions.ask(&remote), name_limit, asked.end());
+    let inside = session::inside(&remote, interface);
+    let (facts, name_limit, outside, inside) = tokio::join!(questions.ask(&remote), name_limit, asked.end(), inside);
+    let address = &wanted.device.address;
+    session::recognise(&mut remote, address, (outside.as_ref().ok(), inside.as_ref()), &mut session.report)?;
+    let answers = outside.is_ok();
+    let identity = outside.or_else(|error| inside.ok_or(error));
     let mut facts = facts?;
     let paths = plan::secret_paths(wanted);
     let secrets = here.secrets.iter().filter_map(|(name, secret)| Some((paths.get(name)?.to_string(), secret.clone())));
@@ -250,6 +268,7 @@ async fn look(
     facts.here = here;
     facts.name_limit = name_limit.map(|limit| limit as usize);
     add_identity(&mut facts, identity, &mut session.report);
+    facts.interface_answers = answers;
     Ok((remote, facts))
 }
 

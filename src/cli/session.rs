@@ -4,11 +4,15 @@ use tokio::sync::watch;
 
 use super::ask::AskReport;
 use crate::{
+    command::Command,
     config::{Deployment, Device},
     device::{self, ConfigurationInterface, DeviceIdentity, InterfaceError},
     failure::{ExitCode, Explain, Failure},
-    remote::ssh::{self, Claim, Ssh, Target},
-    report::{self, EventLog, LogDir, LogFile, LogGuard, Stem, Style, Tee},
+    remote::{
+        Remote,
+        ssh::{self, Claim, ConnectError, Ssh, Target},
+    },
+    report::{self, Event, EventLog, LogDir, LogFile, LogGuard, Report, Stem, Style, Tee},
     secret::Secret,
 };
 
@@ -85,6 +89,29 @@ pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<O
     }
 }
 
+/// Runs a command over a connection of its own, for which nobody is asked anything.
+pub(super) async fn aside(device: &Device, accept_new: bool, command: &Command) -> Result<(), Failure> {
+    let asked = Asked::begin(&interface(device));
+    let remote = ssh::connect(&target(device, accept_new, asked.claim), &mut Nobody).await?;
+    let result = remote.check(command).await;
+    remote.disconnect().await;
+    result?;
+    Ok(())
+}
+
+/// Nobody to be asked.
+struct Nobody;
+
+impl ssh::Ask for Nobody {
+    fn confirm(&mut self, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn secret(&mut self, _: &str) -> Option<Secret> {
+        None
+    }
+}
+
 /// What the device says of itself, asked while the connection is made.
 pub(super) struct Asked {
     /// What is known of it so far.
@@ -110,6 +137,38 @@ impl Asked {
     pub(super) async fn end(self) -> Result<DeviceIdentity, InterfaceError> {
         self.answer.await.expect("asking does not panic and is not aborted")
     }
+}
+
+/// Who the device is, asked over the connection itself; nothing where it allows no way to its own port 80.
+pub(super) async fn inside(remote: &Ssh, interface: &ConfigurationInterface) -> Option<DeviceIdentity> {
+    let request = interface.identity_request().ok()?;
+    interface.identity_in(&remote.ask_inside(device::PORT, &request).await?).ok()
+}
+
+/// Pins the host key to the serial number: that which came over the connection, else what was said without proof. Says when
+/// another device answered at the address before.
+pub(super) fn recognise(
+    remote: &mut Ssh,
+    address: &str,
+    (outside, inside): (Option<&DeviceIdentity>, Option<&DeviceIdentity>),
+    report: &mut dyn Report,
+) -> Result<(), ConnectError> {
+    if let (Some(outside), Some(inside)) = (outside, inside)
+        && outside.serial != inside.serial
+    {
+        let (outside, inside) = (outside.serial.clone(), inside.serial.clone());
+        return Err(ConnectError::TwoDevices { address: address.into(), outside, inside });
+    }
+    let Some(identity) = inside.or(outside) else { return Ok(()) };
+    remote.pin(&identity.serial)?;
+    if let Some(before) = remote.device_before() {
+        let text = format!(
+            "this is device {}, as its host key shows; device {before} answered at {address} last time",
+            identity.serial
+        );
+        report.event(&Event::Warning { text });
+    }
+    Ok(())
 }
 
 /// What an identity claims before anybody is logged in.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::{DEFAULT_ADDRESS, Device, LocalPath},
     failure::{ExitCode, Failure},
-    remote::ssh::{self, Claim},
+    remote::ssh::{self, Changed},
     report::{Event, Level, LogDir, Report, Style},
 };
 
@@ -29,6 +29,9 @@ pub(super) struct TrustOptions {
     /// Pin the host key without asking
     #[arg(long = "accept-new", alias = "accept_new")]
     accept_new: bool,
+    /// Pin another host key than before to the device without asking, as after a firmware update
+    #[arg(long = "accept-changed", alias = "accept_changed")]
+    accept_changed: bool,
     /// Only say what is wrong
     #[arg(long)]
     quiet: bool,
@@ -75,9 +78,13 @@ async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), F
         }
         None => says.push(format!("device {} lets {} in already", identity.serial, key.path.display())),
     }
-    let target = session::target(&device, options.accept_new, Claim::none());
-    let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
-    says.push(format!("its host key {} is pinned", remote.host_key_fingerprint()));
+    let changed = if options.accept_changed { Changed::Accept } else { Changed::Ask };
+    let claim = session::claim_of(&identity).now();
+    let target = ssh::Target { changed, ..session::target(&device, options.accept_new, claim) };
+    let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
+    let inside = session::inside(&remote, &interface).await;
+    session::recognise(&mut remote, &device.address, (Some(&identity), inside.as_ref()), &mut session.report)?;
+    says.push(format!("its host key {} is pinned to its serial number", remote.host_key_fingerprint()));
     remote.disconnect().await;
     for text in says {
         session.report.event(&Event::Note { text });

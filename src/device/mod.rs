@@ -28,6 +28,9 @@ pub(crate) fn read_answer(answer: &str) {
 /// The port on which the configuration interface answers. In recovery mode it is 8080.
 pub const PORT: u16 = 80;
 
+/// Where it takes calls.
+const PATH: &str = "/api/rpc/v1/com.ifm.efector/";
+
 /// The configuration interface of one device.
 #[derive(Clone, Debug)]
 pub struct ConfigurationInterface {
@@ -139,7 +142,7 @@ impl ConfigurationInterface {
 
     async fn post(&self, method: &'static str, params: Vec<dxr::Value>, limits: Limits) -> Result<String, InterfaceError> {
         let body = xml_rpc::request(method, params).map_err(|problem| self.problem(method, problem))?;
-        let answer = self.http(method, http::Request::Post("/api/rpc/v1/com.ifm.efector/", body), limits).await?;
+        let answer = self.http(method, http::Request::Post(PATH, body), limits).await?;
         String::from_utf8(answer).map_err(|_| self.no_answer(method, "it is not UTF-8"))
     }
 

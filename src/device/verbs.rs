@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use super::{ConfigurationInterface, Firmware, InterfaceError, Saved};
+use super::{ConfigurationInterface, Firmware, InterfaceError, PATH, Saved};
 use crate::text::printable;
 
 /// The device's name.
@@ -57,6 +57,40 @@ impl ConfigurationInterface {
     /// As [`ConfigurationInterface::get`].
     pub async fn identity(&self) -> Result<DeviceIdentity, InterfaceError> {
         let answer = self.get(&[INFO, FIRMWARE, STATUS]).await?;
+        self.read_identity(&answer)
+    }
+
+    /// The request of [`ConfigurationInterface::identity`] as bytes, for another way to the device than its port 80.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn identity_request(&self) -> Result<Vec<u8>, InterfaceError> {
+        let params = vec![super::xml_rpc::strings(&[INFO, FIRMWARE, STATUS])];
+        let body = super::xml_rpc::request("get", params).map_err(|problem| self.problem("get", problem))?;
+        let length = body.len();
+        let head =
+            format!("POST {PATH} HTTP/1.0\r\nHost: localhost\r\nContent-Type: text/xml\r\nContent-Length: {length}\r\n\r\n");
+        Ok([head, body].concat().into_bytes())
+    }
+
+    /// Who the device is, from the bytes that answer [`ConfigurationInterface::identity_request`].
+    ///
+    /// # Errors
+    /// They are no such answer.
+    pub fn identity_in(&self, answer: &[u8]) -> Result<DeviceIdentity, InterfaceError> {
+        let text = String::from_utf8_lossy(answer);
+        let body = text.split_once("\r\n\r\n").filter(|(head, _)| head.split(' ').nth(1) == Some("200"));
+        let (_, body) = body.ok_or_else(|| self.no_answer("get", "it is no answer of HTTP"))?;
+        match super::xml_rpc::value(body).map_err(|problem| self.problem("get", problem))? {
+            dxr::Value::String(json) => {
+                let json = serde_json::from_str(&json).map_err(|error| self.no_answer("get", &error.to_string()))?;
+                self.read_identity(&json)
+            }
+            _ => Err(self.no_answer("get", "JSON in a string was expected")),
+        }
+    }
+
+    fn read_identity(&self, answer: &Value) -> Result<DeviceIdentity, InterfaceError> {
         let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).map(printable);
         let serial = text("/device/info/serialNumber").filter(|serial| !serial.is_empty());
         Ok(DeviceIdentity {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::{
+    command::Command,
     commands::docker,
     delivery::Supply,
     device::ConfigurationInterface,
@@ -19,6 +20,7 @@ use crate::{
 
 mod arriving;
 mod attach;
+mod ends;
 mod error;
 mod fetch;
 mod health;
@@ -38,6 +40,9 @@ pub use hold::{Hold, Owner, Wish};
 pub use interrupt::Interrupt;
 pub use secrets::look_for_secrets;
 
+/// Runs a command over a connection of its own.
+pub type Aside<'a> = dyn Fn(Command) -> futures_util::future::LocalBoxFuture<'a, Result<(), Failure>> + 'a;
+
 /// What a run works with.
 pub struct Runner<'a, R> {
     /// The device.
@@ -50,6 +55,8 @@ pub struct Runner<'a, R> {
     pub supply: &'a Supply,
     /// Ctrl-C.
     pub interrupt: Interrupt,
+    /// Runs a command over another connection to the same device, made for it alone; without one the same connection serves.
+    pub aside: Option<&'a Aside<'a>>,
     /// What the next connection has to know, should this one be lost.
     pub progress: &'a mut Progress,
 }
@@ -124,7 +131,7 @@ impl<R: Remote> Runner<'_, R> {
                 Ok(None)
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
-            Action::Fetch(files) => self.fetch(stage, files).await.map(|()| None),
+            Action::Fetch(fetch) => self.fetch(stage, fetch).await.map(|()| None),
             Action::Load(loading) => self.load(stage, loading).await.map(Some),
             Action::Keep(keeping) => self.keep(stage, keeping).await.map(|()| None),
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),

@@ -239,7 +239,10 @@ fn strike(kind: Kind, archive: &[u8], whole: &Undisturbed, seed: u64) -> Cost {
 /// Every file that is there under its name is whole: it has the content that it has in the end, or that it had before.
 fn check_nothing_half(vpu: &Vpu, whole: &Undisturbed, context: &str) {
     let sums = |lines: &[String]| {
-        let sum = |line: &String| line.split_once("  ").map(|(sum, path)| (path.to_owned(), sum.to_owned()));
+        let is_sum = |sum: &str| sum.len() == 64 && sum.chars().all(|c| c.is_ascii_hexdigit());
+        let sum = |line: &String| {
+            line.split_once("  ").filter(|(sum, _)| is_sum(sum)).map(|(sum, path)| (path.to_owned(), sum.to_owned()))
+        };
         lines.iter().filter_map(sum).collect::<BTreeMap<_, _>>()
     };
     let (right, found) = (sums(&whole.digest), sums(&vpu.digest()));

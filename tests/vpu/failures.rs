@@ -73,6 +73,7 @@ fn a_host_key_that_is_unknown_or_has_changed_is_refused_and_nothing_is_written()
     let vpu = Vpu::trusted(OVP81X);
     let known = vpu.home.path().join(".ssh/known_hosts");
     fs::write(&known, "").expect("written");
+    fs::remove_file(vpu.home.path().join(".o3r-deploy/devices")).expect("removed");
     insta::assert_snapshot!(masked(&vpu.refused(5, &[])), @"
     error: connect: the host key of `ADDRESS` is not known: SHA256:…
     hint: compare the fingerprint if you can; `--accept-new` accepts and remembers a key that is not known, and `o3r-deploy trust` sets up a new device

@@ -54,7 +54,7 @@ pub(super) struct Line {
 /// Makes connections to one device: the first, and more where a login needs them.
 pub(super) struct Dialer<'a> {
     pub(super) target: &'a Target,
-    host_keys: HostKeys,
+    pub(super) host_keys: HostKeys,
     pub(super) traffic: Arc<Traffic>,
 }
 
@@ -80,7 +80,11 @@ impl<'a> Dialer<'a> {
         loop {
             match self.handshake().await {
                 Ok(line) => return Ok(line),
-                Err(Refusal::HostKey(key, verdict)) => self.host_keys.settle(&key, verdict, self.target, ask)?,
+                Err(Refusal::HostKey(_, HostKeyVerdict::Replaced { serial })) if self.host_keys.prefer_types_of(&serial) => {}
+                Err(Refusal::HostKey(key, verdict)) => {
+                    let claim = self.target.claim().await;
+                    self.host_keys.settle(&key, verdict, (self.target, claim.serial.as_deref()), ask)?;
+                }
                 Err(Refusal::Other(error)) => return Err(error),
             }
         }
@@ -90,7 +94,12 @@ impl<'a> Dialer<'a> {
         let stream = connect_tcp(self.target).await?;
         let (lost_sender, lost) = watch::channel(None);
         let seen = Arc::default();
-        let client = Client { host_keys: self.host_keys.clone(), seen: Arc::clone(&seen), lost: lost_sender };
+        let client = Client {
+            host_keys: self.host_keys.clone(),
+            target: self.target.clone(),
+            seen: Arc::clone(&seen),
+            lost: lost_sender,
+        };
         let (read, write) = stream.into_split();
         let read = BufReader::with_capacity(64 << 10, Counted { inner: read, traffic: Arc::clone(&self.traffic) });
         let wire = tokio::io::join(read, Counted { inner: write, traffic: Arc::clone(&self.traffic) });
@@ -182,6 +191,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 /// What the connection asks of this side.
 pub(super) struct Client {
     host_keys: HostKeys,
+    target: Target,
     seen: Arc<Mutex<Option<(PublicKey, HostKeyVerdict)>>>,
     lost: watch::Sender<Option<String>>,
 }
@@ -192,7 +202,7 @@ impl client::Handler for Client {
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         // Certificates are not asked for.
         let PublicKeyOrCertificate::PublicKey { key, .. } = shown else { return Ok(false) };
-        let verdict = self.host_keys.judge(key);
+        let verdict = self.host_keys.judge(key, self.target.claim().await.serial.as_deref());
         let known = verdict == HostKeyVerdict::Known;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((key.clone(), verdict));
         Ok(known)
@@ -208,14 +218,18 @@ impl client::Handler for Client {
             DisconnectReason::Error(russh::Error::InactivityTimeout) => {
                 format!("the device took nothing for {} s", STALLED_AFTER.as_secs())
             }
-            DisconnectReason::Error(russh::Error::IO(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                "it ended in the middle".into()
-            }
+            // Reading and writing see the same end, each in its own words.
+            DisconnectReason::Error(russh::Error::IO(error)) if has_ended(&error) => "it ended in the middle".into(),
             DisconnectReason::Error(error) => error.to_string(),
         };
         self.lost.send_replace(Some(reason));
         Ok(())
     }
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// Counts what passes through one half of the socket.

@@ -75,6 +75,38 @@ pub enum ConnectError {
         /// Whether it is the file that is appended to, the user's own.
         default: bool,
     },
+    /// Another host key is pinned to the device's serial number.
+    #[error("device {serial} at `{host}` shows another host key than before: {fingerprint}")]
+    HostKeyReplaced {
+        /// The host as known_hosts names it.
+        host: String,
+        /// The device's serial number.
+        serial: String,
+        /// `SHA256:…` of the key it shows now.
+        fingerprint: String,
+    },
+    /// The host key is that of another device than the serial number says.
+    #[error("what answers at `{host}` says that it is device {says}, and shows the host key of device {is}: {fingerprint}")]
+    HostKeyOfAnother {
+        /// The host as known_hosts names it.
+        host: String,
+        /// `SHA256:…`.
+        fingerprint: String,
+        /// The serial number that it says.
+        says: String,
+        /// The one that its key is pinned to.
+        is: String,
+    },
+    /// Port 80 and the device that is logged in to say different serial numbers.
+    #[error("port 80 of `{address}` says that it is device {outside}, and the device logged in to is {inside}")]
+    TwoDevices {
+        /// The address.
+        address: String,
+        /// What is said on port 80.
+        outside: String,
+        /// What the device says over the connection.
+        inside: String,
+    },
     /// The host key is marked as revoked.
     #[error("the host key of `{host}` is marked as revoked: {fingerprint}")]
     HostKeyRevoked {
@@ -117,7 +149,12 @@ impl Explain for ConnectError {
             Self::Name { .. } | Self::Refused { .. } | Self::NoAnswer { .. } | Self::NotSsh { .. } | Self::Handshake { .. } => {
                 ExitCode::Unreachable
             }
-            Self::HostKeyUnknown { .. } | Self::HostKeyChanged { .. } | Self::HostKeyRevoked { .. } => ExitCode::HostKey,
+            Self::HostKeyUnknown { .. }
+            | Self::HostKeyChanged { .. }
+            | Self::HostKeyReplaced { .. }
+            | Self::HostKeyOfAnother { .. }
+            | Self::TwoDevices { .. }
+            | Self::HostKeyRevoked { .. } => ExitCode::HostKey,
             Self::KnownHosts { .. } | Self::Identity { .. } => ExitCode::LocalFile,
             Self::NotAccepted { .. } => ExitCode::Authentication,
         }
@@ -152,6 +189,15 @@ impl Explain for ConnectError {
                      so, run `ssh-keygen {file}-R {}` and try again",
                     quoted(host)
                 )
+            }
+            Self::HostKeyReplaced { .. } => {
+                "a firmware update or a factory reset changes it: if there was one, run `o3r-deploy \
+                                             trust`, which asks; if not, do not go on"
+                    .into()
+            }
+            Self::HostKeyOfAnother { .. } | Self::TwoDevices { .. } => {
+                "somebody pretends to be a device, or two of them have the same address: do not go on before you know which"
+                    .into()
             }
             Self::HostKeyRevoked { .. } => "somebody marked it `@revoked`: ask why before anything else".into(),
             Self::KnownHosts { .. } => "the file is only read and appended to: check its owner and mode".into(),

@@ -1,6 +1,6 @@
 //! Whether the key that a device shows is its own: decided here and nowhere else.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use russh::keys::{
     Algorithm, EcdsaCurve, HashAlg, PublicKey,
@@ -8,7 +8,8 @@ use russh::keys::{
 };
 
 use super::{
-    Ask, ConnectError, Target,
+    Ask, Changed, ConnectError, Target,
+    devices::Devices,
     known_hosts::{self, KnownHost},
 };
 
@@ -22,6 +23,20 @@ pub enum HostKeyVerdict {
         /// Whether keys of other types are known for this host. They are asked for first, so a device that does not show one of
         /// them is hardly the same.
         other_type: bool,
+        /// The device that answered at this address before, where it is another one.
+        before: Option<String>,
+    },
+    /// Another key is pinned to the device's serial number.
+    Replaced {
+        /// The serial number.
+        serial: String,
+    },
+    /// The key is that of another device than the serial number says.
+    Mismatch {
+        /// The serial number that it says.
+        says: String,
+        /// The one that the key is pinned to.
+        is: String,
     },
     /// Another key of this type is known for this host.
     Changed {
@@ -34,11 +49,15 @@ pub enum HostKeyVerdict {
     Revoked,
 }
 
-/// What is known of one host's keys. A later source, as keys pinned to serial numbers, joins in [`HostKeys::judge`].
+/// What is known of one host's keys, by its name and by its serial number.
 #[derive(Clone, Debug)]
 pub(super) struct HostKeys {
     entries: Vec<KnownHost>,
+    pub(super) devices: Devices,
+    host: String,
     accepted: Option<PublicKey>,
+    /// Types to ask for before all others.
+    prefer: Vec<Algorithm>,
 }
 
 impl HostKeys {
@@ -48,34 +67,72 @@ impl HostKeys {
         for file in &target.known_hosts {
             entries.extend(known_hosts::read(file).map_err(|source| ConnectError::KnownHosts { path: file.clone(), source })?);
         }
-        Ok(Self::of(entries, &known_hosts::name(&target.address, target.port)))
+        let unreadable = |source| ConnectError::KnownHosts { path: target.devices.clone().unwrap_or_default(), source };
+        let devices = Devices::read(target.devices.as_deref()).map_err(unreadable)?;
+        Ok(Self::of(entries, devices, known_hosts::name(&target.address, target.port)))
     }
 
-    fn of(mut entries: Vec<KnownHost>, host: &str) -> Self {
-        entries.retain(|known| known_hosts::matches(known.entry.host_patterns(), host));
-        Self { entries, accepted: None }
+    fn of(mut entries: Vec<KnownHost>, devices: Devices, host: String) -> Self {
+        entries.retain(|known| known_hosts::matches(known.entry.host_patterns(), &host));
+        Self { entries, devices, host, accepted: None, prefer: Vec::new() }
     }
 
-    /// Decides about a key. An entry marked `@cert-authority` speaks of certificates, which are not asked for.
-    pub(super) fn judge(&self, key: &PublicKey) -> HostKeyVerdict {
+    /// Decides about a key that somebody shows who says, without proof, that he has this serial number. What is said can only have
+    /// a key refused or asked about: no key is known by it that would not be known without.
+    pub(super) fn judge(&self, key: &PublicKey, serial: Option<&str>) -> HostKeyVerdict {
         let same = |entry: &Entry| entry.public_key().key_data() == key.key_data();
+        // An entry marked `@cert-authority` speaks of certificates, which are not asked for.
         if self.entries.iter().any(|known| known.entry.marker() == Some(&Marker::Revoked) && same(&known.entry)) {
             return HostKeyVerdict::Revoked;
         }
-        let accepted = self.accepted.as_ref().is_some_and(|accepted| accepted.key_data() == key.key_data());
-        if accepted || self.plain().any(|known| same(&known.entry)) {
+        if self.accepted.as_ref().is_some_and(|accepted| accepted.key_data() == key.key_data()) {
             return HostKeyVerdict::Known;
         }
-        match self.plain().find(|known| known.entry.public_key().algorithm() == key.algorithm()) {
-            Some(known) => HostKeyVerdict::Changed { file: known.file.clone(), line: known.line },
-            None => HostKeyVerdict::Unknown { other_type: self.plain().any(|known| is_spoken(&known.entry)) },
+        match (serial, self.devices.owner(key)) {
+            (Some(says), Some(is)) if says != is && !self.devices.has(says, key) => {
+                return HostKeyVerdict::Mismatch { says: says.into(), is: is.into() };
+            }
+            (_, Some(_)) => return HostKeyVerdict::Known,
+            (Some(serial), None) if self.devices.knows(serial) => return HostKeyVerdict::Replaced { serial: serial.into() },
+            (_, None) => {}
         }
+        if self.plain().any(|known| same(&known.entry)) {
+            return HostKeyVerdict::Known;
+        }
+        // Keys of devices that are known by their serial numbers say nothing of one that has another number.
+        let strange = |known: &&KnownHost| serial.is_none() || self.devices.owner(&known.entry.public_key().clone()).is_none();
+        match self.plain().filter(strange).find(|known| known.entry.public_key().algorithm() == key.algorithm()) {
+            Some(known) => HostKeyVerdict::Changed { file: known.file.clone(), line: known.line },
+            None => HostKeyVerdict::Unknown {
+                other_type: self.plain().filter(strange).any(|known| is_spoken(&known.entry)),
+                before: self.before(serial).map(str::to_owned),
+            },
+        }
+    }
+
+    /// The device that answered here before, if it is another one.
+    pub(super) fn before(&self, serial: Option<&str>) -> Option<&str> {
+        self.devices.last_at(&self.host).filter(|before| serial.is_some_and(|serial| serial != *before))
+    }
+
+    /// Asks for the types of key that are pinned to a serial number, before it is believed that its key has changed; tells whether
+    /// that makes a difference.
+    pub(super) fn prefer_types_of(&mut self, serial: &str) -> bool {
+        let first = self.preferred_algorithms().into_iter().next();
+        self.prefer = self.devices.algorithms(serial);
+        self.preferred_algorithms().into_iter().next() != first
+    }
+
+    /// Pins the key to the device's serial number.
+    pub(super) fn pin(&mut self, serial: &str, key: &PublicKey) -> io::Result<()> {
+        self.devices.pin(serial, key, &self.host)
     }
 
     /// The algorithms to ask the device for, those of known keys first. RSA never signs with SHA-1.
     pub(super) fn preferred_algorithms(&self) -> Vec<Algorithm> {
         let mut algorithms = ALGORITHMS.to_vec();
-        algorithms.sort_by_key(|algorithm| !self.plain().any(|known| same_type(algorithm, &known.entry)));
+        let pinned = |algorithm: &Algorithm| self.prefer.iter().any(|prefer| is_same_type(algorithm, prefer));
+        algorithms.sort_by_key(|algorithm| (!pinned(algorithm), !self.plain().any(|known| same_type(algorithm, &known.entry))));
         algorithms
     }
 
@@ -88,14 +145,18 @@ impl HostKeys {
         &mut self,
         key: &PublicKey,
         verdict: HostKeyVerdict,
-        target: &Target,
+        (target, serial): (&Target, Option<&str>),
         ask: &mut dyn Ask,
     ) -> Result<(), ConnectError> {
         let host = known_hosts::name(&target.address, target.port);
         let fingerprint = fingerprint(key);
-        let other_type = match verdict {
-            HostKeyVerdict::Known => false,
-            HostKeyVerdict::Unknown { other_type } => other_type,
+        let (other_type, before) = match verdict {
+            HostKeyVerdict::Known => (false, None),
+            HostKeyVerdict::Unknown { other_type, before } => (other_type, before),
+            HostKeyVerdict::Replaced { serial } => return self.replace(key, serial, target, ask),
+            HostKeyVerdict::Mismatch { says, is } => {
+                return Err(ConnectError::HostKeyOfAnother { host, fingerprint, says, is });
+            }
             HostKeyVerdict::Changed { file, line } => {
                 let default = target.known_hosts.first() == Some(&file);
                 return Err(ConnectError::HostKeyChanged { host, fingerprint, file, line, default });
@@ -103,14 +164,41 @@ impl HostKeys {
             HostKeyVerdict::Revoked => return Err(ConnectError::HostKeyRevoked { host, fingerprint }),
         };
         let known = if other_type { ", though by keys of another type" } else { "" };
+        let who = match (serial, before) {
+            (Some(serial), Some(before)) => {
+                format!("it says that it is device {serial}, which is not known, and device {before} answered there last; ")
+            }
+            (Some(serial), None) => format!("it says that it is device {serial}; "),
+            (None, _) => String::new(),
+        };
         let question = format!(
-            "the host key of {host} is not known{known}: {} {fingerprint}; is this the device, and is its key to be remembered?",
+            "the host key of {host} is not known{known}: {} {fingerprint}; {who}is this the device, and is its key to be remembered?",
             key.algorithm()
         );
         let accepted = (target.accept_new && !other_type) || ask.confirm(&question) == Some(true);
         if !accepted {
             return Err(ConnectError::HostKeyUnknown { host, fingerprint, other_type });
         }
+        self.accept(key, target)
+    }
+
+    /// A key that is not the one pinned to the device: refused, unless the user came to say that it is the new one.
+    fn replace(&mut self, key: &PublicKey, serial: String, target: &Target, ask: &mut dyn Ask) -> Result<(), ConnectError> {
+        let (host, fingerprint) = (known_hosts::name(&target.address, target.port), fingerprint(key));
+        let question = format!(
+            "device {serial} at {host} shows another host key than before: {} {fingerprint}; a firmware update or a factory reset \
+             changes it, and so does somebody who pretends to be the device; is it to be remembered as the new one?",
+            key.algorithm()
+        );
+        let accepted = match target.changed {
+            Changed::Refuse => false,
+            Changed::Ask => ask.confirm(&question) == Some(true),
+            Changed::Accept => true,
+        };
+        if accepted { self.accept(key, target) } else { Err(ConnectError::HostKeyReplaced { host, serial, fingerprint }) }
+    }
+
+    fn accept(&mut self, key: &PublicKey, target: &Target) -> Result<(), ConnectError> {
         if let Some(path) = target.known_hosts.first() {
             known_hosts::append(path, &target.address, target.port, key)
                 .map_err(|source| ConnectError::KnownHosts { path: path.clone(), source })?;
@@ -135,8 +223,11 @@ const ALGORITHMS: [Algorithm; 6] = [
 ];
 
 fn same_type(algorithm: &Algorithm, entry: &Entry) -> bool {
-    let known = entry.public_key().algorithm();
-    *algorithm == known || (matches!(algorithm, Algorithm::Rsa { .. }) && matches!(known, Algorithm::Rsa { .. }))
+    is_same_type(algorithm, &entry.public_key().algorithm())
+}
+
+fn is_same_type(algorithm: &Algorithm, known: &Algorithm) -> bool {
+    algorithm == known || (matches!(algorithm, Algorithm::Rsa { .. }) && matches!(known, Algorithm::Rsa { .. }))
 }
 
 fn is_spoken(entry: &Entry) -> bool {
@@ -154,17 +245,17 @@ mod tests {
     const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
 
     fn keys(text: &str) -> HostKeys {
-        HostKeys::of(known_hosts::parse(Path::new("file"), text), "192.168.0.69")
+        HostKeys::of(known_hosts::parse(Path::new("file"), text), Devices::default(), "192.168.0.69".into())
     }
 
     fn judge(text: &str, key: &str) -> HostKeyVerdict {
-        keys(text).judge(&key.parse().unwrap())
+        keys(text).judge(&key.parse().unwrap(), None)
     }
 
     #[test]
     fn a_key_is_known_unknown_changed_or_revoked() {
-        assert_eq!(judge("", FIRST), HostKeyVerdict::Unknown { other_type: false });
-        assert_eq!(judge(&format!("10.0.0.1 {FIRST}\n"), FIRST), HostKeyVerdict::Unknown { other_type: false });
+        assert_eq!(judge("", FIRST), HostKeyVerdict::Unknown { other_type: false, before: None });
+        assert_eq!(judge(&format!("10.0.0.1 {FIRST}\n"), FIRST), HostKeyVerdict::Unknown { other_type: false, before: None });
         assert_eq!(judge(&format!("192.168.0.69 {FIRST}\n"), FIRST), HostKeyVerdict::Known);
         assert_eq!(
             judge(&format!("#\n192.168.0.* {SECOND}\n"), FIRST),
@@ -181,7 +272,7 @@ mod tests {
     #[test]
     fn a_key_of_another_type_is_unknown_and_the_known_type_is_asked_for_first() {
         let text = format!("192.168.0.69 {ECDSA}\n");
-        assert_eq!(judge(&text, FIRST), HostKeyVerdict::Unknown { other_type: true });
+        assert_eq!(judge(&text, FIRST), HostKeyVerdict::Unknown { other_type: true, before: None });
         let first = keys(&text).preferred_algorithms().first().cloned();
         assert_eq!(first, Some(Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }));
         assert_eq!(keys("").preferred_algorithms().first(), Some(&Algorithm::Ed25519));
@@ -189,6 +280,54 @@ mod tests {
 
     #[test]
     fn a_certificate_authority_vouches_for_no_plain_key() {
-        assert_eq!(judge(&format!("@cert-authority * {FIRST}\n"), FIRST), HostKeyVerdict::Unknown { other_type: false });
+        assert_eq!(
+            judge(&format!("@cert-authority * {FIRST}\n"), FIRST),
+            HostKeyVerdict::Unknown { other_type: false, before: None }
+        );
+    }
+
+    #[test]
+    fn a_device_is_known_by_its_serial_number_and_key_wherever_it_answers() {
+        let key = |text: &str| text.parse::<PublicKey>().unwrap();
+        // The first device was here last, by known_hosts too.
+        let mut known = keys(&format!("192.168.0.69 {FIRST}\n"));
+        known.pin("1", &key(FIRST)).unwrap();
+        let unknown = |before: Option<&str>| HostKeyVerdict::Unknown { other_type: false, before: before.map(str::to_owned) };
+        assert_eq!(known.judge(&key(FIRST), Some("1")), HostKeyVerdict::Known);
+        assert_eq!(known.judge(&key(FIRST), None), HostKeyVerdict::Known, "a silent interface is no reason to doubt the key");
+        // Another device, which is asked about, by its name.
+        assert_eq!(known.judge(&key(SECOND), Some("2")), unknown(Some("1")));
+        known.pin("2", &key(SECOND)).unwrap();
+        assert_eq!(known.judge(&key(SECOND), Some("2")), HostKeyVerdict::Known);
+        assert_eq!((known.before(Some("1")), known.before(Some("2"))), (Some("2"), None));
+        // The same device with another key.
+        let other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+        assert_eq!(known.judge(&key(other), Some("1")), HostKeyVerdict::Replaced { serial: "1".into() });
+        // A serial number that is not that of the key.
+        for says in ["1", "3"] {
+            let mismatch = HostKeyVerdict::Mismatch { says: says.into(), is: "2".into() };
+            assert_eq!(known.judge(&key(SECOND), Some(says)), mismatch);
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_said_of_a_serial_number_makes_a_key_known() {
+        let key = |text: &str| text.parse::<PublicKey>().unwrap();
+        let mut known = keys(&format!("192.168.0.69 {FIRST}\n"));
+        // The key of known_hosts is not known to belong to a device: whoever shows another one may pretend anything.
+        assert!(matches!(known.judge(&key(SECOND), Some("2")), HostKeyVerdict::Changed { .. }));
+        known.pin("1", &key(FIRST)).unwrap();
+        for says in [None, Some("1"), Some("2")] {
+            assert_ne!(known.judge(&key(SECOND), says), HostKeyVerdict::Known, "{says:?}");
+        }
+    }
+
+    #[test]
+    fn the_type_that_is_pinned_to_a_device_is_asked_for_before_its_key_counts_as_changed() {
+        let mut known = keys(&format!("192.168.0.69 {ECDSA}\n"));
+        known.pin("1", &FIRST.parse().unwrap()).unwrap();
+        assert!(known.prefer_types_of("1"));
+        assert_eq!(known.preferred_algorithms().first(), Some(&Algorithm::Ed25519));
+        assert!(!known.prefer_types_of("1"));
     }
 }

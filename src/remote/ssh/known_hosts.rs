@@ -70,6 +70,14 @@ pub(super) fn matches(patterns: &HostPatterns, name: &str) -> bool {
 /// # Errors
 /// When the file cannot be written.
 pub fn append(path: &Path, host: &str, port: u16, key: &PublicKey) -> io::Result<()> {
+    let mut key = key.clone();
+    key.set_comment("");
+    let key = key.to_openssh().map_err(io::Error::other)?;
+    append_line(path, &format!("{} {}", name(host, port), key.trim_end()))
+}
+
+/// Appends a line to a private file.
+pub(super) fn append_line(path: &Path, line: &str) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         private_directory(directory)?;
     }
@@ -78,11 +86,8 @@ pub fn append(path: &Path, host: &str, port: u16, key: &PublicKey) -> io::Result
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    let mut key = key.clone();
-    key.set_comment("");
-    let key = key.to_openssh().map_err(io::Error::other)?;
     let separator = if ends_in_newline(&mut file)? { "" } else { "\n" };
-    file.write_all(format!("{separator}{} {}\n", name(host, port), key.trim_end()).as_bytes())
+    file.write_all(format!("{separator}{line}\n").as_bytes())
 }
 
 fn ends_in_newline(file: &mut std::fs::File) -> io::Result<bool> {

@@ -21,18 +21,17 @@ use crate::{remote::printable, secret::Secret};
 const PROMPTS: usize = 3;
 
 /// Logs in over a new connection: the named key, the agent's, the usual keys, then passwords.
-pub(super) async fn login(mut dialer: Dialer<'_>, ask: &mut dyn Ask) -> Result<Line, ConnectError> {
+pub(super) async fn login(dialer: &mut Dialer<'_>, ask: &mut dyn Ask) -> Result<Line, ConnectError> {
     let identity = match &dialer.target.identity {
         Some(path) => Some(key_file::named(path)?),
         None => None,
     };
     let line = dialer.dial(ask).await?;
-    let mut login =
-        Login { dialer: &mut dialer, ask, line, methods: MethodSet::empty(), tried: Vec::new(), offered: Vec::new() };
+    let mut login = Login { dialer, ask, line, methods: MethodSet::empty(), tried: Vec::new(), offered: Vec::new() };
     if login.run(identity).await? {
         return Ok(login.line);
     }
-    let Login { tried, .. } = login;
+    let Login { tried, dialer, .. } = login;
     let target = dialer.target;
     Err(ConnectError::NotAccepted { address: target.address.clone(), user: target.user.clone(), tried })
 }

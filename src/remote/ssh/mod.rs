@@ -6,14 +6,18 @@ use std::{
     time::Duration,
 };
 
-use russh_sftp::client::SftpSession;
-use tokio::sync::{OnceCell, Semaphore, watch};
+use russh::keys::PublicKey;
+use tokio::sync::{Semaphore, watch};
 
-use self::dial::{Client, Dialer, Line, Traffic};
-use super::{Exit, Get, Got, Input, OnBytes, OnOutput, Put, Remote, RemoteError};
+use self::{
+    dial::{Client, Dialer, Line, Traffic},
+    host_key::HostKeys,
+};
+use super::{Exit, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Taking};
 use crate::{command::Command, secret::Secret};
 
 mod agent;
+mod devices;
 mod dial;
 mod error;
 mod exec;
@@ -23,8 +27,8 @@ mod key_file;
 mod known_hosts;
 mod login;
 mod pieces;
+mod rest;
 mod room;
-mod sftp;
 mod stream;
 
 pub use error::ConnectError;
@@ -50,6 +54,10 @@ pub struct Target {
     pub user: String,
     /// The key to log in with, before all others.
     pub identity: Option<PathBuf>,
+    /// What becomes of a key that is not the one pinned to the device's serial number.
+    pub changed: Changed,
+    /// The file with the host keys of devices by their serial numbers.
+    pub devices: Option<PathBuf>,
     /// Whether a host key that is not known is accepted and remembered without a question.
     pub accept_new: bool,
     /// The password, tried after all keys.
@@ -62,6 +70,18 @@ pub struct Target {
     pub agent: Option<PathBuf>,
     /// Private keys to try after the agent's; those that are missing are passed over.
     pub keys: Vec<PathBuf>,
+}
+
+/// What becomes of a host key that is not the one pinned to the device's serial number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changed {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// Somebody is asked who came to say so.
+    Ask,
+    /// It is accepted.
+    Accept,
 }
 
 /// What the device says of itself on another way, without proof, while the connection is made.
@@ -89,7 +109,9 @@ impl Target {
     /// The claim, once it is known that it came or never will.
     async fn claim(&self) -> Claim {
         let mut claim = self.claim.clone();
-        claim.wait_for(Option::is_some).await.ok().and_then(|claim| claim.clone()).unwrap_or_default()
+        let mut claim = claim.wait_for(Option::is_some).await.ok().and_then(|claim| claim.clone()).unwrap_or_default();
+        claim.serial = claim.serial.filter(|serial| devices::is_serial(serial));
+        claim
     }
 
     /// A device as it comes, with what this computer's user has: known hosts and keys in `~/.ssh`, and an agent. This is the
@@ -103,6 +125,8 @@ impl Target {
             port: 22,
             user: "oem".into(),
             identity: None,
+            changed: Changed::Refuse,
+            devices: std::env::home_dir().map(|home| home.join(".o3r-deploy/devices")),
             accept_new: false,
             password: None,
             known_hosts: own(&["known_hosts"]),
@@ -122,17 +146,24 @@ pub trait Ask {
     fn secret(&mut self, question: &str) -> Option<Secret>;
 }
 
-/// Commands that run at once over one connection: sshd allows ten sessions (MaxSessions), one is SFTP's, one is spare.
+/// Commands that run at once over one connection: sshd allows ten sessions (MaxSessions), two are spare.
 const SESSIONS: usize = 8;
+
+/// How long an answer of the device's own may take, and how large it may be, in bytes.
+const ASIDE: Duration = Duration::from_secs(3);
+const ANSWER_LIMIT: u64 = 1 << 20;
 
 /// A device that is logged in to.
 pub struct Ssh {
     handle: russh::client::Handle<Client>,
     lost: watch::Receiver<Option<String>>,
     sessions: Semaphore,
-    sftp: OnceCell<Option<SftpSession>>,
     traffic: Arc<Traffic>,
-    host_key: String,
+    host_key: PublicKey,
+    host_keys: HostKeys,
+    host: String,
+    before: Option<String>,
+    may_change: bool,
 }
 
 /// Connects and logs in.
@@ -140,17 +171,22 @@ pub struct Ssh {
 /// # Errors
 /// What stood in the way, with a hint: the network, the host key, or the login.
 pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectError> {
-    let dialer = Dialer::new(target)?;
+    let mut dialer = Dialer::new(target)?;
     let traffic = Arc::clone(&dialer.traffic);
-    let Line { handle, lost, host_key } = login::login(dialer, ask).await?;
+    let Line { handle, lost, host_key } = login::login(&mut dialer, ask).await?;
+    let host_keys = dialer.host_keys;
+    let before = host_keys.before(target.claim().await.serial.as_deref()).map(str::to_owned);
     tracing::debug!(target: LOG, "connected to {}@{}:{}", target.user, target.address, target.port);
     Ok(Ssh {
         handle,
         lost,
         sessions: Semaphore::new(SESSIONS),
-        sftp: OnceCell::new(),
         traffic,
-        host_key: host_key::fingerprint(&host_key),
+        host_key,
+        host_keys,
+        host: known_hosts::name(&target.address, target.port),
+        before,
+        may_change: target.changed != Changed::Refuse,
     })
 }
 
@@ -159,16 +195,51 @@ const LOG: &str = "o3r_deploy::remote";
 
 impl Ssh {
     /// The fingerprint of the device's host key, `SHA256:…`.
-    pub fn host_key_fingerprint(&self) -> &str {
-        &self.host_key
+    pub fn host_key_fingerprint(&self) -> String {
+        host_key::fingerprint(&self.host_key)
     }
 
-    /// Whether the device offers SFTP; asked once. Without it, files travel through commands.
+    /// The serial number of the device that answered at this address before, where it is another one.
+    pub fn device_before(&self) -> Option<&str> {
+        self.before.as_deref()
+    }
+
+    /// Pins the device's host key to its serial number.
     ///
     /// # Errors
-    /// When the connection is lost.
-    pub async fn has_sftp(&self) -> Result<bool, RemoteError> {
-        Ok(self.sftp().await?.is_some())
+    /// Another key is pinned to the number, or the number is not that of the key.
+    pub fn pin(&mut self, serial: &str) -> Result<(), ConnectError> {
+        if !devices::is_serial(serial) {
+            return Ok(());
+        }
+        let (host, fingerprint) = (self.host.clone(), self.host_key_fingerprint());
+        let devices = &self.host_keys.devices;
+        match devices.owner(&self.host_key) {
+            Some(is) if !devices.has(serial, &self.host_key) => {
+                return Err(ConnectError::HostKeyOfAnother { host, fingerprint, says: serial.into(), is: is.into() });
+            }
+            None if devices.knows(serial) && !self.may_change => {
+                return Err(ConnectError::HostKeyReplaced { host, serial: serial.into(), fingerprint });
+            }
+            _ => {}
+        }
+        let path = devices.file().map(std::path::Path::to_owned).unwrap_or_default();
+        self.host_keys.pin(serial, &self.host_key).map_err(|source| ConnectError::KnownHosts { path, source })
+    }
+
+    /// Sends `request` to a port of the device's own loopback address, over this connection, and gives what comes back until it is
+    /// closed; nothing when the device does not allow that, or within [`ASIDE`].
+    pub async fn ask_inside(&self, port: u16, request: &[u8]) -> Option<Vec<u8>> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let asked = async {
+            let channel = self.handle.channel_open_direct_tcpip("127.0.0.1", port.into(), "127.0.0.1", 0).await.ok()?;
+            let mut stream = channel.into_stream();
+            stream.write_all(request).await.ok()?;
+            let mut answer = Vec::new();
+            stream.take(ANSWER_LIMIT).read_to_end(&mut answer).await.ok()?;
+            Some(answer)
+        };
+        tokio::time::timeout(ASIDE, asked).await.ok().flatten()
     }
 
     /// Bytes received through the socket so far, with all that SSH adds.
@@ -187,28 +258,11 @@ impl Ssh {
         let _ = tokio::time::timeout(Duration::from_secs(2), closed).await;
     }
 
-    async fn sftp(&self) -> Result<Option<&SftpSession>, RemoteError> {
-        Ok(self.sftp.get_or_try_init(|| sftp::open(self)).await?.as_ref())
-    }
-
     /// Waits until the connection is lost, and says why.
     async fn lost(&self) -> RemoteError {
         let mut lost = self.lost.clone();
         let reason = lost.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
         RemoteError::Lost { reason: reason.unwrap_or_else(|| "it was closed".into()) }
-    }
-
-    /// Does `work` unless the connection is lost meanwhile; a failure of work on a connection that is gone is its loss.
-    async fn unless_lost<T>(&self, work: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
-        let result = tokio::select! {
-            biased;
-            result = work => result,
-            lost = self.lost() => Err(lost),
-        };
-        match result {
-            Err(RemoteError::File { .. }) if self.handle.is_closed() => Err(self.lost().await),
-            result => result,
-        }
     }
 }
 
@@ -221,17 +275,19 @@ impl Remote for Ssh {
         exec::exchange(self, command, input, &mut |_| (), exec::Sink::Call(output)).await
     }
 
-    async fn put(&self, files: &[Put], progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
-        match self.sftp().await? {
-            Some(session) => sftp::put(self, session, files, progress).await,
-            None => stream::put(self, files, progress).await,
-        }
+    async fn put(&self, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        stream::put(self, taking, progress).await
     }
 
-    async fn get(&self, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
-        match self.sftp().await? {
-            Some(session) => sftp::get(self, session, files, progress).await,
-            None => stream::get(self, files, progress).await,
-        }
+    async fn append(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        rest::append(self, command, rest, progress).await
+    }
+
+    async fn get(&self, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+        stream::get(self, giving, progress).await
+    }
+
+    async fn take(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        rest::take(self, command, rest, progress).await
     }
 }

@@ -63,7 +63,7 @@ fn run_again(plan: &Plan, fakes: &[&Fake], interrupt: Interrupt, supply: &Supply
     let mut results = Vec::new();
     for remote in fakes.iter().copied() {
         let (interrupt, report, progress) = (interrupt.clone(), &mut told, &mut progress);
-        let mut runner = Runner { remote, interface: &interface, report, supply, interrupt, progress };
+        let mut runner = Runner { remote, interface: &interface, report, supply, interrupt, aside: None, progress };
         results.push(tokio::task::LocalSet::new().block_on(&runtime, runner.run(plan)));
     }
     progress.end(&mut told);
@@ -99,11 +99,13 @@ fn sending(files: &[&str], directories: &[(&str, u32)]) -> Action {
         remote: RemotePath::new(path).expect("a path"),
         mode: 0o640,
         size: 1,
-        sha256: String::new(),
+        sha256: None,
+        place: RemotePath::new("/home/oem").expect("a path"),
+        have: 0,
         new: path.contains("new"),
     };
     let directories = directories.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect();
-    Action::Send(Sending { files: files.iter().map(file).collect(), directories })
+    Action::Send(Sending { files: files.iter().map(file).collect(), directories, stale: Vec::new() })
 }
 
 #[test]
