@@ -458,7 +458,7 @@ class Bench:
             ratio = "" if row["of_best_peer"] is None else f"{row['of_best_peer']:.2f}"
             lines.append([row["workload"], row["link"], row["peer"], f"{row['seconds']:.2f}", ratio, f"{row['bytes'] / 1e6:.2f}",
                           f"{row['peak_disk'] / 1e6:.0f}", f"{row['memory_kib'] / 1024:.0f}", f"{row['cpu']:.2f}"])
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def main():

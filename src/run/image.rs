@@ -51,7 +51,7 @@ impl<R: Remote> Runner<'_, R> {
         let (sent, time) = (self.remote.bytes_sent() - sent, begin.elapsed());
         let expected = &loading.forecast;
         Ok(format!(
-            "{}: {} sent in {:.1} s; expected were {} in {:.1} s",
+            "{}: {} sent in {:.1} s ({} in {:.1} s expected)",
             loading.shown,
             text::bytes(sent),
             time.as_secs_f64(),
