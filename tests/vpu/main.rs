@@ -32,5 +32,6 @@ mod secrets;
 mod state;
 mod swap;
 mod trees;
+mod verify;
 mod witness;
 mod words;
