@@ -33,5 +33,6 @@ mod state;
 mod swap;
 mod trees;
 mod verify;
+mod wire;
 mod witness;
 mod words;
