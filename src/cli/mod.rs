@@ -17,6 +17,7 @@ mod session;
 mod told;
 mod trust;
 mod versions;
+mod verify;
 
 use options::Options;
 use versions::Versions;
@@ -72,6 +73,13 @@ enum Command {
     ///
     /// Example: o3r-deploy unlock --IP 192.168.0.70
     Unlock(Box<Options>),
+    /// See that the application runs; with --reboot, that it comes back by itself
+    ///
+    /// With --reboot the device is rebooted, waited for until it says that it is ready, and each container has to have started
+    /// again and to be healthy. Five soft reboots without a power cycle can leave a device off the network: the fifth is warned of.
+    ///
+    /// Example: o3r-deploy verify --reboot
+    Verify(Box<verify::VerifyOptions>),
     /// Say why it does not work: each thing on the way to an application that runs, what was found, and what to do
     ///
     /// It changes nothing, asks nothing, and works where the device does not answer, too. It takes the options of a deployment, of
@@ -119,6 +127,7 @@ pub fn main() -> std::process::ExitCode {
             Some(Command::History(options)) => versions::versions(&options, Versions::History).await,
             Some(Command::Unlock(options)) => lock::unlock(&options).await,
             Some(Command::Trust(options)) => trust::trust(&options).await,
+            Some(Command::Verify(options)) => verify::verify(&options).await,
             Some(Command::Doctor(options)) => doctor::doctor(&options).await,
             Some(Command::Schema) => schema::schema(),
         }

@@ -32,6 +32,7 @@ mod secrets;
 mod state;
 mod swap;
 mod trees;
+mod verify;
 mod wire;
 mod witness;
 mod words;

@@ -1,0 +1,34 @@
+//! `o3r-deploy verify --reboot`: the device really reboots, and an application that does not come back is told.
+
+use crate::{
+    device::{OVP81X, Vpu, root},
+    images::Image,
+};
+
+#[test]
+fn an_application_that_comes_back_is_told_from_one_that_does_not() {
+    let vpu = Vpu::trusted(OVP81X);
+    Image::new("web:1", "sleep 100000").save(&vpu.home.path().join("web.tar"));
+    let compose = "version: '2.4'\nservices: {web: {image: 'web:1', container_name: web, restart: RESTART}}\n";
+    vpu.write("compose.yml", compose.replace("RESTART", "always"));
+    vpu.write(
+        "o3r-deploy.yaml",
+        "application: app\nlogs:\nstamp:\nimage: [{source: ./web.tar}]\ncompose: {file: compose.yml}\n",
+    );
+    assert_eq!(vpu.run(&["verify"]).0, 10, "nothing is deployed");
+    vpu.succeed(&[]);
+    let boot = || vpu.root("cat /proc/sys/kernel/random/boot_id");
+    let first = boot();
+    assert!(vpu.succeed(&["verify"]).contains("1 container of `app` run"));
+    assert_eq!(boot(), first, "nothing reboots unless it is asked for");
+    let said = vpu.succeed(&["verify", "--reboot"]);
+    assert!(said.contains("1 container came back without help"), "{said}");
+    assert_ne!(boot(), first, "it did reboot");
+    assert_eq!(vpu.container("web", "{{.State.Running}}"), "true");
+    // The fifth is warned of.
+    let count = vpu.home.path().join(".cache/o3r-deploy/reboots").join(vpu.serial());
+    assert_eq!(std::fs::read_to_string(&count).expect("counted"), "1");
+    std::fs::write(&count, "4").expect("written");
+    let said = vpu.succeed(&["verify", "--reboot"]);
+    assert!(said.contains("soft reboot 5") && root().is_dir(), "{said}");
+}
