@@ -10,6 +10,7 @@ pub mod compose;
 pub mod config;
 pub mod delivery;
 pub mod device;
+pub mod doctor;
 pub mod facts;
 pub mod failure;
 #[doc(hidden)]

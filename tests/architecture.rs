@@ -18,8 +18,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &[]),
     ("plan", &["config", "facts", "image", "delivery", "commands", "report"]),
     ("run", &["config", "facts", "plan", "image", "delivery", "commands", "device", "remote", "report"]),
+    ("doctor", &["facts", "device"]),
     ("fuzz", &["config", "facts", "image", "device", "remote", "cli"]),
-    ("cli", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report"]),
+    ("cli", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report", "doctor"]),
 ];
 
 const TOOLS: &[&str] = &["command", "compose", "failure", "secret", "stage", "text"];

@@ -176,8 +176,12 @@ impl Run<'_> {
             hold = Some(taken);
         }
         let (report, progress) = (&mut session.report, &mut self.progress);
-        let mut runner =
-            Runner { remote: work.remote, interface: &self.interface, report, supply: &self.supply, interrupt, progress };
+        let (device, accept_new) = (&self.wanted.device, self.options.accept_new);
+        let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
+            Box::pin(async move { session::aside(device, accept_new, &command).await })
+        };
+        let (interface, supply, aside) = (&self.interface, &self.supply, Some(&aside as &crate::run::Aside<'_>));
+        let mut runner = Runner { remote: work.remote, interface, report, supply, interrupt, aside, progress };
         let run = runner.run(&work.plan);
         let Some(mut hold) = hold else { return run.await };
         let result = hold.during(run).await;

@@ -8,6 +8,7 @@ mod again;
 mod ask;
 mod cache;
 mod deploy;
+mod doctor;
 mod lock;
 pub mod options;
 pub(crate) mod pairs;
@@ -56,6 +57,13 @@ enum Command {
     ///
     /// Example: o3r-deploy unlock --IP 192.168.0.70
     Unlock(Box<Options>),
+    /// Say why it does not work: each thing on the way to an application that runs, what was found, and what to do
+    ///
+    /// It changes nothing, asks nothing, and works where the device does not answer, too. It takes the options of a deployment, of
+    /// which those for the device count; with --json, one object a line.
+    ///
+    /// Example: o3r-deploy doctor --IP 192.168.0.70
+    Doctor(Box<Options>),
     /// Print the JSON Schema of `o3r-deploy.yaml`, for editors
     ///
     /// Kept beside the file, it lets an editor complete and check it, once this is its first line:
@@ -94,6 +102,7 @@ pub fn main() -> std::process::ExitCode {
             Some(Command::Plan(options)) => deploy::deploy(&options, true).await,
             Some(Command::Unlock(options)) => lock::unlock(&options).await,
             Some(Command::Trust(options)) => trust::trust(&options).await,
+            Some(Command::Doctor(options)) => doctor::doctor(&options).await,
             Some(Command::Schema) => schema::schema(),
         }
     });

@@ -4,10 +4,14 @@ use tokio::sync::watch;
 
 use super::ask::AskReport;
 use crate::{
+    command::Command,
     config::{Deployment, Device},
     device::{self, ConfigurationInterface, DeviceIdentity, InterfaceError},
     failure::{ExitCode, Explain, Failure},
-    remote::ssh::{self, Claim, ConnectError, HostConfig, Ssh, Target},
+    remote::{
+        Remote,
+        ssh::{self, Claim, ConnectError, HostConfig, Ssh, Target},
+    },
     report::{self, Event, EventLog, LogDir, LogFile, LogGuard, Report, Stem, Style, Tee},
     secret::Secret,
 };
@@ -84,6 +88,29 @@ pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<O
         ..Target::new(device.address.clone())
     };
     target.with_config()
+}
+
+/// Runs a command over a connection of its own, for which nobody is asked anything.
+pub(super) async fn aside(device: &Device, accept_new: bool, command: &Command) -> Result<(), Failure> {
+    let asked = Asked::begin(&interface(device));
+    let remote = ssh::connect(&target(device, accept_new, asked.claim)?, &mut Nobody).await?;
+    let result = remote.check(command).await;
+    remote.disconnect().await;
+    result?;
+    Ok(())
+}
+
+/// Nobody to be asked.
+struct Nobody;
+
+impl ssh::Ask for Nobody {
+    fn confirm(&mut self, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn secret(&mut self, _: &str) -> Option<Secret> {
+        None
+    }
 }
 
 /// What the device says of itself, asked while the connection is made.

@@ -125,6 +125,11 @@ pub fn stop(container: &str) -> Command {
     docker(&["container", "stop", "--"]).arg(container)
 }
 
+/// Looks for what often goes wrong. With the file `hold_off` an application holds updates off, where there is one.
+pub fn examine(hold_off: &str) -> Command {
+    Command::script(include_str!("scripts/examine.sh")).arg(hold_off)
+}
+
 /// Sets the restart policy of containers.
 pub fn set_restart_policy(policy: &str, containers: &[String]) -> Command {
     docker(&["container", "update", "--restart", policy, "--"]).args(containers)

@@ -33,9 +33,24 @@ pub fn put_back(version: &str) -> Command {
     Command::script(include_str!("scripts/put_back.sh")).arg(version)
 }
 
-/// From now on the containers are changed: going back has to change them as well. Prints the device's clock.
-pub fn begin(application: &str) -> Command {
-    Command::script(include_str!("scripts/begin_swap.sh")).arg(pending(application))
+/// For how many seconds the lock may be nobody's until the guard takes its deployer for gone.
+pub const GRACE: u32 = 20;
+
+/// Leaves a guard, which puts the version that is kept back after `limit` seconds, or [`GRACE`] seconds after its deployer has
+/// gone, unless the new one is confirmed. From now on the containers are changed: going back has to change them as well. Prints
+/// the device's clock.
+pub fn begin(application: &str, limit: u64) -> Command {
+    Command::script(include_str!("scripts/begin_swap.sh"))
+        .arg(pending(application))
+        .arg(limit.to_string())
+        .arg(GRACE.to_string())
+        .text(include_str!("scripts/guard.sh"))
+        .text(include_str!("scripts/lock.sh"))
+}
+
+/// Prints the histories of all applications.
+pub fn history() -> Command {
+    Command::script(include_str!("scripts/history.sh")).arg(format!("{REMOTE_HOME}/.o3r-deploy"))
 }
 
 /// Makes the version that was kept the previous one, and writes record and history.

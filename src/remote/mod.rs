@@ -41,20 +41,25 @@ pub trait Remote {
     /// Runs `command` without input and keeps its output (at most [`CAPTURE_LIMIT`] bytes of each stream).
     ///
     /// # Errors
-    /// As [`Remote::exec`], and when the device sends more than the limit.
+    /// As [`Remote::exec`], and as soon as the device has sent more than the limit.
     async fn run(&self, command: &Command, input: Input) -> Result<Output, RemoteError> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let exit = self
-            .exec(command, input, &mut |stream, bytes| {
-                let kept = if stream == Stream::Stdout { &mut stdout } else { &mut stderr };
-                let room = (CAPTURE_LIMIT + 1).saturating_sub(kept.len());
-                kept.extend(bytes.iter().take(room));
-            })
-            .await?;
-        if stdout.len() > CAPTURE_LIMIT {
-            return Err(RemoteError::TooMuch { command: command.shown() });
-        }
-        Ok(Output { exit, stdout, stderr })
+        let too_much = tokio::sync::Notify::new();
+        let mut keep = |stream, bytes: &[u8]| {
+            let kept = if stream == Stream::Stdout { &mut stdout } else { &mut stderr };
+            let room = CAPTURE_LIMIT.saturating_sub(kept.len());
+            kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            if bytes.len() > room {
+                too_much.notify_one();
+            }
+        };
+        // Output without end is not waited for: giving the command up ends it.
+        let exit = tokio::select! {
+            biased;
+            () = too_much.notified() => Err(RemoteError::TooMuch { command: command.shown() }),
+            exit = self.exec(command, input, &mut keep) => exit,
+        };
+        Ok(Output { exit: exit?, stdout, stderr })
     }
 
     /// Runs `command` and fails unless it succeeds; gives its standard output.

@@ -40,6 +40,9 @@ pub enum RunError {
         /// What is wrong with the way back.
         why: Box<dyn Explain>,
     },
+    /// The device cannot be reached anew, or its guard was faster.
+    #[error("the new version could not be confirmed over a new connection: {0}")]
+    Unconfirmed(Box<dyn Explain>),
     /// Somebody took the lock away.
     #[error("the lock on the device was taken away")]
     LockLost,
@@ -107,6 +110,7 @@ impl Explain for RunError {
             // Who ended it knows that it did not run.
             Self::RolledBack { cause, .. } if cause.exit_code() == ExitCode::Interrupted => ExitCode::Interrupted,
             Self::RolledBack { .. } => ExitCode::RolledBack,
+            Self::Unconfirmed(why) => why.exit_code(),
             Self::NotBack { cause, .. } => cause.exit_code(),
             Self::OtherImage { .. } => ExitCode::Image,
             Self::Unhealthy { .. } | Self::Late { .. } => ExitCode::Unhealthy,
@@ -129,7 +133,7 @@ impl Explain for RunError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
-            Self::RolledBack { cause, .. } => cause.hint(),
+            Self::RolledBack { cause, .. } | Self::Unconfirmed(cause) => cause.hint(),
             Self::NotBack { .. } => Some("`o3r-deploy rollback` tries again to put it back".into()),
             Self::Locked { .. } => Some(
                 "`--lock-wait SECONDS` waits for it; `o3r-deploy unlock` takes a lock away that nobody needs any more".into(),

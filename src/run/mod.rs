@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::{
+    command::Command,
     commands::docker,
     delivery::Supply,
     device::ConfigurationInterface,
@@ -38,6 +39,9 @@ pub use hold::{Hold, Owner, Wish};
 pub use interrupt::Interrupt;
 pub use secrets::look_for_secrets;
 
+/// Runs a command over a connection of its own.
+pub type Aside<'a> = dyn Fn(Command) -> futures_util::future::LocalBoxFuture<'a, Result<(), Failure>> + 'a;
+
 /// What a run works with.
 pub struct Runner<'a, R> {
     /// The device.
@@ -50,6 +54,8 @@ pub struct Runner<'a, R> {
     pub supply: &'a Supply,
     /// Ctrl-C.
     pub interrupt: Interrupt,
+    /// Runs a command over another connection to the same device, made for it alone; without one the same connection serves.
+    pub aside: Option<&'a Aside<'a>>,
     /// What the next connection has to know, should this one be lost.
     pub progress: &'a mut Progress,
 }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{RunError, Runner, Seen, Verdict, judge, up::INTERVAL};
 use crate::{
+    command::Command,
     commands::{docker, swap},
     failure::{ExitCode, Failure},
     plan::{Action, Bringing, Keeping, Plan},
@@ -14,6 +15,12 @@ use crate::{
     report::Event,
     stage::Stage,
 };
+
+/// How many seconds longer than an application may take the guard waits for a deployer that lives.
+const MARGIN: u64 = 120;
+
+/// How often a connection is tried for the confirmation.
+const TRIES: u32 = 3;
 
 /// What the way back ends with when there is nothing to go back to.
 const NOTHING_KEPT: u32 = 4;
@@ -27,10 +34,33 @@ impl<R: Remote> Runner<'_, R> {
         Ok(())
     }
 
-    /// From here on containers change. Gives the device's clock.
-    pub(super) async fn begin_swap(&self, application: &str) -> Result<u64, Failure> {
-        let clock = self.remote.check(&swap::begin(application)).await?;
+    /// Leaves the guard; from here on containers change. Gives the device's clock.
+    pub(super) async fn begin_swap(&self, application: &str, wait: Duration) -> Result<u64, Failure> {
+        let limit = wait.as_secs().saturating_add(MARGIN);
+        let clock = self.remote.check(&swap::begin(application, limit)).await?;
         Ok(String::from_utf8_lossy(&clock).trim().parse().unwrap_or_default())
+    }
+
+    /// Confirms over a connection of its own that all is well: one that is there already says nothing about the next.
+    pub(super) async fn confirm(&self, command: Command) -> Result<(), Failure> {
+        let Some(aside) = self.aside else {
+            self.remote.check(&command).await?;
+            return Ok(());
+        };
+        let mut tries = 1;
+        loop {
+            match aside(command.clone()).await {
+                Ok(()) => return Ok(()),
+                // Nobody is asked for a password once more: the device answers, and that is what had to be seen.
+                Err(failure) if failure.exit_code() == ExitCode::Authentication => {
+                    self.remote.check(&command).await?;
+                    return Ok(());
+                }
+                Err(failure) if failure.exit_code() == ExitCode::Unreachable && tries < TRIES => tries += 1,
+                Err(failure) => return Err(RunError::Unconfirmed(failure.error).into()),
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
     }
 
     /// After a failure: has everything back that the update has replaced, and the previous version running, if it was touched.

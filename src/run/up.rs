@@ -13,7 +13,7 @@ impl<R: Remote> Runner<'_, R> {
         let command = bringing.command();
         let mut since = None;
         if let Some(keeping) = &bringing.keeping {
-            since = Some(self.begin_swap(&keeping.application).await?);
+            since = Some(self.begin_swap(&keeping.application, bringing.wait).await?);
         }
         self.report.event(&Event::Step { stage, says: command.shown() });
         let begin = Instant::now();
@@ -28,7 +28,7 @@ impl<R: Remote> Runner<'_, R> {
         let (ready, down) = tokio::join!(self.see_ready(stage, bringing, begin), down);
         ready?;
         let healthy = begin.elapsed().as_secs_f64();
-        self.remote.check(&bringing.settle()).await?;
+        self.confirm(bringing.settle()).await?;
         let down = down.map(|down| format!(", down for {}", span(down))).unwrap_or_default();
         Ok(format!("{} up and healthy after {healthy:.1} s{down}", bringing.expected.join(", ")))
     }

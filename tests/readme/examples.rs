@@ -103,6 +103,22 @@ fn the_symptoms_are_words_of_the_program() {
     assert!(count > 12, "{count}");
 }
 
+#[test]
+fn every_symptom_is_one_of_the_checks_of_doctor() {
+    let text = readme();
+    let section = text.split("\n## Troubleshooting").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the section");
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let symptoms: Vec<_> = rows.filter(|symptom| *symptom != "symptom").collect();
+    let known: Vec<_> = o3r_deploy::doctor::Check::ALL.iter().flat_map(|check| check.symptoms()).collect();
+    assert!(symptoms.len() > 20, "{symptoms:?}");
+    for symptom in &symptoms {
+        assert!(known.iter().any(|words| symptom.contains(**words)), "no check knows `{symptom}`");
+    }
+    for words in known {
+        assert!(symptoms.iter().any(|symptom| symptom.contains(words)), "`{words}` is no symptom any more");
+    }
+}
+
 /// What is in the examples' folders, less what `build.sh` makes.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

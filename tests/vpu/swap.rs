@@ -32,10 +32,10 @@ fn compose(more: &str) -> String {
     )
 }
 
-const SERVES: &str = "cat /settings/motto; echo kept >>/data/kept; sleep 100000";
+pub const SERVES: &str = "cat /settings/motto; echo kept >>/data/kept; sleep 100000";
 
 /// A healthy first version runs on the device; gives the ID of its image.
-fn first_version(vpu: &Vpu) -> String {
+pub fn first_version(vpu: &Vpu) -> String {
     vpu.write("o3r-deploy.yaml", DEPLOYMENT);
     vpu.write("settings/motto", "one\n");
     vpu.write("app.env", "VERSION=1\n");
@@ -47,7 +47,7 @@ fn first_version(vpu: &Vpu) -> String {
 }
 
 /// Writes a second version.
-fn second_version(vpu: &Vpu, image: &Image, more: &str) -> String {
+pub fn second_version(vpu: &Vpu, image: &Image, more: &str) -> String {
     vpu.write("settings/motto", "two\n");
     vpu.write("settings/new/file", "new\n");
     vpu.write("app.env", "VERSION=2\n");
@@ -57,7 +57,7 @@ fn second_version(vpu: &Vpu, image: &Image, more: &str) -> String {
 
 /// The application runs with this image and these settings.
 #[track_caller]
-fn runs(vpu: &Vpu, id: &str, motto: &str) {
+pub fn runs(vpu: &Vpu, id: &str, motto: &str) {
     vpu.wait_for_container("app");
     assert_eq!(vpu.container("app", "{{.Image}}"), id);
     assert_eq!(vpu.root("docker image inspect --format '{{.Id}}' app:1").trim(), id);
@@ -67,7 +67,7 @@ fn runs(vpu: &Vpu, id: &str, motto: &str) {
 
 /// What stays the same when an update fails: all but the container, which is made anew, and the images, of which the new one
 /// stays for the next try; and the laptop, where the new version is.
-fn lasting(vpu: &Vpu) -> State {
+pub fn lasting(vpu: &Vpu) -> State {
     let other = ["container ", "image ", "docker ", "network ", "here ", "process sleep"];
     vpu.whole_state().without(|line| other.iter().any(|kind| line.starts_with(kind)))
 }

@@ -63,6 +63,7 @@ enter
 if read_lock; then
   if [ "$l_token" != "$token" ] && [ "$l_token" != "$over" ] && is_alive; then
     leave
+    if [ "$mode" = with ]; then sleep 1; exec sh "$0" "$@"; fi
     printf 'held\n%s\n%s\n' "$l_token" "$l_who"
     exit 0
   fi
@@ -88,6 +89,12 @@ release() {
 }
 trap release EXIT
 trap 'exit 0' HUP INT TERM PIPE
+# The words that remain are what is done while the lock is held.
+if [ "$mode" = with ]; then
+  shift 7
+  "$@"
+  exit
+fi
 printf 'taken\n%s\n\n' "$(cat "$place/last" 2>/dev/null)"
 # The deployer sends a line now and then. Without any for a while it is gone, whatever the connection believes; when the
 # connection ends, so does standard input.

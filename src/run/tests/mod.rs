@@ -63,7 +63,7 @@ fn run_again(plan: &Plan, fakes: &[&Fake], interrupt: Interrupt, supply: &Supply
     let mut results = Vec::new();
     for remote in fakes.iter().copied() {
         let (interrupt, report, progress) = (interrupt.clone(), &mut told, &mut progress);
-        let mut runner = Runner { remote, interface: &interface, report, supply, interrupt, progress };
+        let mut runner = Runner { remote, interface: &interface, report, supply, interrupt, aside: None, progress };
         results.push(tokio::task::LocalSet::new().block_on(&runtime, runner.run(plan)));
     }
     progress.end(&mut told);

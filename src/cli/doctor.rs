@@ -1,0 +1,100 @@
+//! `o3r-deploy doctor`: looks at everything on the way to an application that works, and says what to do.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{
+    options::{self, Options},
+    session::{self, Asked, Session},
+};
+use crate::{
+    commands::{docker, lock},
+    doctor::{self, Examined, Finding, Missing, Seen, State},
+    facts::{Probe, Section},
+    failure::{ExitCode, Explain},
+    remote::{
+        Input, Remote,
+        ssh::{self, Ask},
+    },
+    report::{LogDir, Style},
+    secret::Secret,
+    text::printable,
+};
+
+/// Asks nobody: a new host key is a finding.
+struct Nobody;
+
+impl Ask for Nobody {
+    fn confirm(&mut self, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn secret(&mut self, _: &str) -> Option<Secret> {
+        None
+    }
+}
+
+/// Looks, and gives 0 when nothing is wrong.
+pub(super) async fn doctor(options: &Options) -> ExitCode {
+    let style = Style::of(options.json, true, options.level());
+    let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
+        Ok(wanted) => wanted.deployment,
+        Err(error) => return session::refuse(style, error.into()),
+    };
+    let _session = match Session::begin(style, LogDir::None) {
+        Ok(session) => session,
+        Err(failure) => return session::refuse(style, failure),
+    };
+    let interface = session::interface(&wanted.device);
+    let asked = Asked::begin(&interface);
+    let target = match session::target(&wanted.device, options.accept_new, asked.claim.clone()) {
+        Ok(target) => target,
+        Err(error) => return session::refuse(style, error.into()),
+    };
+    let mut seen = Seen { now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()), ..Seen::default() };
+    let mut nobody = Nobody;
+    let (connection, identity, firewall) =
+        tokio::join!(ssh::connect(&target, &mut nobody), asked.end(), interface.get(&["/device/network/firewall/active"]));
+    seen.identity = identity.ok();
+    seen.firewall = firewall.ok().and_then(|value| value.pointer("/device/network/firewall/active")?.as_bool());
+    match connection {
+        Err(error) => seen.connection = Some((error.exit_code(), Missing::of(&error))),
+        Ok(remote) => {
+            let mut probe = Probe { rooms: [crate::config::REMOTE_HOME.to_owned()].into(), ..Probe::default() };
+            use Section::{Autostart, Compose, Containers, Docker, DockerRoot, Images, Volumes};
+            probe.sections.extend([Docker, DockerRoot, Containers, Images, Volumes, Compose, Autostart]);
+            seen.facts = probe.ask(&remote).await.ok();
+            let hold_off = wanted.hold_off.as_ref().map_or("", |path| path.as_str());
+            if let Ok(said) = remote.run(&docker::examine(hold_off), Input::Empty).await {
+                seen.examined = Examined::parse(&String::from_utf8_lossy(&said.stdout));
+            }
+            if let Ok(said) = remote.run(&lock::look(), Input::Empty).await {
+                seen.lock = String::from_utf8_lossy(&said.stdout)
+                    .strip_prefix("alive\n")
+                    .and_then(|rest| rest.lines().nth(1))
+                    .map(printable);
+            }
+            remote.disconnect().await;
+        }
+    }
+    let findings = doctor::examine(&seen);
+    for finding in &findings {
+        crate::report::data(&if options.json { serde_json::to_string(finding).unwrap_or_default() } else { line(finding) });
+    }
+    let wrong = findings.iter().any(|finding| finding.state == State::Wrong);
+    match &seen.connection {
+        Some((code, _)) => *code,
+        None if wrong => ExitCode::RemoteCommand,
+        None => ExitCode::Success,
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let state = match finding.state {
+        State::Fine => "ok     ",
+        State::Unknown => "?      ",
+        State::Attention => "look at",
+        State::Wrong => "WRONG  ",
+    };
+    let advice = if finding.advice.is_empty() { String::new() } else { format!("\n{:25}-> {}", "", finding.advice) };
+    format!("{state}  {:14}  {}{advice}", finding.check.name(), finding.found)
+}

@@ -1,0 +1,204 @@
+//! Judges what is inside a device that lets this computer in.
+
+use super::{
+    Check, Examined, Seen,
+    judge::{Verdict, attention, fine, unknown, wrong},
+};
+use crate::{
+    facts::{AutostartModel, ContainerState, Docker, Facts, Health},
+    text::bytes,
+};
+
+/// What there is to say of a check.
+pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
+    let docker = facts.docker.as_ref();
+    match check {
+        Check::Clock => clock(facts.clock, seen.now),
+        Check::Disk => disk(facts),
+        Check::Inodes => inodes(facts),
+        Check::Docker => match docker {
+            Some(docker) => {
+                fine(format!("{}, {} containers, {} images", docker.version, docker.containers.len(), docker.images.len()))
+            }
+            None => wrong(
+                "docker does not answer on the device",
+                "after a boot it takes a while; with `oem-dc-autostart` disabled it starts when it is first used: try again in a minute",
+            ),
+        },
+        Check::Architecture => match facts.machine.as_str() {
+            "aarch64" => fine("aarch64: images for linux/arm64 run"),
+            machine if facts.emulators.iter().any(|name| name == "qemu-aarch64") => {
+                fine(format!("{machine}, which emulates aarch64"))
+            }
+            machine => attention(machine, "images for linux/arm64 do not run here: is this a VPU?"),
+        },
+        Check::Compose => match &facts.compose {
+            Some(tool) if tool.version().starts_with("1.2") && tool.version() < "1.27" => attention(
+                format!("docker-compose {}", tool.version()),
+                "it takes no compose file without `version:`: begin the file with `version: \"2.4\"`",
+            ),
+            Some(tool) => fine(tool.version()),
+            None => wrong("neither `docker-compose` nor `docker compose`", "the firmware is not one of a VPU, or damaged"),
+        },
+        Check::Autostart => autostart(facts),
+        Check::Lingering => match (seen.examined.linger, facts.autostart) {
+            (Some(true), _) => fine("oem's units start without a login"),
+            (Some(false), AutostartModel::None) => {
+                attention("oem's units start at a login only", "nothing is started by them here")
+            }
+            (Some(false), _) => {
+                wrong("oem's units start at a login only", "`loginctl enable-linger oem` on the device, as its firmware has it")
+            }
+            (None, _) => unknown(),
+        },
+        Check::LogDriver => log_driver(&seen.examined),
+        Check::PortConflicts => port_conflicts(&seen.examined),
+        Check::GpuRuntime => match seen.examined.nvidia {
+            Some(true) => fine("docker has the runtime `nvidia`; a service asks for it with `runtime: nvidia`"),
+            Some(false) => attention("docker has no runtime `nvidia`", "a service with `runtime: nvidia` does not start here"),
+            None => unknown(),
+        },
+        Check::Files => match seen.examined.foreign {
+            Some(0) => fine("all below share belongs to this user"),
+            Some(count) => attention(
+                format!("{count} files below share belong to somebody else"),
+                "a container made them as root: have it run as 989:987, or change them from within a container",
+            ),
+            None => unknown(),
+        },
+        Check::Locks => match (&seen.lock, &seen.examined.held) {
+            (Some(who), _) => {
+                attention(format!("a deployment is under way: {who}"), "wait with `--lock-wait`; `o3r-deploy unlock` ends it")
+            }
+            (None, Some(process)) => attention(
+                format!("the application holds updates off (process {process})"),
+                "it lets go when it may be disturbed; `--force` goes on",
+            ),
+            (None, None) => fine("no deployment is under way, and the application does not hold updates off"),
+        },
+        _ => match docker {
+            Some(docker) => containers(check, docker),
+            None => unknown(),
+        },
+    }
+}
+
+fn clock(device: u64, now: u64) -> Verdict {
+    let off = device.abs_diff(now);
+    if off < 120 {
+        return fine("the device's clock is right");
+    }
+    let advice =
+        "it has no clock that outlives a power cut: turn on SNTP, and never judge logs by their times; TLS registries fail";
+    attention(format!("the device's clock is {} days off", off / 86_400), advice)
+}
+
+fn disk(facts: &Facts) -> Verdict {
+    let shown =
+        |(name, room): (&String, &crate::facts::Room)| format!("{} of {} free in {name}", bytes(room.bytes), bytes(room.size));
+    let all = facts.room.iter().map(shown).collect::<Vec<_>>().join(", ");
+    let low = facts.room.values().any(|room| room.bytes < (200 << 20).min(room.size / 10));
+    match (facts.room.is_empty(), low) {
+        (true, _) => unknown(),
+        (_, true) => {
+            wrong(all, "`--make-room` or `--remove_images` remove images that nobody needs, `--items_to_cleanup` files")
+        }
+        _ => fine(all),
+    }
+}
+
+fn inodes(facts: &Facts) -> Verdict {
+    let counted: Vec<_> = facts.room.iter().filter_map(|(name, room)| Some((name, room.inodes?))).collect();
+    let all = counted.iter().map(|(name, free)| format!("{free} free in {name}")).collect::<Vec<_>>().join(", ");
+    match (counted.is_empty(), counted.iter().any(|(_, free)| *free < 1000)) {
+        (true, _) => fine("as many as are needed"),
+        (_, true) => wrong(all, "many small files use them up: remove old logs, or images that nobody needs"),
+        _ => fine(all),
+    }
+}
+
+fn autostart(facts: &Facts) -> Verdict {
+    let comes_back = |policy: &str| matches!(policy, "always" | "unless-stopped");
+    let docker = facts.docker.as_ref();
+    let policies =
+        docker.into_iter().flat_map(|docker| &docker.containers).filter(|container| comes_back(&container.restart_policy));
+    let names = policies.map(|container| container.name.clone()).collect::<Vec<_>>().join(", ");
+    match facts.autostart {
+        AutostartModel::None => {
+            wrong("there are neither `oem-dc@` nor `oem-dc-autostart`", "give services `restart: unless-stopped`")
+        }
+        AutostartModel::Single { enabled: false } if !names.is_empty() => attention(
+            format!("`oem-dc-autostart` is disabled: {names} come back only when docker is first used"),
+            "tell `autostart:` in the file, or `--enable_autostart`",
+        ),
+        AutostartModel::Single { enabled } => {
+            fine(format!("`oem-dc-autostart`, {}", if enabled { "enabled" } else { "disabled" }))
+        }
+        AutostartModel::Template if names.is_empty() => fine("`oem-dc@<service>`"),
+        AutostartModel::Template => attention(
+            format!("{names} come back by their restart policy, whether `oem-dc@` is enabled or not"),
+            "`docker update --restart=no NAME` on the device, where a disabled application comes back",
+        ),
+    }
+}
+
+fn log_driver(examined: &Examined) -> Verdict {
+    let silent: Vec<_> =
+        examined.containers.iter().filter(|(driver, ..)| driver == "none").map(|(_, name, _)| name.clone()).collect();
+    match (&examined.driver, silent.is_empty()) {
+        (None, _) => unknown(),
+        (Some(driver), true) => fine(format!("`{driver}`")),
+        (_, false) => attention(
+            format!("{} keep no output", silent.join(", ")),
+            "their log driver is `none`: attaching shows nothing of before; take `logging: {driver: journald}`",
+        ),
+    }
+}
+
+fn port_conflicts(examined: &Examined) -> Verdict {
+    let taken = |why: &str| ["already allocated", "already in use"].iter().any(|words| why.contains(words));
+    let named: Vec<_> =
+        examined.containers.iter().filter(|(.., why)| taken(why)).map(|(_, name, why)| format!("{name}: {why}")).collect();
+    if named.is_empty() {
+        return fine("no container failed for a port");
+    }
+    wrong(
+        named.join("; "),
+        "two containers, or a container and the device, want the same port: give one of them another under `ports:`",
+    )
+}
+
+fn containers(check: Check, docker: &Docker) -> Verdict {
+    let named = |which: &dyn Fn(&&crate::facts::Container) -> bool| {
+        docker.containers.iter().filter(which).map(|container| container.name.clone()).collect::<Vec<_>>().join(", ")
+    };
+    match check {
+        Check::Restarts => {
+            let loops = named(&|container| container.state == ContainerState::Restarting || container.restarts > 3);
+            let advice = "`docker logs NAME` on the device, or `--attach_to NAME`, shows why; `exec format error` means another processor";
+            if loops.is_empty() {
+                fine("no container restarts in a loop")
+            } else {
+                wrong(format!("{loops} restarts in a loop"), advice)
+            }
+        }
+        Check::Health => {
+            let ill = named(&|container| matches!(container.health, Some(Health::Unhealthy | Health::Starting)));
+            let advice =
+                "its health check fails or has not passed yet: `docker inspect NAME` on the device, `wait:` gives it more time";
+            if ill.is_empty() { fine("no container is unhealthy") } else { attention(format!("{ill} is not healthy"), advice) }
+        }
+        _ => {
+            let shown = |volume: &crate::facts::DockerVolume| {
+                let device = volume.options.get("device").map(|device| format!(" ({device})")).unwrap_or_default();
+                format!("{}{device}", volume.name)
+            };
+            let all = docker.volumes.iter().map(shown).collect::<Vec<_>>().join(", ");
+            fine(if all.is_empty() {
+                "none".into()
+            } else {
+                format!("{all}; one that is wanted otherwise goes with `--remove_volumes`")
+            })
+        }
+    }
+}

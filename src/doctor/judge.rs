@@ -1,0 +1,80 @@
+//! Judges the way to the device and what it says of itself; what is inside is the business of [`inside`].
+
+use super::{Check, Seen, State, inside::inside};
+use crate::failure::ExitCode;
+
+/// How it is, what was found, what can be done.
+pub(super) type Verdict = (State, String, String);
+
+pub(super) fn fine(found: impl Into<String>) -> Verdict {
+    (State::Fine, found.into(), String::new())
+}
+
+pub(super) fn attention(found: impl Into<String>, advice: &str) -> Verdict {
+    (State::Attention, found.into(), advice.into())
+}
+
+pub(super) fn wrong(found: impl Into<String>, advice: &str) -> Verdict {
+    (State::Wrong, found.into(), advice.into())
+}
+
+pub(super) fn unknown() -> Verdict {
+    (State::Unknown, "not known before the device lets this computer in".into(), String::new())
+}
+
+/// What there is to say of a check.
+pub(super) fn judge(check: Check, seen: &Seen) -> Verdict {
+    match check {
+        Check::Address | Check::Port | Check::Ssh | Check::HostKey | Check::Key => way(check, seen),
+        Check::Interface => match &seen.identity {
+            Some(identity) => fine(format!("port 80 answers: serial number {}", identity.serial)),
+            None => attention(
+                "port 80 does not answer",
+                "the device may just have started; in recovery mode only port 8080 answers",
+            ),
+        },
+        Check::Firewall => match seen.firewall {
+            Some(true) => {
+                wrong("the device's firewall is on", "let port 22 through, or set `/device/network/firewall/active` to false")
+            }
+            Some(false) => fine("off"),
+            None if seen.identity.is_some() => fine("the firmware has none"),
+            None => (State::Unknown, "port 80 does not tell".into(), String::new()),
+        },
+        Check::Firmware => match seen.identity.as_ref().and_then(|identity| identity.firmware.as_ref()) {
+            Some(firmware) => fine(firmware.to_string()),
+            None => (State::Unknown, "port 80 does not tell".into(), String::new()),
+        },
+        Check::Name => match seen.identity.as_ref().map(|identity| identity.name.as_str()) {
+            Some("") => attention(
+                "the device has no name",
+                "`--set_vpu_name` gives it one and saves it, so that a reboot does not lose it",
+            ),
+            Some(name) => fine(format!("`{name}`")),
+            None => (State::Unknown, "port 80 does not tell".into(), String::new()),
+        },
+        _ => match &seen.facts {
+            Some(facts) => inside(check, seen, facts),
+            None => unknown(),
+        },
+    }
+}
+
+/// The way to the device: what failed, what comes before it and is fine, what comes after it and is not known.
+fn way(check: Check, seen: &Seen) -> Verdict {
+    let Some((code, missing)) = &seen.connection else { return fine("as it should be") };
+    let at = |code: &ExitCode| match code {
+        ExitCode::Unreachable if missing.why.contains("not a known host name") => Check::Address,
+        ExitCode::Unreachable if missing.why.contains("speak SSH") || missing.why.contains("come together") => Check::Ssh,
+        ExitCode::Unreachable => Check::Port,
+        ExitCode::HostKey => Check::HostKey,
+        _ => Check::Key,
+    };
+    let broken = at(code);
+    debug_assert!(broken.fails_with().is_some(), "only the way to the device is judged here");
+    match (check as u8).cmp(&(broken as u8)) {
+        std::cmp::Ordering::Less => fine("as it should be"),
+        std::cmp::Ordering::Equal => wrong(missing.why.clone(), &missing.hint),
+        std::cmp::Ordering::Greater => unknown(),
+    }
+}

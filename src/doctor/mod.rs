@@ -1,0 +1,294 @@
+//! Why does it not work? What was seen of a device on every way there is, judged check by check: pure, so that it is shown whole
+//! even where the device does not answer.
+
+use serde::Serialize;
+
+use crate::{
+    device::DeviceIdentity,
+    facts::Facts,
+    failure::{ExitCode, Explain},
+};
+
+mod inside;
+mod judge;
+
+use judge::judge;
+
+/// One thing that is looked at, in the order in which they depend on each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is explained by its symptoms and by what is said of it")]
+pub enum Check {
+    Address,
+    Port,
+    Ssh,
+    HostKey,
+    Key,
+    Interface,
+    Firewall,
+    Firmware,
+    Name,
+    Clock,
+    Disk,
+    Inodes,
+    Docker,
+    Architecture,
+    Compose,
+    Autostart,
+    Lingering,
+    Restarts,
+    Health,
+    LogDriver,
+    PortConflicts,
+    GpuRuntime,
+    Volumes,
+    Files,
+    Locks,
+}
+
+/// How it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// As it should be.
+    Fine,
+    /// It could not be looked at.
+    Unknown,
+    /// It may be the reason for something.
+    Attention,
+    /// Nothing will work before it is put right.
+    Wrong,
+}
+
+/// What one check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which.
+    pub check: Check,
+    /// How it is.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What can be done; empty where nothing needs to be.
+    pub advice: String,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Why there is no connection; none where there is one.
+    pub connection: Option<(ExitCode, Missing)>,
+    /// What the configuration interface says of the device.
+    pub identity: Option<DeviceIdentity>,
+    /// Whether its firewall is on, where it has one.
+    pub firewall: Option<bool>,
+    /// What the probe read.
+    pub facts: Option<Facts>,
+    /// What `examine.sh` said.
+    pub examined: Examined,
+    /// Whose deployment is under way, as the lock of the device tells.
+    pub lock: Option<String>,
+    /// This computer's clock, in seconds since 1970.
+    pub now: u64,
+}
+
+/// Why there is no connection, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// What happened.
+    pub why: String,
+    /// The way out.
+    pub hint: String,
+}
+
+impl Missing {
+    /// As an error tells it.
+    pub fn of(error: &dyn Explain) -> Self {
+        Self { why: error.to_string(), hint: error.hint().unwrap_or_default() }
+    }
+}
+
+/// What is looked at beyond the facts of a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Examined {
+    linger: Option<bool>,
+    driver: Option<String>,
+    nvidia: Option<bool>,
+    foreign: Option<u64>,
+    /// The process with which the application holds updates off.
+    held: Option<String>,
+    /// Each container's log driver, its name, and why it did not start.
+    containers: Vec<(String, String, String)>,
+}
+
+impl Examined {
+    /// Reads what `examine.sh` said.
+    pub fn parse(said: &str) -> Self {
+        let mut examined = Self::default();
+        for line in said.lines() {
+            let mut words = line.splitn(4, ' ').map(crate::text::printable);
+            let (what, value) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            match what.as_str() {
+                "linger" => examined.linger = Some(value == "yes"),
+                "driver" => examined.driver = Some(value),
+                "nvidia" => examined.nvidia = Some(value == "yes"),
+                "held" => examined.held = Some(value),
+                "foreign" => examined.foreign = value.parse().ok(),
+                "container" => {
+                    let name = words.next().unwrap_or_default().trim_start_matches('/').to_owned();
+                    examined.containers.push((value, name, words.next().unwrap_or_default()));
+                }
+                _ => {}
+            }
+        }
+        examined
+    }
+}
+
+impl Check {
+    /// All of them.
+    pub const ALL: [Self; 25] = [
+        Self::Address,
+        Self::Port,
+        Self::Ssh,
+        Self::HostKey,
+        Self::Key,
+        Self::Interface,
+        Self::Firewall,
+        Self::Firmware,
+        Self::Name,
+        Self::Clock,
+        Self::Disk,
+        Self::Inodes,
+        Self::Docker,
+        Self::Architecture,
+        Self::Compose,
+        Self::Autostart,
+        Self::Lingering,
+        Self::Restarts,
+        Self::Health,
+        Self::LogDriver,
+        Self::PortConflicts,
+        Self::GpuRuntime,
+        Self::Volumes,
+        Self::Files,
+        Self::Locks,
+    ];
+
+    /// The symptoms of the README's troubleshooting that it explains, by words of theirs.
+    pub const fn symptoms(self) -> &'static [&'static str] {
+        match self {
+            Self::Port => &["does not answer on port", "refuses connections on port"],
+            Self::Ssh => &["does not speak SSH"],
+            Self::HostKey => &["is not known`", "has changed to"],
+            Self::Key => &["in with nothing that was tried"],
+            Self::Interface => &["the serial number is not known"],
+            Self::Name => &["the name is lost"],
+            Self::Disk => &["has not enough room", "no space left"],
+            Self::Architecture => &["and the device is"],
+            Self::Health => &["is not healthy yet"],
+            Self::Restarts => &["restarts in a loop"],
+            Self::LogDriver => &["attaching shows nothing"],
+            Self::Compose => &["takes no compose file without"],
+            Self::Docker => &["docker does not answer"],
+            Self::Autostart => &["is not there after a power cut", "a disabled application comes back"],
+            Self::Volumes => &["is there already and differs"],
+            Self::Files => &["a file in `share`"],
+            Self::Clock => &["log files of 2020"],
+            Self::Locks => &["the device is locked by", "the application holds updates off"],
+            _ => &[],
+        }
+    }
+
+    /// Its name, as in `--json`.
+    pub fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// How far along the way to the device it is: what comes after a failure is not known.
+    fn fails_with(self) -> Option<&'static [ExitCode]> {
+        match self {
+            Self::Address | Self::Port | Self::Ssh => Some(&[ExitCode::Unreachable]),
+            Self::HostKey => Some(&[ExitCode::HostKey]),
+            Self::Key => Some(&[ExitCode::Authentication, ExitCode::LocalFile]),
+            _ => None,
+        }
+    }
+}
+
+/// Judges each check.
+pub fn examine(seen: &Seen) -> Vec<Finding> {
+    let finding = |check: Check| {
+        let (state, found, advice) = judge(check, seen);
+        Finding { check, state, found, advice }
+    };
+    Check::ALL.into_iter().map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(seen: &Seen) -> String {
+        let of_note = examine(seen).into_iter().filter(|finding| matches!(finding.state, State::Wrong | State::Attention));
+        of_note.map(|finding| format!("{}: {}", finding.check.name(), finding.found)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn refused(code: ExitCode, why: &str) -> Seen {
+        Seen { connection: Some((code, Missing { why: why.into(), hint: "do something".into() })), ..Seen::default() }
+    }
+
+    #[test]
+    fn all_checks_are_in_their_order() {
+        assert!(Check::ALL.iter().enumerate().all(|(index, check)| *check as usize == index));
+    }
+
+    #[test]
+    fn what_fails_on_the_way_is_named_and_what_comes_after_it_is_not_known() {
+        for (code, why, broken) in [
+            (ExitCode::Unreachable, "`x` is not a known host name: …", Check::Address),
+            (ExitCode::Unreachable, "`x` does not answer on port 22", Check::Port),
+            (ExitCode::Unreachable, "what answers does not speak SSH", Check::Ssh),
+            (ExitCode::HostKey, "the host key has changed", Check::HostKey),
+            (ExitCode::Authentication, "lets nobody in", Check::Key),
+            (ExitCode::LocalFile, "the key cannot be read", Check::Key),
+        ] {
+            let findings = examine(&refused(code, why));
+            let wrong: Vec<_> =
+                findings.iter().filter(|finding| finding.state == State::Wrong).map(|finding| finding.check).collect();
+            assert_eq!(wrong, [broken]);
+            let before = findings.iter().take_while(|finding| finding.check != broken);
+            assert!(before.map(|finding| finding.state).all(|state| state == State::Fine), "{broken:?}");
+            assert!(findings.iter().any(|finding| finding.check == Check::Docker && finding.state == State::Unknown));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_inside_is_told() {
+        let mut facts = Facts { clock: 1_582_000_000, machine: "armv7l".into(), ..Facts::default() };
+        facts
+            .room
+            .insert("/home/oem".into(), crate::facts::Room { bytes: 1000, size: 8_000_000_000, inodes: Some(5), device: 1 });
+        let examined = Examined::parse(
+            "linger no\ndriver journald\nnvidia no\nforeign 3\ncontainer none /quiet \ncontainer journald /web driver failed: port is already allocated\nheld 7\n",
+        );
+        let seen = Seen { facts: Some(facts), examined, firewall: Some(true), now: 1_800_000_000, ..Seen::default() };
+        insta::assert_snapshot!(shown(&seen), @"
+        interface: port 80 does not answer
+        firewall: the device's firewall is on
+        clock: the device's clock is 2523 days off
+        disk: 1.0 kB of 8.0 GB free in /home/oem
+        inodes: 5 free in /home/oem
+        docker: docker does not answer on the device
+        architecture: armv7l
+        compose: neither `docker-compose` nor `docker compose`
+        autostart: there are neither `oem-dc@` nor `oem-dc-autostart`
+        lingering: oem's units start at a login only
+        log_driver: quiet keep no output
+        port_conflicts: web: driver failed: port is already allocated
+        gpu_runtime: docker has no runtime `nvidia`
+        files: 3 files below share belong to somebody else
+        locks: the application holds updates off (process 7)
+        ");
+    }
+}
