@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 """Measures o3r-deploy beside its peers on the virtual VPU: one table of medians and ratios, and the same as CSV.
 
-    benches/run.py                                all workloads, five runs each (hours)
-    benches/run.py --workloads W2a,W3 --runs 3    some of them
+    benches/run.py                                     all workloads, five runs each (hours)
+    benches/run.py --only W2a,W3 --runs 3              some of them
+    benches/run.py --only W4,tree,bulk --rates unshaped    what travels as files
 
+Images: W1 (first deploy), W2a and W2b (one line changed in 5 MB, in 150 MB), W3 (nothing changed). Files: W4 (3,000 logs, first,
+again unchanged, again with 1 % grown), tree (2,000 files of 4 KiB, both ways), bulk (1 GB, both ways), stages (an image of
+`--size` MB, the tree, the logs, at once).
 Every run's result is checked on the device by other means: the image's ID is asked of its docker, files are compared.
 Bytes are counted at the network interface of the device, link framing included. The link is shaped with tbf (see `tc-tbf`).
-Needs root (network interfaces), a docker engine (`docker/engine`), Python 3, OpenSSH, rsync and a release build.
+Needs root (network interfaces), a docker engine (`docker/engine`), Python 3, OpenSSH, rsync and a release build. A VPU has no
+rsync: for the peer, this computer's is put onto the virtual one. The incumbent is emulated (`incumbent.py`), with paramiko from
+PyPI in `target/benches/venv`; without network it is left out. Files go into a new folder each time: ext4 takes long to make
+files where others were removed a moment ago.
 """
 
 import argparse
@@ -92,6 +99,23 @@ class Device:
     def image_id(self, reference):
         return self.root(f"docker image inspect --format '{{{{.Id}}}}' {reference}").strip()
 
+    def add_rsync(self):
+        """Puts this computer's rsync onto the device, with its libraries."""
+        folder, name = WORK / "rsync", f"vpu-{ADDRESS}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        rsync = shutil.which("rsync") or sys.exit("benches: rsync is missing")
+        libraries = re.findall(r"/\S+", sh(f"ldd {rsync}"))
+        for path in [rsync, *libraries]:
+            shutil.copy(path, folder)
+        loader = next(Path(path).name for path in libraries if "/ld-" in path)
+        there = "/usr/lib/bench-rsync"
+        (folder / "run").write_text(f'#!/bin/sh\nexec {there}/{loader} --library-path {there} {there}/rsync "$@"\n')
+        for path in folder.iterdir():
+            path.chmod(0o755)
+        sh(f"docker cp {folder} {name}:{there} >&2")
+        self.root(f"ln -sf {there}/run /usr/bin/rsync && rsync --version")
+
     def temporary(self):
         """Bytes in temporary copies on the device now."""
         total = 0
@@ -137,6 +161,22 @@ def measure(device, line):
     }
 
 
+def require(holds, what):
+    if not holds:
+        raise SystemExit(f"benches: {what}")
+
+
+def digests(path):
+    """As `sha256sum` says, of one file or of all below a folder."""
+    if path.is_dir():
+        return sh(f"cd {path} && find . -type f -exec sha256sum {{}} + | sort -k 2")
+    return sh(f"sha256sum < {path}")
+
+
+def remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def image_peers(device, binary, archive):
     """The ways to put an archive into the device's docker."""
     nothing = "--log_dir '' --get_logs_from_vpu '' --dirs_to_make '' --append_deployment_timestamp_to ''"
@@ -149,11 +189,31 @@ def image_peers(device, binary, archive):
     }
 
 
+NOTHING = "--log_dir '' --get_logs_from_vpu '' --dirs_to_make '' --append_deployment_timestamp_to '' --config '' --quiet"
+
+
 class Bench:
     def __init__(self, arguments):
         self.runs, self.rates, self.binary = arguments.runs, arguments.rates, arguments.binary
         self.device = Device(self.binary)
         self.rows = []
+        self.turn = 0
+
+    def incumbent(self):
+        """The emulated incumbent, up to its words; None without paramiko."""
+        folder = WORK / "venv"
+        if not (folder / "ready").exists():
+            made = subprocess.run(f"{sys.executable} -m venv {folder} && {folder}/bin/pip install --quiet paramiko scp",
+                                  shell=True, stdout=subprocess.DEVNULL)
+            if made.returncode != 0:
+                print("benches: no paramiko to be had: the incumbent is left out", file=sys.stderr)
+                return None
+            (folder / "ready").touch()
+        return f"{folder}/bin/python {ROOT}/benches/incumbent.py {ADDRESS} {self.device.home}/.ssh/id_o3r"
+
+    def with_incumbent(self, peers, words):
+        words = words if self.incumbent() else None
+        return {**peers, "incumbent (emulated: paramiko + scp, file by file)": f"{self.incumbent()} {words}"} if words else peers
 
     def compare(self, workload, rate, peers, prepare, check):
         """Runs all peers in turn, so that a noisy machine is noisy to all of them."""
@@ -166,7 +226,14 @@ class Bench:
                 self.device.shape(RATES[rate])
                 results[name].append(measure(self.device, line))
                 check()
-                print(f"{workload} {rate} {run + 1}/{self.runs} {name}: {results[name][-1]['seconds']:.2f} s", file=sys.stderr)
+                self.tell(workload, rate, run, name, results[name][-1])
+        self.note(workload, rate, results)
+
+    def tell(self, workload, rate, run, name, result):
+        print(f"{workload} {rate} {run + 1}/{self.runs} {name}: {result['seconds']:.2f} s", file=sys.stderr)
+
+    def note(self, workload, rate, results):
+        """Takes the medians into the table."""
         self.device.shape(None)
         medians = {name: {key: statistics.median(r[key] for r in rs) for key in rs[0]} for name, rs in results.items()}
         others = [m["seconds"] for name, m in medians.items() if name != "o3r-deploy"]
@@ -241,35 +308,148 @@ class Bench:
         print(f"`o3r-deploy --help`: {statistics.median(seconds) * 1000:.1f} ms; program: "
               f"{self.binary.stat().st_size / 1e6:.1f} MB\n")
 
-    def transfers(self):
-        """One large file and a tree of small ones, up."""
-        nothing = "--log_dir '' --get_logs_from_vpu '' --dirs_to_make '' --append_deployment_timestamp_to '' --config '' --quiet"
-        device = self.device
-        file, tree = workloads.big_file(WORK), workloads.tree(WORK)
-        clear = lambda: device.root("rm -rf /home/oem/bench && mkdir /home/oem/bench && chown oem: /home/oem/bench")
-        same = lambda: self.same_file(file)
-        self.compare("1 GB file, up", "unshaped", {
-            "o3r-deploy": f"exec {self.binary} {nothing} --transfers_to_vpu {file},~/bench/file",
-            "scp": f"scp -q {device.options} {file} {device.login}:bench/file",
-            "cat | ssh cat, aes128-gcm": f"{device.ssh} -c aes128-gcm@openssh.com {device.login} 'cat > bench/file' < {file}",
-        }, clear, same)
-        count = lambda: self.same_count(tree)
-        self.compare("2,000 files of 4 KiB, up", "unshaped", {
-            "o3r-deploy": f"exec {self.binary} {nothing} --transfers_to_vpu {tree},~/bench/tree",
-            "scp -r": f"scp -qr {device.options} {tree} {device.login}:bench/tree",
-            "rsync": f"rsync -a -e '{device.ssh}' {tree}/ {device.login}:bench/tree",
-            "tar | ssh tar": f"tar -C {tree} -cf - . | {device.ssh} {device.login} 'mkdir -p bench/tree && tar -C bench/tree -xf -'",
-        }, clear, count)
+    def steps(self, rate, peers, steps):
+        """Runs for each peer in turn a row of steps, each in a new folder `{n}` here and there; `{n}` of a step that begins with
+        `again` is that of the step before. A step: workload, lines by peer, what is done before all of them, check of `{n}`."""
+        results = {step[0]: {name: [] for name in peers} for step in steps}
+        for run in range(self.runs):
+            numbers = {name: 0 for name in peers}
+            for workload, lines, prepare, check in steps:
+                prepare()
+                for name in peers:
+                    if not workload.startswith("again"):
+                        self.turn += 1
+                        numbers[name] = self.turn
+                    sh("sync")
+                    self.device.shape(RATES[rate])
+                    result = measure(self.device, lines[name].replace("{n}", str(numbers[name])))
+                    self.device.shape(None)
+                    check(numbers[name])
+                    results[workload][name].append(result)
+                    self.tell(workload, rate, run, name, result)
+        for workload, by_peer in results.items():
+            self.note(workload, rate, by_peer)
 
-    def same_file(self, file):
-        here = sh(f"sha256sum < {file}").split()[0]
-        if self.device.root("sha256sum < /home/oem/bench/file").split()[0] != here:
-            raise SystemExit("benches: the file on the device differs")
+    def both_ways(self, what, source, peers_up, peers_down, tools):
+        """Something up and down, in turn; each is checked by its digests on both sides."""
+        device, back = self.device, WORK / "back"
+        shutil.rmtree(back, ignore_errors=True)
+        back.mkdir()
+        device.root("mkdir -p /home/oem/bench && chown oem: /home/oem/bench")
+        here = digests(source)
+        there = "find . -type f -exec sha256sum {} + | sort -k 2" if source.is_dir() else "sha256sum < ."
+        def same_there(number):
+            path = f"/home/oem/bench/{number}"
+            found = device.root(f"cd {path} && {there}" if source.is_dir() else f"sha256sum < {path}")
+            require(found == here, f"{what}: what arrived on the device differs")
+        def same_here(number):
+            require(digests(back / str(number)) == here, f"{what}: what came back differs")
+            remove(back / str(number))
+        # What is fetched: put there once.
+        sh(f"tar -C {source.parent} -cf - {source.name} | {device.ssh} {device.login} 'tar -C bench -xf -'")
+        for rate in self.rates:
+            if source.stat().st_size * 8 / {"unshaped": 1e10, "400mbit": 4e8, "50mbit": 5e7, "5mbit": 5e6}[rate] > 600:
+                continue
+            self.steps(rate, tools, [(f"{what}, up", peers_up, lambda: None, same_there),
+                                     (f"{what}, down", peers_down, lambda: None, same_here)])
+        device.root("rm -rf /home/oem/bench")
 
-    def same_count(self, tree):
-        here = sum(1 for path in tree.rglob("*") if path.is_file())
-        if int(self.device.root("find /home/oem/bench/tree -type f | wc -l")) != here:
-            raise SystemExit("benches: the tree on the device differs")
+    def tree(self):
+        device, tree = self.device, workloads.tree(WORK)
+        device.add_rsync()
+        back = WORK / "back"
+        up = self.with_incumbent({
+            "o3r-deploy": f"exec {self.binary} {NOTHING} --transfers_to_vpu {tree},~/bench/{{n}}",
+            "scp -r": f"scp -qr {device.options} {tree} {device.login}:bench/{{n}}",
+            "rsync -a": f"rsync -a -e '{device.ssh}' {tree}/ {device.login}:bench/{{n}}",
+            "tar | ssh tar": f"tar -C {tree} -cf - . | {device.ssh} {device.login} 'mkdir bench/{{n}} && tar -C bench/{{n}} -xf -'",
+        }, f"up {tree} /home/oem/bench/{{n}}")
+        down = self.with_incumbent({
+            "o3r-deploy": f"exec {self.binary} {NOTHING} --transfers_from_vpu '~/bench/tree,{back}/{{n}}'",
+            "scp -r": f"scp -qr {device.options} {device.login}:bench/tree {back}/{{n}}",
+            "rsync -a": f"rsync -a -e '{device.ssh}' {device.login}:bench/tree/ {back}/{{n}}",
+            "tar | ssh tar": f"mkdir {back}/{{n}} && {device.ssh} {device.login} 'tar -C bench/tree -cf - .' | tar -C {back}/{{n}} -xf -",
+        }, f"down /home/oem/bench/tree {back}/{{n}}")
+        self.both_ways("2,000 files of 4 KiB", tree, up, down, list(up))
+
+    def bulk(self):
+        device, file, back = self.device, workloads.big_file(WORK), WORK / "back"
+        gcm = f"{device.ssh} -c aes128-gcm@openssh.com {device.login}"
+        up = self.with_incumbent({
+            "o3r-deploy": f"exec {self.binary} {NOTHING} --transfers_to_vpu {file},~/bench/{{n}}",
+            "scp": f"scp -q {device.options} {file} {device.login}:bench/{{n}}",
+            "cat | ssh cat, aes128-gcm": f"{gcm} 'cat > bench/{{n}}' < {file}",
+            "cat | ssh cat, aes128-gcm, and sync": f"{gcm} 'cat > bench/{{n}} && sync -f bench/{{n}}' < {file}",
+        }, f"up {file} /home/oem/bench/{{n}}")
+        down = self.with_incumbent({
+            "o3r-deploy": f"exec {self.binary} {NOTHING} --transfers_from_vpu '~/bench/file,{back}/{{n}}'",
+            "scp": f"scp -q {device.options} {device.login}:bench/file {back}/{{n}}",
+            "cat | ssh cat, aes128-gcm": f"{gcm} 'cat bench/file' > {back}/{{n}}",
+            "cat | ssh cat, aes128-gcm, and sync": f"{gcm} 'cat bench/file' > {back}/{{n}} && sync -f {back}/{{n}}",
+        }, f"down /home/oem/bench/file {back}/{{n}}")
+        self.both_ways("1 GB file", file, up, down, list(up))
+
+    def put_logs(self):
+        """The logs as they are at first, in a new folder."""
+        self.turn += 1
+        self.device.root("mkdir -p /home/oem/share /home/oem/old && chown oem: /home/oem/share /home/oem/old")
+        logs = workloads.logs(WORK)
+        sh(f"tar -C {logs.parent} -cf - logs | {self.device.ssh} {self.device.login} "
+           f"'if [ -e share/logs ]; then mv share/logs old/{self.turn}; fi; tar -C share -xf -'")
+
+    def logs(self):
+        """3,000 logs: pulled first, again unchanged, again when 1 % of them have grown by their size, which is 1 % of all bytes."""
+        device, back = self.device, WORK / "back"
+        device.add_rsync()
+        shutil.rmtree(back, ignore_errors=True)
+        back.mkdir()
+        pull = f"exec {self.binary} --log_dir '' --dirs_to_make '' --append_deployment_timestamp_to '' --config '' --quiet "
+        lines = {
+            "o3r-deploy": pull + f"--get_logs_from_vpu '~/share/logs>{back}/{{n}}'",
+            "rsync -a": f"rsync -a -e '{device.ssh}' {device.login}:share/logs/ {back}/{{n}}",
+            "rsync -ac": f"rsync -ac -e '{device.ssh}' {device.login}:share/logs/ {back}/{{n}}",
+            "tar | ssh tar": f"mkdir -p {back}/{{n}} && {device.ssh} {device.login} 'tar -C share/logs -cf - .' | tar -C {back}/{{n}} -xf -",
+            "scp -r": f"rm -rf {back}/{{n}} && scp -qr {device.options} {device.login}:share/logs {back}/{{n}}",
+        }
+        lines = self.with_incumbent(lines, f"down /home/oem/share/logs {back}/{{n}}")
+        def grow():
+            device.root("cd /home/oem/share/logs && for f in */app_*50.log; do "
+                        "head -c 6000 /dev/urandom | od -An -v -tx1 | tr -d ' \\n' | head -c 12000 >> $f; done")
+        def check(number):
+            found = device.root("cd /home/oem/share/logs && find . -type f -exec sha256sum {} + | sort -k 2")
+            folder = back / str(number)
+            pulled = next((path for path in [*folder.glob("sn*/logs"), folder / "logs"] if path.is_dir()), folder)
+            require(digests(pulled) == found, "the logs that were pulled differ from those on the device")
+        for rate in self.rates:
+            self.steps(rate, list(lines), [("W4 3,000 logs, first", lines, self.put_logs, check),
+                                           ("again, W4 unchanged", lines, lambda: None, check),
+                                           ("again, W4 1 % grown", lines, grow, check)])
+        shutil.rmtree(back, ignore_errors=True)
+        device.root("rm -rf /home/oem/old /home/oem/share/logs")
+
+    def stages(self, image):
+        """A tree up, logs down, an image into docker, by one command each."""
+        device, tree, back = self.device, workloads.tree(WORK), WORK / "back"
+        shutil.rmtree(back, ignore_errors=True)
+        back.mkdir()
+        device.root("mkdir -p /home/oem/bench && chown oem: /home/oem/bench")
+        self.put_logs()
+        lines = self.with_incumbent({
+            "o3r-deploy": f"exec {self.binary} --log_dir '' --config '' --quiet --get_logs_from_vpu '~/share/logs>{back}/{{n}}' "
+                          f"--transfers_to_vpu '{tree},~/bench/{{n}}' --image {image.path}",
+        }, f"stages {tree} /home/oem/bench/{{n}} {image.path} {back}/{{n}}")
+        def check(number):
+            self.same_id(image)
+            found = device.root(f"cd /home/oem/bench/{number} && find . -type f -exec sha256sum {{}} + | sort -k 2")
+            require(found == digests(tree), "the tree on the device differs")
+            require(sum(path.is_file() for path in (back / str(number)).rglob("*")) == 3000, "logs are missing")
+            device.root("ids=$(docker image ls -aq); [ -z \"$ids\" ] || docker image rm -f $ids >/dev/null")
+        device.clear_images()
+        device.root("mkdir -p /home/oem/bench && chown oem: /home/oem/bench")
+        for rate in self.rates:
+            if not workloads.takes_hours(image, rate):
+                self.steps(rate, list(lines), [("all stages", lines, lambda: None, check)])
+        device.root("rm -rf /home/oem/bench /home/oem/old /home/oem/share")
 
     def table(self):
         head = ["workload", "link", "peer", "s", "of best peer", "wire MB", "peak disk MB", "client MB", "CPU s"]
@@ -283,18 +463,23 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workloads", default="W1,W2a,W2b,W3,W6,bulk", help="W1, W2a, W2b, W3, W6 (over the last of the rates), bulk")
+    parser.add_argument("--only", "--workloads", dest="workloads", default="W1,W2a,W2b,W3,W6,W4,tree,bulk,stages",
+                        help="W1, W2a, W2b, W3, W6 (over the last of the rates), W4, tree, bulk, stages; separated by commas")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--rates", default="unshaped,400mbit,50mbit", type=lambda text: text.split(","))
     parser.add_argument("--size", type=int, default=1000, help="size of the W1 image in MB")
+    parser.add_argument("--address", default=ADDRESS, help="where the virtual VPU is to be, one of 127.0.0.0/8")
     parser.add_argument("--binary", default=ROOT / "target/release/o3r-deploy", type=Path)
     arguments = parser.parse_args()
+    globals()["ADDRESS"] = arguments.address
     if not arguments.binary.exists():
         raise SystemExit("benches: build first: cargo build --release")
     WORK.mkdir(parents=True, exist_ok=True)
     images = workloads.Images(WORK, arguments.size)
     # In a process of its own: what this one has in memory would count for its children.
-    subprocess.run([sys.executable, workloads.__file__, WORK, str(arguments.size)], check=True)
+    wanted = set(arguments.workloads.split(","))
+    with_images = "images" if wanted - {"W4", "tree", "bulk"} else "files"
+    subprocess.run([sys.executable, workloads.__file__, WORK, str(arguments.size), with_images], check=True)
     bench = Bench(arguments)
     try:
         for workload in arguments.workloads.split(","):
@@ -309,8 +494,14 @@ def main():
                     bench.nothing_changed(images.base())
                 case "W6":
                     bench.cut(images.base(), arguments.rates[-1])
+                case "W4":
+                    bench.logs()
+                case "tree":
+                    bench.tree()
                 case "bulk":
-                    bench.transfers()
+                    bench.bulk()
+                case "stages":
+                    bench.stages(images.base())
                 case other:
                     raise SystemExit(f"benches: there is no workload `{other}`")
     finally:

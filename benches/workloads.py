@@ -113,7 +113,20 @@ def tree(folder):
     return root
 
 
+def logs(folder):
+    """3,000 log files of 12,000 bytes in 30 folders: 36 MB."""
+    root = Path(folder) / "logs"
+    if not root.exists():
+        numbers = random.Random(3)
+        for index in range(3000):
+            path = root / f"{index % 30}" / f"app_{index}.log"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(numbers.randbytes(6000).hex().encode())
+    return root
+
+
 if __name__ == "__main__":
-    made = Images(sys.argv[1], int(sys.argv[2]))
-    made.base(), made.small_change(), made.large_change()
-    big_file(sys.argv[1]), tree(sys.argv[1])
+    if sys.argv[3] == "images":
+        made = Images(sys.argv[1], int(sys.argv[2]))
+        made.base(), made.small_change(), made.large_change()
+    big_file(sys.argv[1]), tree(sys.argv[1]), logs(sys.argv[1])

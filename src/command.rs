@@ -84,8 +84,17 @@ fn script_title(text: &str) -> &str {
 /// Paths for a command's standard input: one a line, backslash and line break escaped as `printf %b` reads them. Not every
 /// device has an `xargs` that takes NUL between them.
 pub fn path_lines<'a>(paths: impl IntoIterator<Item = &'a String>) -> Vec<u8> {
-    let escaped = paths.into_iter().map(|path| path.replace('\\', r"\\").replace('\n', r"\n") + "\n");
-    escaped.collect::<String>().into_bytes()
+    paths.into_iter().map(|path| path_line(path) + "\n").collect::<String>().into_bytes()
+}
+
+/// A path as it stands in such a line.
+pub fn path_line(path: &str) -> String {
+    path.replace('\\', r"\\").replace('\n', r"\n")
+}
+
+/// Words for a script that takes them in with `eval "set -- …"`, all on one line: a line break in them is `$n`.
+pub fn eval_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(|word| quote(word).replace('\n', r#"'"$n"'"#)).collect::<Vec<_>>().join(" ")
 }
 
 /// Quotes one word for a POSIX shell. NUL cannot stand in an argument and is dropped: callers refuse it where text comes in.
@@ -119,6 +128,23 @@ mod tests {
         let command = Command::new("login").secret(Secret::new("hunter2"));
         assert_eq!(command.line(), "login hunter2");
         assert_eq!(command.shown(), "login ‹secret›");
+    }
+
+    #[test]
+    fn a_line_of_words_is_taken_in_as_they_were() {
+        let words = ["a", "", "it's", "two\nlines\n", "$(id)", "\\", "$n", "-f *"];
+        let line = eval_line(words);
+        assert!(!line.contains('\n'), "{line}");
+        let script = "n='\n'\nline=$(cat)\neval \"set -- $line\"\nprintf '%s\\0' \"$@\"";
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("sh runs");
+        std::io::Write::write_all(&mut child.stdin.take().expect("piped"), line.as_bytes()).expect("fed");
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), words.join("\0") + "\0");
     }
 
     #[test]

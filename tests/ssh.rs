@@ -12,10 +12,11 @@ use std::{
 };
 
 use o3r_deploy::{
-    command::Command,
+    command::{Command, path_lines},
+    commands::files,
     failure::{ExitCode, Explain},
     remote::{
-        Exit, Get, Got, Input, Put, Remote, RemoteError, Stream,
+        Exit, Get, Giving, Got, Input, Put, Remote, RemoteError, Rest, Stream, Taking,
         ssh::{Ask, Claim, ConnectError, HostConfig, Ssh, Target, connect},
     },
     secret::Secret,
@@ -70,6 +71,18 @@ async fn log_in(sshd: &Sshd) -> Ssh {
     connect(&target(sshd), &mut Answers::default()).await.unwrap()
 }
 
+/// Puts files, each where it says.
+async fn put(ssh: &Ssh, puts: &[Put], progress: &mut dyn FnMut(u64)) -> Result<(), RemoteError> {
+    let command = Command::new("tar").args(["-x", "-p", "-o", "-f", "-", "-C", "/"]);
+    ssh.put(&Taking { command: &command, head: Vec::new(), directories: &[], files: puts }, progress).await
+}
+
+/// Gets files by their names.
+async fn get(ssh: &Ssh, gets: &[Get], progress: &mut dyn FnMut(u64)) -> Result<Vec<Got>, RemoteError> {
+    let names: Vec<_> = gets.iter().map(|get| get.remote.trim_start_matches('/').to_owned()).collect();
+    ssh.get(&Giving { command: &files::give(), input: path_lines(&names), files: gets }, progress).await
+}
+
 fn refusal(target: &Target, ask: &mut Answers) -> ConnectError {
     wait(connect(target, ask)).err().expect("it is refused")
 }
@@ -86,7 +99,7 @@ fn sh(script: &'static str) -> Command {
 
 #[test]
 fn a_command_gets_its_input_and_gives_both_outputs_and_its_exit() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     wait(async {
         let ssh = log_in(&sshd).await;
         let command = sh("cat; printf %s \"$1\" >&2; exit 7").arg("it's $(here)");
@@ -103,7 +116,7 @@ fn a_command_gets_its_input_and_gives_both_outputs_and_its_exit() {
 
 #[test]
 fn a_command_that_ends_early_ends_the_sending() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     wait(async {
         let ssh = log_in(&sshd).await;
         let exit = ssh.exec(&sh("exit 3"), Input::Pieces(endless()), &mut |_, _| ()).await.unwrap();
@@ -120,7 +133,7 @@ fn endless() -> tokio::sync::mpsc::Receiver<std::io::Result<Vec<u8>>> {
 
 #[test]
 fn an_input_that_fails_ends_the_command_and_says_why() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     wait(async {
         let ssh = log_in(&sshd).await;
         let (sender, pieces) = tokio::sync::mpsc::channel(2);
@@ -137,7 +150,7 @@ fn an_input_that_fails_ends_the_command_and_says_why() {
 #[test]
 fn many_commands_run_at_once_and_wait_where_the_device_has_fewer_sessions() {
     for sessions in [10, 3] {
-        many_commands(&Sshd::with(Files::Sftp, &format!("MaxSessions {sessions}")));
+        many_commands(&Sshd::with(Files::Tar, &format!("MaxSessions {sessions}")));
     }
 }
 
@@ -155,7 +168,7 @@ fn many_commands(sshd: &Sshd) {
 
 #[test]
 fn a_command_given_up_ends_on_the_device() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     wait(async {
         let ssh = log_in(&sshd).await;
         let (up, ended) = (sshd.path("up"), sshd.path("ended"));
@@ -184,7 +197,7 @@ async fn there(path: &Path) {
 #[test]
 fn much_goes_both_ways_in_little_memory() {
     const MUCH: usize = 200 << 20;
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     wait(async {
         let ssh = log_in(&sshd).await;
         let (sender, pieces) = tokio::sync::mpsc::channel(4);
@@ -206,8 +219,8 @@ fn much_goes_both_ways_in_little_memory() {
 const NAMES: [&str; 9] = ["plain", "a b", "it's \"q\"", "new\nline", "-rf", "Größe ☃", "$(touch x)", "back\\slash", "*"];
 
 #[test]
-fn files_travel_alike_over_sftp_tar_and_busybox() {
-    for files in [Files::Sftp, Files::Tar, Files::Busybox] {
+fn files_travel_alike_over_tar_and_busybox() {
+    for files in [Files::Tar, Files::Busybox] {
         let sshd = Sshd::start(files);
         wait(travel(&sshd, files));
     }
@@ -215,7 +228,6 @@ fn files_travel_alike_over_sftp_tar_and_busybox() {
 
 async fn travel(sshd: &Sshd, files: Files) {
     let ssh = log_in(sshd).await;
-    assert_eq!(ssh.has_sftp().await.unwrap(), files == Files::Sftp);
     let (here, there, back) = (sshd.path("here"), sshd.path("there"), sshd.path("back"));
     for directory in [&here, &there, &back] {
         fs::create_dir(directory).unwrap();
@@ -238,7 +250,7 @@ async fn travel(sshd: &Sshd, files: Files) {
     let total: u64 = (0..names.len()).map(|index| content(index).len() as u64).sum();
     for _ in 0..2 {
         let mut sent = 0;
-        ssh.put(&puts, &mut |bytes| sent += bytes).await.unwrap();
+        put(&ssh, &puts, &mut |bytes| sent += bytes).await.unwrap();
         assert_eq!(sent, total, "{files:?}");
     }
     assert_eq!(fs::read_to_string(&outside).unwrap(), "untouched");
@@ -257,7 +269,7 @@ async fn travel(sshd: &Sshd, files: Files) {
         .map(|(index, name)| Get { remote: format!("{}/{name}", there.display()), local: back.join(index.to_string()) })
         .collect();
     let mut received = 0;
-    let got = ssh.get(&gets, &mut |bytes| received += bytes).await.unwrap();
+    let got = get(&ssh, &gets, &mut |bytes| received += bytes).await.unwrap();
     for (index, (name, got)) in all.iter().zip(&got).enumerate() {
         if *name == "gone" {
             assert_eq!(*got, Got::Vanished, "{files:?}");
@@ -268,32 +280,32 @@ async fn travel(sshd: &Sshd, files: Files) {
         assert_eq!(fs::read(back.join(index.to_string())).unwrap(), there, "{files:?} {name}");
     }
     assert!(received >= total, "{files:?}");
-    assert_eq!(ssh.get(&[], &mut |_| ()).await.unwrap(), []);
-    ssh.put(&[], &mut |_| ()).await.unwrap();
+    assert_eq!(get(&ssh, &[], &mut |_| ()).await.unwrap(), []);
+    put(&ssh, &[], &mut |_| ()).await.unwrap();
     failures(&ssh, sshd, files).await;
 }
 
 async fn failures(ssh: &Ssh, sshd: &Sshd, files: Files) {
     let (local, directory) = (sshd.path("client.pub"), sshd.path("there"));
     let missing = Put { local: sshd.path("missing"), remote: format!("{}/m", directory.display()), mode: 0o644 };
-    let error = ssh.put(&[missing], &mut |_| ()).await.unwrap_err();
+    let error = put(ssh, &[missing], &mut |_| ()).await.unwrap_err();
     assert!(matches!(&error, RemoteError::Local { path, .. } if path.ends_with("missing")), "{files:?} {error}");
     assert!(!directory.join("m").exists(), "{files:?}");
     let under_a_file = Put { local, remote: format!("{}/plain/x", directory.display()), mode: 0o644 };
-    let error = ssh.put(&[under_a_file], &mut |_| ()).await.unwrap_err();
+    let error = put(ssh, &[under_a_file], &mut |_| ()).await.unwrap_err();
     assert!(matches!(&error, RemoteError::File { path, .. } if path.ends_with("plain/x")), "{files:?} {error}");
-    let get = Get { remote: directory.display().to_string(), local: sshd.path("x") };
-    let error = ssh.get(&[get], &mut |_| ()).await.unwrap_err();
+    let file = Get { remote: directory.display().to_string(), local: sshd.path("x") };
+    let error = get(ssh, &[file], &mut |_| ()).await.unwrap_err();
     assert!(matches!(&error, RemoteError::File { path, .. } if path.ends_with("there")), "{files:?} {error}");
-    let get = Get { remote: format!("{}/plain", directory.display()), local: sshd.path("no/such/directory") };
-    let error = ssh.get(&[get], &mut |_| ()).await.unwrap_err();
+    let file = Get { remote: format!("{}/plain", directory.display()), local: sshd.path("no/such/directory") };
+    let error = get(ssh, &[file], &mut |_| ()).await.unwrap_err();
     assert!(matches!(&error, RemoteError::Local { .. }), "{files:?} {error}");
     assert_eq!(ssh.run(&sh("echo alive"), Input::Empty).await.unwrap().stdout, b"alive\n");
 }
 
 #[test]
 fn many_small_files_and_a_big_one_travel_alike() {
-    for files in [Files::Sftp, Files::Tar, Files::Busybox] {
+    for files in [Files::Tar, Files::Busybox] {
         let sshd = Sshd::start(files);
         wait(async {
             let ssh = log_in(&sshd).await;
@@ -310,8 +322,8 @@ fn many_small_files_and_a_big_one_travel_alike() {
                 puts.push(Put { local: here.join(&name), remote: remote.clone(), mode: 0o644 });
                 gets.push(Get { remote, local: back.join(&name) });
             }
-            ssh.put(&puts, &mut |_| ()).await.unwrap();
-            let got = ssh.get(&gets, &mut |_| ()).await.unwrap();
+            put(&ssh, &puts, &mut |_| ()).await.unwrap();
+            let got = get(&ssh, &gets, &mut |_| ()).await.unwrap();
             for (put, (get, got)) in puts.iter().zip(gets.iter().zip(got)) {
                 let content = fs::read(&put.local).unwrap();
                 assert!(content == fs::read(&get.local).unwrap() && got == Got::Bytes(content.len() as u64), "{files:?}");
@@ -322,7 +334,7 @@ fn many_small_files_and_a_big_one_travel_alike() {
 
 #[test]
 fn a_file_that_grows_is_taken_as_far_as_it_goes() {
-    for files in [Files::Sftp, Files::Tar, Files::Busybox] {
+    for files in [Files::Tar, Files::Busybox] {
         let sshd = Sshd::start(files);
         let (log, back) = (sshd.path("log that grows"), sshd.path("back"));
         fs::write(&log, vec![b'x'; 8 << 20]).unwrap();
@@ -339,8 +351,8 @@ fn a_file_that_grows_is_taken_as_far_as_it_goes() {
                 }
             }
         });
-        let get = Get { remote: log.display().to_string(), local: back.clone() };
-        let got = wait(async { log_in(&sshd).await.get(&[get], &mut |_| ()).await });
+        let file = Get { remote: log.display().to_string(), local: back.clone() };
+        let got = wait(async { get(&log_in(&sshd).await, &[file], &mut |_| ()).await });
         drop(stop);
         grows.join().unwrap();
         let content = fs::read(&back).unwrap();
@@ -359,11 +371,11 @@ fn a_full_disk_is_named_in_both_ways() {
         return;
     }
     let result = std::panic::catch_unwind(|| {
-        for files in [Files::Sftp, Files::Tar, Files::Busybox] {
+        for files in [Files::Tar, Files::Busybox] {
             let sshd = Sshd::start(files);
             fs::write(sshd.path("big"), vec![1; 3 << 20]).unwrap();
-            let put = Put { local: sshd.path("big"), remote: format!("{path}/big"), mode: 0o644 };
-            let error = wait(async { log_in(&sshd).await.put(&[put], &mut |_| ()).await }).unwrap_err();
+            let file = Put { local: sshd.path("big"), remote: format!("{path}/big"), mode: 0o644 };
+            let error = wait(async { put(&log_in(&sshd).await, &[file], &mut |_| ()).await }).unwrap_err();
             assert!(matches!(&error, RemoteError::NoSpace { path } if path.ends_with("/big")), "{files:?} {error}");
             assert_eq!(error.exit_code(), ExitCode::NoSpace);
             fs::remove_file(disk.path().join("big")).unwrap();
@@ -373,38 +385,103 @@ fn a_full_disk_is_named_in_both_ways() {
     result.unwrap();
 }
 
+/// Whether a command still has a file open.
+fn is_open(path: &Path) -> bool {
+    let open = |process: std::path::PathBuf| {
+        let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        files.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|file| file == path)
+    };
+    fs::read_dir("/proc").unwrap().flatten().any(|process| open(process.path()))
+}
+
 #[test]
-fn a_subsystem_that_is_configured_but_missing_counts_as_none() {
-    let sshd = Sshd::with(Files::Tar, "Subsystem sftp /no/such/sftp-server");
-    wait(async {
-        let ssh = log_in(&sshd).await;
-        assert!(!ssh.has_sftp().await.unwrap());
-        let put = Put { local: sshd.path("client.pub"), remote: sshd.path("copy").display().to_string(), mode: 0o644 };
-        ssh.put(&[put], &mut |_| ()).await.unwrap();
-        assert!(sshd.path("copy").exists());
-    });
+fn a_large_file_that_is_cut_off_goes_on_where_it_stopped_both_ways() {
+    const SIZE: u64 = 40 << 20;
+    for files in [Files::Tar, Files::Busybox] {
+        let sshd = Sshd::start(files);
+        let (big, there, back) = (sshd.path("big"), sshd.path("the re"), sshd.path("back"));
+        let content: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
+        fs::write(&big, &content).unwrap();
+        let rest = |local: &Path, from| Rest { remote: there.display().to_string(), local: local.into(), from, to: SIZE };
+        let append = |from| files::append(&there.display().to_string(), from, SIZE, 0o640);
+        let through = |bytes| Target { port: proxy::start(sshd.port, Fault::Cut, bytes), ..target(&sshd) };
+        let error = wait(async {
+            let ssh = connect(&through(20 << 20), &mut Answers::default()).await.unwrap();
+            ssh.append(&append(0), &rest(&big, 0), &mut |_| ()).await.unwrap_err()
+        });
+        assert!(matches!(error, RemoteError::Lost { .. }), "{files:?} {error}");
+        // What was under way still arrives: until the command there has seen the end.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut arrived = 0;
+        while arrived < 16 << 20 || is_open(&there) {
+            arrived = fs::metadata(&there).map_or(0, |metadata| metadata.len());
+            assert!(Instant::now() < deadline, "{files:?} {arrived}");
+            std::thread::yield_now();
+        }
+        wait(async {
+            let ssh = log_in(&sshd).await;
+            let have = fs::metadata(&there).unwrap().len();
+            assert!((16 << 20..SIZE).contains(&have), "{files:?} {have}");
+            let mut sent = 0;
+            ssh.append(&append(have), &rest(&big, have), &mut |bytes| sent += bytes).await.unwrap();
+            assert_eq!(sent, SIZE - have);
+        });
+        assert!(fs::read(&there).unwrap() == content, "{files:?}");
+        assert_eq!(fs::metadata(&there).unwrap().permissions().mode() & 0o7777, 0o640);
+
+        let error = wait(async {
+            let ssh = connect(&through(20 << 20), &mut Answers::default()).await.unwrap();
+            let command = files::give_rest(&there.display().to_string(), 0);
+            ssh.take(&command, &rest(&back, 0), &mut |_| ()).await.unwrap_err()
+        });
+        assert!(matches!(error, RemoteError::Lost { .. }), "{files:?} {error}");
+        wait(async {
+            let ssh = log_in(&sshd).await;
+            let have = fs::metadata(&back).unwrap().len() >> 20 << 20;
+            assert!((16 << 20..SIZE).contains(&have), "{files:?} {have}");
+            let mut received = 0;
+            let command = files::give_rest(&there.display().to_string(), have);
+            ssh.take(&command, &rest(&back, have), &mut |bytes| received += bytes).await.unwrap();
+            assert_eq!(received, SIZE - have);
+            assert!(fs::read(&back).unwrap() == content, "{files:?}");
+
+            // One that grows is taken as far as it was, one that became shorter or cannot be read is an error with its reason.
+            let shorter = Rest { to: SIZE - 1, ..rest(&back, 0) };
+            ssh.take(&files::give_rest(&there.display().to_string(), 0), &shorter, &mut |_| ()).await.unwrap();
+            assert_eq!(fs::metadata(&back).unwrap().len(), SIZE - 1);
+            let longer = Rest { to: SIZE + 1, ..rest(&back, have) };
+            let error = ssh.take(&files::give_rest(&there.display().to_string(), have), &longer, &mut |_| ()).await;
+            let error = error.unwrap_err().to_string();
+            assert!(error.ends_with("the re` on the device: it became shorter while it was fetched"), "{files:?} {error}");
+            let error = ssh.take(&files::give_rest("/no such", 0), &rest(&back, 0), &mut |_| ()).await.unwrap_err();
+            assert!(error.to_string().to_lowercase().contains("no such file or directory"), "{files:?} {error}");
+            let missing = rest(&sshd.path("missing"), 0);
+            let error = ssh.append(&append(0), &missing, &mut |_| ()).await.unwrap_err();
+            assert!(matches!(&error, RemoteError::Local { path, .. } if path.ends_with("missing")), "{files:?} {error}");
+        });
+    }
 }
 
 // A connection that breaks
 
 #[test]
 fn a_cut_connection_is_lost_at_once_whatever_was_under_way() {
-    for files in [Files::Sftp, Files::Tar] {
+    for files in [Files::Tar, Files::Busybox] {
         let sshd = Sshd::start(files);
         fs::write(sshd.path("big"), vec![1; 30 << 20]).unwrap();
         let through = |bytes| Target { port: proxy::start(sshd.port, Fault::Cut, bytes), ..target(&sshd) };
-        let put = [Put { local: sshd.path("big"), remote: sshd.path("copy").display().to_string(), mode: 0o644 }];
+        let puts = [Put { local: sshd.path("big"), remote: sshd.path("copy").display().to_string(), mode: 0o644 }];
         let (error, took) = wait(async {
             let ssh = connect(&through(10 << 20), &mut Answers::default()).await.unwrap();
             let started = Instant::now();
-            (ssh.put(&put, &mut |_| ()).await.unwrap_err(), started.elapsed())
+            (put(&ssh, &puts, &mut |_| ()).await.unwrap_err(), started.elapsed())
         });
         assert!(matches!(error, RemoteError::Lost { .. }) && took < Duration::from_secs(10), "{files:?} {error} {took:?}");
         assert_eq!(error.exit_code(), ExitCode::ConnectionLost);
-        let get = [Get { remote: sshd.path("big").display().to_string(), local: sshd.path("back") }];
+        let gets = [Get { remote: sshd.path("big").display().to_string(), local: sshd.path("back") }];
         let error = wait(async {
             let ssh = connect(&through(10 << 20), &mut Answers::default()).await.unwrap();
-            ssh.get(&get, &mut |_| ()).await.unwrap_err()
+            get(&ssh, &gets, &mut |_| ()).await.unwrap_err()
         });
         assert!(matches!(error, RemoteError::Lost { .. }), "{files:?} {error}");
     }
@@ -412,20 +489,19 @@ fn a_cut_connection_is_lost_at_once_whatever_was_under_way() {
 
 #[test]
 fn a_cut_connection_ends_a_command_with_lost() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     let through = Target { port: proxy::start(sshd.port, Fault::Cut, 5 << 20), ..target(&sshd) };
     wait(async {
         let ssh = connect(&through, &mut Answers::default()).await.unwrap();
         let error = ssh.exec(&sh("cat > /dev/null"), Input::Pieces(endless()), &mut |_, _| ()).await.unwrap_err();
         assert!(matches!(error, RemoteError::Lost { .. }), "{error}");
         assert!(matches!(ssh.run(&sh("true"), Input::Empty).await, Err(RemoteError::Lost { .. })));
-        assert!(matches!(ssh.has_sftp().await, Err(RemoteError::Lost { .. })));
     });
 }
 
 #[test]
 fn a_stalled_connection_is_noticed_within_thirty_seconds() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     let through = |bytes| Target { port: proxy::start(sshd.port, Fault::Stall, bytes), ..target(&sshd) };
     wait(async {
         let writing = async {
@@ -453,7 +529,7 @@ fn a_stalled_connection_is_noticed_within_thirty_seconds() {
 
 #[test]
 fn a_command_whose_end_is_not_seen_is_lost() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     wait(async {
         let ssh = log_in(&sshd).await;
         let error = ssh.run(&sh("kill -9 $(cut -d ' ' -f 4 /proc/$PPID/stat) $PPID; sleep 9"), Input::Empty).await;
@@ -494,7 +570,7 @@ fn what_stands_in_the_way_of_a_connection_is_told_apart() {
 
 #[test]
 fn an_unknown_host_key_is_refused_asked_about_or_accepted() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     let careful = Target { accept_new: false, ..target(&sshd) };
     let error = refusal(&careful, &mut Answers::default());
     assert!(matches!(error, ConnectError::HostKeyUnknown { .. }) && error.exit_code() == ExitCode::HostKey);
@@ -517,7 +593,7 @@ fn an_unknown_host_key_is_refused_asked_about_or_accepted() {
 
 #[test]
 fn a_hashed_name_is_known_and_the_known_type_is_asked_for() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     let (file, careful) = (sshd.path("known_hosts"), Target { accept_new: false, ..target(&sshd) });
     fs::write(&file, format!("[127.0.0.1]:{} {}\n", sshd.port, sshd.public("host_ecdsa"))).unwrap();
     wait(connect(&careful, &mut Answers::default())).unwrap();
@@ -528,7 +604,7 @@ fn a_hashed_name_is_known_and_the_known_type_is_asked_for() {
 
 #[test]
 fn a_changed_or_revoked_host_key_is_refused_and_another_type_is_not_accepted_unseen() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     let (file, host) = (sshd.path("known_hosts"), format!("[127.0.0.1]:{}", sshd.port));
     key(&sshd.path("other"), "ed25519", "");
     let before = format!("{host} {}\n", sshd.public("other"));
@@ -552,7 +628,7 @@ fn a_changed_or_revoked_host_key_is_refused_and_another_type_is_not_accepted_uns
 
 #[test]
 fn a_named_key_that_is_missing_or_none_is_an_error_of_its_own() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     for (name, says) in [("missing", "No such file"), ("known", "not a private key")] {
         fs::write(sshd.path("known"), "nothing").unwrap();
         let error = refusal(&Target { identity: Some(sshd.path(name)), ..target(&sshd) }, &mut Answers::default());
@@ -563,7 +639,7 @@ fn a_named_key_that_is_missing_or_none_is_an_error_of_its_own() {
 
 #[test]
 fn a_key_that_is_not_accepted_is_named_with_its_fingerprint() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     key(&sshd.path("wrong"), "ed25519", "");
     let wrong = Target { identity: Some(sshd.path("wrong")), password: Some(Secret::new("x")), ..target(&sshd) };
     let error = refusal(&wrong, &mut Answers::default());
@@ -574,7 +650,7 @@ fn a_key_that_is_not_accepted_is_named_with_its_fingerprint() {
 
 #[test]
 fn a_good_key_is_found_however_many_wrong_ones_come_first() {
-    let sshd = Sshd::with(Files::Sftp, "MaxAuthTries 6");
+    let sshd = Sshd::with(Files::Tar, "MaxAuthTries 6");
     let mut keys: Vec<_> = (0..14).map(|index| sshd.path(&format!("wrong{index}"))).collect();
     for path in &keys {
         key(path, "ed25519", "");
@@ -586,7 +662,7 @@ fn a_good_key_is_found_however_many_wrong_ones_come_first() {
 
 #[test]
 fn the_named_key_comes_first_then_the_agent_then_the_usual_keys() {
-    let sshd = Sshd::with(Files::Sftp, "LogLevel VERBOSE\nMaxAuthTries 20");
+    let sshd = Sshd::with(Files::Tar, "LogLevel VERBOSE\nMaxAuthTries 20");
     let names = ["named", "agents", "usual"];
     for name in names {
         key(&sshd.path(name), "ed25519", "");
@@ -621,7 +697,7 @@ fn the_named_key_comes_first_then_the_agent_then_the_usual_keys() {
 
 #[test]
 fn an_encrypted_key_is_opened_only_when_the_device_wants_it() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     key(&sshd.path("locked"), "ed25519", "open sesame");
     let locked = Target { identity: Some(sshd.path("locked")), ..target(&sshd) };
     let mut unasked = Answers { secret: ["open sesame"].into(), ..Answers::default() };
@@ -638,7 +714,7 @@ fn an_encrypted_key_is_opened_only_when_the_device_wants_it() {
 
 #[test]
 fn rsa_keys_sign_with_sha2() {
-    let sshd = Sshd::with(Files::Sftp, "LogLevel DEBUG1");
+    let sshd = Sshd::with(Files::Tar, "LogLevel DEBUG1");
     key(&sshd.path("rsa"), "rsa", "");
     fs::copy(sshd.path("rsa.pub"), sshd.path("authorized_keys")).unwrap();
     wait(connect(&Target { identity: Some(sshd.path("rsa")), ..target(&sshd) }, &mut Answers::default())).unwrap();
@@ -647,7 +723,7 @@ fn rsa_keys_sign_with_sha2() {
 
 #[test]
 fn nobody_is_asked_for_a_password_that_the_device_does_not_take() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     let old_firmware = Claim { serial: None, old_firmware: true }.now();
     let words = Target { identity: None, password: Some(Secret::new("hunter2")), claim: old_firmware.clone(), ..target(&sshd) };
     let mut typed = Answers { secret: ["a"].into(), ..Answers::default() };
@@ -686,7 +762,7 @@ fn passwords_are_tried_in_order_by_either_method() {
 
 #[test]
 fn output_comes_as_it_is_written() {
-    let sshd = Sshd::start(Files::Sftp);
+    let sshd = Sshd::start(Files::Tar);
     wait(async {
         let ssh = log_in(&sshd).await;
         let seen = sshd.path("seen");

@@ -14,7 +14,7 @@ use crate::{
     config::{Deployment, ImageSource},
     delivery::{self, Delivery, Offer, Speeds, Strategy, Supply},
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
-    facts::{Facts, gather, here},
+    facts::{Facts, compare, gather, here},
     failure::{ExitCode, Failure},
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
@@ -110,7 +110,7 @@ impl Run<'_> {
             () = pressed(interrupt) => Err(RunError::Interrupted.into()),
         };
         let (remote, mut facts) = looked.map_err(|f| f.in_stage(Stage::Connect))?;
-        facts.here.copies = gather::copies(&plan::copies(wanted, &facts))?;
+        know_content(wanted, &remote, &mut facts).await?;
         session.report.event(&Event::Connected(summary(wanted, &facts)));
 
         let options = self.options;
@@ -199,7 +199,7 @@ impl Run<'_> {
         facts.name_limit = before.name_limit;
         facts.interface_answers = before.interface_answers;
         facts.here = before.here;
-        facts.here.copies = gather::copies(&plan::copies(self.wanted, &facts))?;
+        know_content(self.wanted, work.remote, &mut facts).await?;
         let plan = plan::plan(self.wanted, &facts, work.circumstances)?;
         if plan != work.plan {
             tell(&plan, false, &mut session.report);
@@ -223,6 +223,15 @@ async fn pressed(interrupt: Option<Interrupt>) {
         Some(interrupt) => interrupt.wait().await,
         None => std::future::pending().await,
     }
+}
+
+/// Compares content where what was read leaves doubts: which large files there are those here, which files here are copies.
+async fn know_content(wanted: &Deployment, remote: &Ssh, facts: &mut Facts) -> Result<(), Failure> {
+    let doubtful = plan::doubtful(wanted, facts);
+    gather::add_digests(&mut facts.here, &doubtful)?;
+    let copies = compare::copies(remote, &plan::copies(wanted, facts)).await;
+    facts.here.copies = copies.map_err(|error| Failure::from(error).in_stage(Stage::Connect))?;
+    Ok(())
 }
 
 /// Connects and reads the device.

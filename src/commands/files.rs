@@ -1,9 +1,13 @@
 //! Commands that touch the device's file system.
 
-use crate::command::Command;
+use std::collections::BTreeMap;
 
-/// The directory, beside the files it will replace, in which what is sent arrives.
-pub const INCOMING: &str = ".o3r-deploy-incoming";
+use crate::{
+    command::{Command, path_line},
+    facts::compare::BLOCK,
+};
+
+pub use crate::facts::compare::INCOMING;
 
 /// Makes directories with all above them.
 pub fn make_directories(paths: &[String]) -> Command {
@@ -50,19 +54,79 @@ pub fn remove(paths: &[String]) -> Command {
     Command::new("rm").args(["-rf", "--"]).args(paths)
 }
 
-/// Makes an empty incoming directory in each of the directories on standard input (see [`crate::command::path_lines`]).
-pub fn prepare_incoming() -> Command {
-    Command::script(include_str!("scripts/prepare_incoming.sh")).arg(INCOMING)
+/// Which part of taking files in a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receive {
+    /// Takes in a tar archive, below the incoming directories.
+    Take,
+    /// Flushes what arrived, moves it into its place, and flushes again.
+    Place,
+    /// Both.
+    Both,
 }
 
-/// Flushes what arrived, moves it into its place in each of the directories on standard input, and flushes again.
-pub fn commit_incoming() -> Command {
-    Command::script(include_str!("scripts/commit_incoming.sh")).arg(INCOMING)
+/// Where files arrive and what becomes of it, as [`receive`] reads it before the archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// Directories that get an incoming directory, and whether one that is there is kept with what is in it.
+    pub places: BTreeMap<String, bool>,
+    /// What an earlier run left in incoming directories and is of no use.
+    pub stale: Vec<String>,
+    /// Permission bits that directories get in the end: one that is read-only would take no files.
+    pub modes: Vec<(String, u32)>,
+}
+
+impl Arrival {
+    /// The lines, and the empty one that ends them.
+    pub fn head(&self) -> Vec<u8> {
+        let places = self.places.iter().map(|(path, kept)| (if *kept { "kept" } else { "fresh" }.to_owned(), path));
+        let stale = self.stale.iter().map(|path| ("stale".to_owned(), path));
+        let modes = self.modes.iter().map(|(path, mode)| (format!("{mode:03o}"), path));
+        let lines: String =
+            places.chain(stale).chain(modes).map(|(word, path)| format!("{word} {}\n", path_line(path))).collect();
+        (lines + "\n").into_bytes()
+    }
+}
+
+/// Takes files in. Standard input has [`Arrival::head`], and behind it the archive.
+pub fn receive(part: Receive) -> Command {
+    let part = match part {
+        Receive::Take => "take",
+        Receive::Place => "place",
+        Receive::Both => "both",
+    };
+    Command::script(include_str!("scripts/take_in.sh")).arg(INCOMING).arg(part)
+}
+
+/// Takes a large file in from its standard input, of which `have` bytes are there already.
+pub fn append(path: &str, have: u64, size: u64, mode: u32) -> Command {
+    let words = [path.to_owned(), have.to_string(), size.to_string(), format!("{mode:o}")];
+    Command::script(include_str!("scripts/take_rest.sh")).args(words)
 }
 
 /// Removes the incoming directories in the directories on standard input, with all that is in them.
 pub fn abandon_incoming() -> Command {
     Command::script(include_str!("scripts/abandon_incoming.sh")).arg(INCOMING)
+}
+
+/// Gives files as tar archives. Standard input has their paths, relative to `/`, one a line (see [`path_line`]); one that ends
+/// with `/.` is a whole tree.
+pub fn give() -> Command {
+    Command::script(include_str!("scripts/give_files.sh"))
+}
+
+/// Gives what is in files behind the lengths that stand before their paths on standard input: the number of bytes on a line, the
+/// bytes, and `mark` on a line; `-` for a file that is gone or has become shorter.
+pub fn give_ends(mark: &str) -> Command {
+    Command::script(include_str!("scripts/give_ends.sh")).arg(mark)
+}
+
+/// Gives one file, from a multiple of [`BLOCK`] on.
+pub fn give_rest(path: &str, from: u64) -> Command {
+    match from / BLOCK {
+        0 => Command::new("cat").args(["--", path]),
+        skip => Command::new("dd").args([format!("bs={BLOCK}"), format!("skip={skip}"), format!("if={path}")]),
+    }
 }
 
 /// Has external storage mounted and prints where.
@@ -79,39 +143,28 @@ mod tests {
         assert_eq!(make_directories(&["/home/oem/-p".into()]).line(), "mkdir -p -- /home/oem/-p");
         assert_eq!(remove(&["/home/oem/a b".into()]).line(), "rm -rf -- '/home/oem/a b'");
         assert_eq!(set_mode(0o750, &["/a".to_owned()]).line(), "chmod 750 -- /a");
+        assert_eq!(give_rest("/a b", 0).line(), "cat -- '/a b'");
+        assert_eq!(give_rest("/a b", 3 << 20).line(), "dd bs=1048576 skip=3 'if=/a b'");
         assert_eq!(remove_empty_directories(&["/a".into()]).line(), "rmdir -- /a");
     }
 
     #[test]
     fn scripts_are_shown_by_what_they_do() {
         assert_eq!(append_line("/f", "x").shown(), "sh -c '# appends a line to a file…' sh /f x");
-        assert_eq!(commit_incoming().shown(), "sh -c '# moves what arrived into its place…' sh .o3r-deploy-incoming");
+        assert_eq!(append("/f", 3, 7, 0o644).shown(), "sh -c '# takes a large file, or the rest of one…' sh /f 3 7 644");
     }
 
     #[test]
-    fn incoming_files_replace_old_ones_and_leave_nothing_behind() {
-        let home = std::env::temp_dir().join(format!("o3r-files-{}", std::process::id()));
-        std::fs::create_dir_all(home.join("d")).expect("made");
-        std::fs::write(home.join("d/-old"), "old").expect("written");
-        let directory = home.join("d").display().to_string();
-        let run = |command: &Command| {
-            let mut child = std::process::Command::new("sh")
-                .arg("-c")
-                .arg(command.line())
-                .stdin(std::process::Stdio::piped())
-                .spawn()
-                .expect("sh runs");
-            std::io::Write::write_all(&mut child.stdin.take().expect("piped"), format!("{directory}\n").as_bytes())
-                .expect("fed");
-            assert!(child.wait().expect("ends").success());
+    fn what_arrives_is_told_line_by_line() {
+        let arrival = Arrival {
+            places: [("/a b".to_owned(), false), ("/c\nd".to_owned(), true)].into(),
+            stale: vec!["/c\nd/x\\".into()],
+            modes: vec![("/a b/e".into(), 0o55)],
         };
-        run(&prepare_incoming());
-        std::fs::write(home.join("d").join(INCOMING).join("-old"), "new").expect("written");
-        std::fs::write(home.join("d").join(INCOMING).join(".hidden\nname"), "new").expect("written");
-        run(&commit_incoming());
-        assert_eq!(std::fs::read(home.join("d/-old")).expect("there"), b"new");
-        assert_eq!(std::fs::read(home.join("d/.hidden\nname")).expect("there"), b"new");
-        assert!(!home.join("d").join(INCOMING).exists());
-        std::fs::remove_dir_all(&home).expect("removed");
+        assert_eq!(arrival.head(), b"fresh /a b\nkept /c\\nd\nstale /c\\nd/x\\\\\n055 /a b/e\n\n");
+        assert_eq!(
+            receive(Receive::Both).shown(),
+            "sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming both"
+        );
     }
 }

@@ -180,7 +180,7 @@ impl Check {
         match self {
             Self::Port => &["does not answer on port", "refuses connections on port"],
             Self::Ssh => &["does not speak SSH"],
-            Self::HostKey => &["is not known`", "has changed to"],
+            Self::HostKey => &["is not known`", "has changed to", "shows another host key", "and shows the host key of"],
             Self::Key => &["in with nothing that was tried"],
             Self::Interface => &["the serial number is not known"],
             Self::Name => &["the name is lost"],

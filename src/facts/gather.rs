@@ -70,13 +70,24 @@ pub fn gather(wanted: &Deployment) -> Result<Here, Failure> {
     Ok(found)
 }
 
-/// The digests of those of `paths` that are files here.
+/// Adds digests of files here: of each for these lengths.
 ///
 /// # Errors
-/// A file that is there and cannot be read.
-pub fn copies(paths: &[PathBuf]) -> Result<BTreeMap<PathBuf, String>, HereError> {
-    let files = paths.iter().filter(|path| path.is_file());
-    files.map(|path| Ok((path.clone(), here::digest(path)?))).collect()
+/// A file that cannot be read.
+pub fn add_digests(here: &mut Here, wanted: &BTreeMap<PathBuf, BTreeSet<u64>>) -> Result<(), HereError> {
+    let compose = here.compose.iter_mut().flat_map(|compose| compose.sources.values_mut());
+    for source in here.sources.values_mut().chain(compose) {
+        let files: Vec<_> = match source {
+            Source::File(file) => vec![file],
+            Source::Tree { files, .. } => files.values_mut().collect(),
+        };
+        for file in files {
+            if let Some(lengths) = wanted.get(&file.path) {
+                file.digests.extend(here::digests(&file.path, lengths)?);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The name that a compose file has on the device: what docker-compose finds by itself, so that the project is the same whoever

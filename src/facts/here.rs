@@ -9,6 +9,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use super::compare::Copy;
 use crate::{
     compose::ComposeFile,
     failure::{ExitCode, Explain},
@@ -21,8 +22,8 @@ use crate::{
 pub struct Here {
     /// Each source of a transfer.
     pub sources: BTreeMap<PathBuf, Source>,
-    /// Digests of local files that may be copies of files on the device; absent ones are not there.
-    pub copies: BTreeMap<PathBuf, String>,
+    /// Files here that are files on the device or their beginnings, by where they are to be.
+    pub copies: BTreeMap<PathBuf, Copy>,
     /// Destinations of transfers that are directories here.
     pub directories: BTreeSet<PathBuf>,
     /// The compose project, where its files are here.
@@ -84,8 +85,18 @@ pub struct LocalFile {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of its content.
-    pub sha256: String,
+    /// SHA-256 of its first so many bytes, as far as it was computed: of the whole content for all but large files.
+    pub digests: BTreeMap<u64, String>,
+}
+
+/// Files larger than this, in bytes, travel by themselves, and go on where they stopped.
+pub const LARGE: u64 = 4 << 20;
+
+impl LocalFile {
+    /// SHA-256 of its whole content, where it is known.
+    pub fn sha256(&self) -> Option<&String> {
+        self.digests.get(&self.size)
+    }
 }
 
 /// A file here that cannot be used.
@@ -179,25 +190,37 @@ fn local_file(path: &Path) -> Result<LocalFile, HereError> {
     if !metadata.is_file() {
         return Err(HereError::Kind { path: path.into() });
     }
-    Ok(LocalFile { path: path.into(), mode: mode(&metadata), size: metadata.len(), sha256: digest(path)? })
+    let size = metadata.len();
+    // That of a large file is seldom wanted: only where the device has one that may be the same.
+    let digests = if size > LARGE { BTreeMap::new() } else { digests(path, &BTreeSet::from([size]))? };
+    Ok(LocalFile { path: path.into(), mode: mode(&metadata), size, digests })
 }
 
-/// The SHA-256 of a file's content, in hexadecimal.
+/// The SHA-256 of a file's first so many bytes, for each of these lengths that it has, in hexadecimal.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn digest(path: &Path) -> Result<String, HereError> {
+pub fn digests(path: &Path, lengths: &BTreeSet<u64>) -> Result<BTreeMap<u64, String>, HereError> {
     let mut file = read(path, File::open(path))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        let count = read(path, file.read(&mut buffer))?;
-        if count == 0 {
-            return Ok(hexadecimal(&hash.finalize()));
+    let (mut hash, mut at, mut found) = (Sha256::new(), 0, BTreeMap::new());
+    let mut buffer = Vec::new();
+    for length in lengths {
+        while at < *length {
+            buffer.resize(usize::try_from(length - at).unwrap_or(PIECE).min(PIECE), 0);
+            let count = read(path, file.read(&mut buffer))?;
+            if count == 0 {
+                return Ok(found);
+            }
+            hash.update(buffer.get(..count).unwrap_or_default());
+            at += count as u64;
         }
-        hash.update(buffer.get(..count).unwrap_or_default());
+        found.insert(*length, hexadecimal(&hash.clone().finalize()));
     }
+    Ok(found)
 }
+
+/// How much of a file is read at once, in bytes.
+const PIECE: usize = 256 << 10;
 
 /// Bytes in hexadecimal.
 pub fn hexadecimal(bytes: &[u8]) -> String {
@@ -271,7 +294,7 @@ mod tests {
         let Ok(Source::Tree { files, directories }) = source(&directory) else { panic!("a tree") };
         std::fs::remove_dir_all(&directory).expect("removed");
         let file = files.get("sub/a b").expect("found");
-        assert_eq!(file.sha256, "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881");
+        assert_eq!(file.sha256().map(String::as_str), Some("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"));
         assert_eq!(directories.keys().collect::<Vec<_>>(), ["", "sub"]);
     }
 

@@ -1,8 +1,11 @@
 //! Reads what the probe's `describe` says of paths: names, modes, letters and digests in batches, NUL between them.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, io::Read};
+
+use flate2::bufread::MultiGzDecoder;
 
 use super::{PathFact, PathKind};
+use crate::remote::CAPTURE_LIMIT;
 
 /// Reads any number of batches. What came or went while the probe ran is left out: what is not known is treated as not there.
 pub fn parse(bytes: &[u8]) -> BTreeMap<String, PathFact> {
@@ -29,6 +32,37 @@ pub fn parse(bytes: &[u8]) -> BTreeMap<String, PathFact> {
         }
     }
     facts
+}
+
+/// Reads what the probe's `list` says of a tree, compressed or not, and ended; `None` when the end is missing.
+pub fn parse_tree(bytes: &[u8]) -> Option<BTreeMap<String, PathFact>> {
+    let mut text = Vec::new();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        MultiGzDecoder::new(bytes).take(CAPTURE_LIMIT as u64).read_to_end(&mut text).ok()?;
+    } else {
+        text.extend_from_slice(bytes);
+    }
+    let mut fields = text.strip_suffix(b"\0end")?.split(|byte| *byte == 0).map(String::from_utf8_lossy).peekable();
+    let mut facts = BTreeMap::new();
+    while fields.peek().is_some_and(|field| !field.is_empty()) {
+        let names: Vec<_> = fields.by_ref().map_while(|field| (!field.is_empty()).then(|| field.into_owned())).collect();
+        let stats = fields.next()?;
+        let letters = fields.next()?;
+        let mut stats: &str = &stats;
+        let named = stats.lines().next().is_some_and(|line| line.splitn(3, ' ').count() == 3);
+        for (name, letter) in names.into_iter().zip(letters.chars()) {
+            let fact = if named { take_stat(&mut stats, &name) } else { take_nameless_stat(&mut stats) };
+            facts.extend(fact.map(|fact| (name, PathFact { readable: letter == 'r', ..fact })));
+        }
+    }
+    Some(facts)
+}
+
+/// `81a4 17`: as below, of files none of which is gone.
+fn take_nameless_stat(stats: &mut &str) -> Option<PathFact> {
+    let (line, rest) = stats.split_once('\n')?;
+    *stats = rest;
+    take_stat(&mut format!("{line} \n").as_str(), "")
 }
 
 /// `81a4 17 NAME`: st_mode in hexadecimal, the size, and the name, as `stat -c '%f %s %n'` of coreutils and busybox prints them.
@@ -101,6 +135,22 @@ mod tests {
         assert_eq!(known("/later"), Some((true, false)));
         assert_eq!(known("/secret"), Some((false, false)));
         assert_eq!(facts.get("/link").map(|fact| fact.kind), Some(PathKind::Other));
+    }
+
+    #[test]
+    fn a_tree_is_read_whether_or_not_something_went_meanwhile() {
+        let whole = b"./a\0./b c\0\081a4 7\n81a0 8\n\0ru\0\0end";
+        let facts = parse_tree(whole).expect("it ends");
+        let known = |name: &str| facts.get(name).map(|fact| (fact.mode, fact.size, fact.readable));
+        assert_eq!((known("./a"), known("./b c")), (Some((0o644, 7, true)), Some((0o640, 8, false))));
+        let gone = b"./a\0./b c\0\081a0 8 ./b c\n\0ur\0./d\0\081a4 9\n\0r\0\0end";
+        let facts = parse_tree(gone).expect("it ends");
+        assert_eq!(facts.keys().collect::<Vec<_>>(), ["./b c", "./d"]);
+        let mut squeezed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut squeezed, whole).expect("written");
+        assert_eq!(parse_tree(&squeezed.finish().expect("written")), parse_tree(whole));
+        assert_eq!(parse_tree(b"\0end"), Some(BTreeMap::new()));
+        assert_eq!(parse_tree(b"./a\0\081a4 7\n"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+pub mod compare;
 pub mod gather;
 pub mod here;
 mod inspect;
@@ -21,7 +22,7 @@ pub(crate) fn read_docker(bytes: &[u8]) {
 }
 
 pub use inspect::{Container, ContainerState, DockerImage, DockerVolume, Health, containers};
-pub use probe::{FactsError, Probe, Section};
+pub use probe::{FactsError, Probe, Section, nonce};
 
 /// Everything the plan needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -192,7 +193,7 @@ pub struct PathFact {
     pub size: u64,
     /// Whether it is a file that the user can read.
     pub readable: bool,
-    /// SHA-256 of its content, where it can be read and the device can tell.
+    /// SHA-256 of its content, where it was asked for, can be read and the device can tell.
     pub sha256: Option<String>,
 }
 

@@ -1,8 +1,8 @@
 //! The one command that reads the device, and what its answer means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, Room, ServiceFact, inspect, listing};
+use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, PathFact, Room, ServiceFact, inspect, listing};
 use crate::{
     command::{Command, path_lines},
     failure::{ExitCode, Explain},
@@ -21,7 +21,7 @@ pub struct Probe {
     pub texts: BTreeSet<String>,
     /// Image archives whose content is wanted.
     pub archives: BTreeSet<String>,
-    /// Trees whose files are wanted, each with its digest.
+    /// Trees whose files are wanted.
     pub trees: BTreeSet<String>,
     /// Directories whose room is wanted, there or not.
     pub rooms: BTreeSet<String>,
@@ -131,7 +131,7 @@ impl Probe {
 }
 
 /// A word that no file on the device can know beforehand: it marks the sections of the answer.
-fn nonce() -> String {
+pub fn nonce() -> String {
     use std::hash::{BuildHasher, Hasher};
     let word = || std::hash::RandomState::new().build_hasher().finish();
     format!("={:016x}{:016x}=", word(), word())
@@ -208,12 +208,7 @@ pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
             }
             "tree" => {
                 if let Some((name, content)) = named(body) {
-                    let prefix = format!("{name}/");
-                    let files = listing::parse(content).into_iter();
-                    let below =
-                        |path: &str| if path == name { Some("") } else { path.strip_prefix(&prefix) }.map(str::to_owned);
-                    let files = files.filter_map(|(path, fact)| Some((below(&path)?, fact))).collect();
-                    facts.trees.insert(name, files);
+                    facts.trees.insert(name.clone(), tree(&name, content)?);
                 }
             }
             "paths" => facts.paths = listing::parse(body),
@@ -222,6 +217,19 @@ pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
         }
     }
     if complete { Ok(facts) } else { Err(FactsError::Answer { section: "state", reason: "its end is missing".into() }) }
+}
+
+/// The files of a tree by their path below it. One that is not there has none.
+fn tree(name: &str, content: &[u8]) -> Result<BTreeMap<String, PathFact>, FactsError> {
+    if content.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let Some(files) = listing::parse_tree(content) else {
+        let reason = format!("the end of those in `{}` is missing", printable(name));
+        return Err(FactsError::Answer { section: "files", reason });
+    };
+    let below = |path: String| if path == name { Some(String::new()) } else { path.strip_prefix("./").map(str::to_owned) };
+    Ok(files.into_iter().filter_map(|(path, fact)| Some((below(path)?, fact))).collect())
 }
 
 fn read_inspect(docker: &mut Docker, name: &str, body: &[u8]) -> Result<(), FactsError> {
@@ -301,7 +309,7 @@ fn archive(said: &str) -> Option<Archive> {
     }
 }
 
-fn records(body: &[u8]) -> std::collections::BTreeMap<String, super::Record> {
+fn records(body: &[u8]) -> BTreeMap<String, super::Record> {
     let fields: Vec<_> = body.split(|byte| *byte == 0).map(text).collect();
     let pairs = fields.chunks_exact(2).filter_map(|pair| Some((pair.first()?, pair.last()?)));
     pairs
@@ -374,7 +382,6 @@ mod tests {
         let facts = parse(&answer.expect("sh runs").stdout, "=n=").expect("complete");
         let file = facts.trees.get(&path("link")).and_then(|files| files.get("")).expect("the file");
         assert_eq!((file.kind, file.size), (super::super::PathKind::File, 7));
-        assert!(file.sha256.is_some());
         let tree = facts.trees.get(&path("tree")).expect("the tree");
         assert_eq!(tree.keys().collect::<Vec<_>>(), ["file"]);
     }

@@ -14,16 +14,16 @@ compose_home=/usr/share/oem/docker/compose
 describe='
 printf "%s\0" "$@"; printf "\0"
 stat -L -c "%f %s %n" "$@" 2>/dev/null; printf "\0"
-others=
+others= letters=
 for path do
   if [ -f "$path" ]; then
-    if [ -r "$path" ]; then printf r; else printf u; fi
+    if [ -r "$path" ]; then letters=${letters}r; else letters=${letters}u; fi
   else
     others=yes
-    if [ -L "$path" ] && [ ! -e "$path" ]; then printf l; else printf o; fi
+    if [ -L "$path" ] && [ ! -e "$path" ]; then letters=${letters}l; else letters=${letters}o; fi
   fi
 done
-printf "\0"
+printf "%s\0" "$letters"
 if [ -n "$others" ]; then
   count=$#
   for path do if [ -f "$path" ]; then set -- "$@" "$path"; fi; done
@@ -32,6 +32,18 @@ fi
 if [ $# -gt 0 ]; then sha256sum "$@" 2>/dev/null; fi
 printf "\0"'
 
+# Lists files of a tree in the same way, as briefly as can be: their names; a line for each (mode, size), named where some are
+# gone meanwhile; a letter for each.
+# shellcheck disable=SC2016
+list='
+printf "%s\0" "$@"; printf "\0"
+if lines=$(stat -L -c "%f %s" "$@" 2>/dev/null); then printf "%s\n" "$lines"
+else stat -L -c "%f %s %n" "$@" 2>/dev/null
+fi
+letters=
+for path do if [ -r "$path" ]; then letters=${letters}r; else letters=${letters}u; fi; done
+printf "\0%s\0" "$letters"'
+squeezed() { if command -v gzip >/dev/null; then gzip -1; else cat; fi; }
 # First of all: what is read afterwards is true as long as nobody has taken the lock since.
 section lock
 if [ -e /tmp/o3r-deploy/lock ]; then echo held; else echo free; cat /tmp/o3r-deploy/last 2>/dev/null; fi
@@ -68,6 +80,7 @@ compose() {
 # What takes long is asked at the same time: the first half of a pipeline works while the second half does, which reads it, from
 # a descriptor of its own, at the end. No file is needed, and no half's failure matters: what is missing says so.
 exec 8<&0 </dev/null
+docker_version | { exec 9<&0 </dev/null
 compose | { exec 3<&0 </dev/null
 docker_root | { exec 7<&0 </dev/null
 containers | { exec 4<&0 </dev/null
@@ -83,7 +96,6 @@ for file in /proc/sys/fs/binfmt_misc/qemu-*; do
   if [ -e "$file" ]; then echo "${file##*/}"; fi
 done
 
-docker_version
 if wanted records; then
   for file in /home/oem/.o3r-deploy/*/record.json; do
     if [ -f "$file" ]; then printf '%s\0' "$file"; cat "$file"; printf '\0'; fi
@@ -95,6 +107,7 @@ fi
 
 root=$(cat <&7)
 if [ -n "$root" ]; then
+  cat <&9
   section docker_root
   printf '%s\0' "$root"
   set -- "$@" room "$root"
@@ -133,23 +146,32 @@ while [ $# -gt 1 ]; do
         fi
       fi ;;
     tree)
-      if [ -d "$name" ]; then find "$name/" -type f -exec sh -c "$describe" sh {} +
-      elif [ -f "$name" ]; then sh -c "$describe" sh "$name"
+      if [ -d "$name" ]; then (cd "$name/" && find . -type f -exec sh -c "$list" sh {} +; printf '\0end') | squeezed
+      elif [ -f "$name" ]; then sh -c "$list" sh "$name"; printf '\0end'
       fi ;;
   esac
 done
 
-# Paths come on standard input, one a line, backslash and line break escaped.
+# Paths come on standard input, one a line, backslash and line break escaped, what holds something before what it holds.
 section paths
-set --
-while IFS= read -r path <&8; do
+lines=$(cat <&8)
+newline='
+'
+missing=$newline
+set -f --
+IFS=$newline
+for path in $lines; do
   case $path in *\\*) path=$(printf '%b.' "$path") path=${path%.} ;; esac
+  # What is below a path that is not there is not there either.
+  case $path in "$missing"/*) continue ;; esac
+  if [ ! -e "$path" ] && [ ! -L "$path" ]; then missing=$path; continue; fi
   set -- "$@" "$path"
+  if [ -d "$path/.o3r-deploy-incoming" ]; then find "$path/.o3r-deploy-incoming" ! -type d -exec sh -c "$describe" sh {} +; fi
   if [ $# -ge 200 ]; then sh -c "$describe" sh "$@"; set --; fi
 done
 if [ $# -gt 0 ]; then sh -c "$describe" sh "$@"; fi
 
-cat <&4; cat <&5; cat <&6; cat <&3
+cat <&9; cat <&4; cat <&5; cat <&6; cat <&3
 section end
-} } } } }
+} } } } } }
 exit 0

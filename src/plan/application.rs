@@ -82,7 +82,8 @@ impl Planner<'_> {
         let (file, digest) = self.compose_file(compose)?;
         check_version(&tool, &file)?;
         let services = expected_services(compose, &file)?;
-        let sending = self.compose_sending()?;
+        let mut sending = self.compose_sending()?;
+        sending.clear(&self.facts);
         let project = project_name(directory(&compose.files).name());
         self.check_container_names(&project, &file, &services)?;
         let digest = format!("{digest} {}", services.join(" "));

@@ -19,13 +19,17 @@ impl Planner<'_> {
         for (directory, mode) in &sending.directories {
             self.facts.paths.insert(directory.clone(), PathFact { mode: *mode, ..there(PathKind::Directory) });
         }
+        for path in &sending.stale {
+            self.facts.paths.remove(path);
+        }
         for file in &sending.files {
             let path = file.remote.as_str();
             self.facts.archives.remove(path);
             self.facts.texts.remove(path);
-            let sha256 = Some(file.sha256.clone());
+            let sha256 = file.sha256.clone();
             let fact = PathFact { mode: file.mode, size: file.size, readable: true, sha256, ..there(PathKind::File) };
             self.facts.paths.insert(path.into(), fact);
+            self.facts.paths.remove(&file.arrival());
         }
     }
 

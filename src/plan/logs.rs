@@ -1,28 +1,30 @@
 //! Pulling logs: what is new or has changed, judged by content, since the device's clock is wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
-use super::{Action, Fetching, PlanError, Planner, PullAgain, count};
+use super::{Action, Fetch, Fetching, PlanError, Planner, PullAgain, count};
 use crate::{
-    facts::{Facts, PathFact, here::safe_path},
+    facts::{
+        Facts, PathFact,
+        compare::{Candidate, Copy},
+        here::{LARGE, safe_path},
+    },
     stage::Stage,
 };
 
-/// Which files of a tree on the device are to be fetched below `local`; `copies` tells the digests of what is here.
+/// Which files of a tree on the device are to be fetched below `local`; `copies` tells what is here.
 pub fn changed(
     remote: &str,
     files: &BTreeMap<String, PathFact>,
     local: &Path,
-    digest: impl Fn(&Path) -> Option<String>,
+    copies: &BTreeMap<PathBuf, Copy>,
 ) -> (Vec<Fetching>, Vec<String>) {
     let (mut fetch, mut warnings, mut taken) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (name, fact) in files {
-        let (path, here) = if name.is_empty() {
-            (remote.to_owned(), Some(local.to_owned()))
-        } else {
-            (format!("{remote}/{name}"), safe_path(name).map(|safe| local.join(safe)))
-        };
+        let (path, here) = place(remote, name, local);
         let Some(here) = here else {
             warnings.push(format!("`{path}` is left out: its name would lead out of the folder"));
             continue;
@@ -40,11 +42,38 @@ pub fn changed(
             warnings.push(format!("`{path}` cannot be read by this user"));
             continue;
         }
-        if fact.sha256.is_none() || digest(&here) != fact.sha256 {
-            fetch.push(Fetching { remote: path, local: here, mode: fact.mode, size: fact.size });
+        let copy = copies.get(&here).cloned();
+        if !copy.as_ref().is_some_and(|copy| copy.bytes == fact.size && copy.path == here) {
+            fetch.push(Fetching { remote: path, local: here, mode: fact.mode, size: fact.size, copy });
         }
     }
     (fetch, warnings)
+}
+
+/// The files of a tree on the device, each with the place of its copy below `local`.
+pub fn candidates(remote: &str, files: &BTreeMap<String, PathFact>, local: &Path) -> Vec<Candidate> {
+    let candidate = |(name, fact): (&String, &PathFact)| {
+        let (remote, here) = place(remote, name, local);
+        Some(Candidate { remote, size: fact.size, local: here? })
+    };
+    files.iter().filter(|(_, fact)| fact.readable).filter_map(candidate).collect()
+}
+
+/// A file's path there, and where it goes here.
+fn place(remote: &str, name: &str, local: &Path) -> (String, Option<PathBuf>) {
+    match name {
+        "" => (remote.to_owned(), Some(local.to_owned())),
+        name => (format!("{remote}/{name}"), safe_path(name).map(|safe| local.join(safe))),
+    }
+}
+
+/// Whether nearly all of a tree is to be fetched: then it is asked for as one.
+pub fn travels_whole(files: &BTreeMap<String, PathFact>, fetch: &[Fetching]) -> bool {
+    let new = || fetch.iter().filter(|file| file.copy.is_none());
+    let (all, wanted): (u64, u64) = (files.values().map(|fact| fact.size).sum(), new().map(|file| file.size).sum());
+    let most = |part: u64, of: u64| part >= of / 5 * 4;
+    let large = files.values().any(|fact| fact.size > LARGE);
+    !files.contains_key("") && !large && most(wanted, all) && most(new().count() as u64, files.len() as u64)
 }
 
 /// Where the logs of one pull go: `<local>/sn<serial>[_<name>]/<last part of the remote path>`.
@@ -58,22 +87,24 @@ impl Planner<'_> {
         if self.wanted.logs.is_empty() {
             return Ok(());
         }
-        let (mut fetch, mut known) = (Vec::new(), 0);
+        let (mut fetch, mut known) = (Fetch::default(), 0);
         for pull in &self.wanted.logs {
             let Some(files) = self.facts.trees.get(pull.remote.as_str()) else { continue };
             known += files.len();
             let local = folder(&pull.local, &self.facts, pull.remote.as_str());
-            let copies = &self.facts.here.copies;
-            let (new, warnings) = changed(pull.remote.as_str(), files, &local, |path| copies.get(path).cloned());
-            fetch.extend(new);
+            let (new, warnings) = changed(pull.remote.as_str(), files, &local, &self.facts.here.copies);
+            if travels_whole(files, &new) {
+                fetch.whole.push(pull.remote.as_str().to_owned());
+            }
+            fetch.files.extend(new);
             self.plan.warnings.extend(warnings);
         }
-        let says = match (known, fetch.len()) {
+        let says = match (known, fetch.files.len()) {
             (0, _) => "no logs on the device".to_owned(),
             (_, 0) => format!("{} there, none is new", count(known, "log file")),
             (_, new) => format!("{} of {}", new, count(known, "log file")),
         };
-        let actions = if fetch.is_empty() { Vec::new() } else { vec![Action::Fetch(fetch)] };
+        let actions = if fetch.files.is_empty() { Vec::new() } else { vec![Action::Fetch(fetch)] };
         self.add(Stage::Logs, says, actions);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use crate::{
     command::Command,
     commands::{self, compose::Project, docker},
-    config::{Attach, Deployment, RemotePath},
+    config::{Attach, Deployment},
     delivery::{Delivery, Forecast, Offer, Speeds, Strategy, Way},
     facts::Facts,
     failure::Failure,
@@ -27,13 +27,16 @@ mod questions;
 pub mod room;
 mod swap;
 mod transfers;
+mod traveling;
 
 pub use application::name as application_name;
 pub use application::secret_paths;
 pub use error::PlanError;
-pub use logs::changed;
-pub use questions::{copies, questions};
+pub use logs::{candidates, changed, travels_whole};
+pub use questions::{copies, doubtful, questions};
 pub use swap::{Entry, EntryImage, Keeping, Settling};
+use traveling::arrival;
+pub use traveling::{Fetch, Fetching, SendFile, Sending};
 
 /// All that is to be done, stage by stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,7 +79,7 @@ pub enum Action {
     /// Send files.
     Send(Sending),
     /// Fetch files.
-    Fetch(Vec<Fetching>),
+    Fetch(Fetch),
     /// Stream an image into the device's docker.
     Load(Loading),
     /// Keep the version that runs before it is replaced.
@@ -93,32 +96,6 @@ pub enum Action {
     CheckRoom(Vec<room::Need>),
 }
 
-/// Files to send. They arrive in an incoming directory beside their destination and are then renamed into place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sending {
-    /// The files.
-    pub files: Vec<SendFile>,
-    /// Directories to make first, each with its permission bits.
-    pub directories: Vec<(String, u32)>,
-}
-
-/// One file to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendFile {
-    /// Here.
-    pub local: PathBuf,
-    /// There.
-    pub remote: RemotePath,
-    /// Permission bits.
-    pub mode: u32,
-    /// Size in bytes.
-    pub size: u64,
-    /// SHA-256 of its content.
-    pub sha256: String,
-    /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
-    pub new: bool,
-}
-
 /// A secret to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WritingSecret {
@@ -128,19 +105,6 @@ pub struct WritingSecret {
     pub content: Secret,
     /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
     pub new: bool,
-}
-
-/// One file to fetch, to a temporary name and then renamed into place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetching {
-    /// There.
-    pub remote: String,
-    /// Here.
-    pub local: PathBuf,
-    /// Permission bits.
-    pub mode: u32,
-    /// Size in bytes when it was listed.
-    pub size: u64,
 }
 
 /// An image to stream.
@@ -256,14 +220,24 @@ impl Action {
             Self::Send(sending) => {
                 let directories = sending.directories.iter().map(|(path, mode)| format!("make {path} (mode {mode:o})"));
                 let files = sending.files.iter();
-                let files =
-                    files.map(|file| format!("send {} -> {} ({})", file.local.display(), file.remote, bytes(file.size)));
+                let files = files.map(|file| {
+                    let (local, size) = (file.local.display(), bytes(file.size));
+                    match file.have {
+                        0 => format!("send {local} -> {} ({size})", file.remote),
+                        have => format!("send {local} -> {} ({} of {size})", file.remote, bytes(file.size - have)),
+                    }
+                });
                 directories.chain(files).collect()
             }
-            Self::Fetch(files) => {
-                let step =
-                    |file: &Fetching| format!("fetch {} -> {} ({})", file.remote, file.local.display(), bytes(file.size));
-                files.iter().map(step).collect()
+            Self::Fetch(fetch) => {
+                let step = |file: &Fetching| {
+                    let (local, size) = (file.local.display(), bytes(file.size));
+                    match file.have() {
+                        0 => format!("fetch {} -> {local} ({size})", file.remote),
+                        have => format!("fetch {} -> {local} ({} of {size})", file.remote, bytes(file.size - have)),
+                    }
+                };
+                fetch.files.iter().map(step).collect()
             }
             Self::Load(loading) => {
                 let delivery = &loading.delivery;

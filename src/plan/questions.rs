@@ -1,11 +1,17 @@
 //! What must be asked of device and computer for a plan to be made.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
 use super::{application, room};
 use crate::{
     config::{ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
         Facts, Probe, Section,
-        here::{Here, Source, safe_path},
+        compare::Candidate,
+        here::{Here, Source},
     },
 };
 
@@ -98,20 +104,32 @@ fn ask_for_source(source: &Source, destination: &RemotePath, ask: &mut impl FnMu
     }
 }
 
-/// Which files here may be copies of what is on the device: their digests are needed before the plan.
-pub fn copies(wanted: &Deployment, facts: &Facts) -> Vec<std::path::PathBuf> {
-    let mut paths = Vec::new();
+/// Of which files here, and which lengths of them, digests are needed before the plan.
+pub fn doubtful(wanted: &Deployment, facts: &Facts) -> BTreeMap<PathBuf, BTreeSet<u64>> {
+    let here = &facts.here;
+    let transfers = wanted.transfers.to_device.iter().filter_map(|transfer| {
+        let source = here.sources.get(&transfer.local)?;
+        Some((source, super::transfers::destination(transfer, source, facts)))
+    });
+    let sent = application::sent(wanted, here).into_iter();
+    let sent = sent.flat_map(|sent| sent.sources.iter().map(move |(name, source)| (source, sent.directory.join(name))));
+    let mut doubtful: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
+    for (source, destination) in transfers.chain(sent) {
+        for (path, length) in super::transfers::doubtful(source, &destination, facts) {
+            doubtful.entry(path.to_owned()).or_default().insert(length);
+        }
+    }
+    doubtful
+}
+
+/// Which files on the device may have copies here: that is to be known before the plan.
+pub fn copies(wanted: &Deployment, facts: &Facts) -> Vec<Candidate> {
     let pulls =
         wanted.logs.iter().map(|pull| (pull.remote.as_str(), super::logs::folder(&pull.local, facts, pull.remote.as_str())));
     let transfers = wanted.transfers.from_device.iter().filter_map(|transfer| {
         let files = facts.trees.get(transfer.remote.as_str())?;
         Some((transfer.remote.as_str(), super::transfers::lands(transfer, files, facts)))
     });
-    for (remote, local) in pulls.chain(transfers) {
-        for name in facts.trees.get(remote).into_iter().flat_map(|files| files.keys()) {
-            let path = if name.is_empty() { Some(local.clone()) } else { safe_path(name).map(|safe| local.join(safe)) };
-            paths.extend(path);
-        }
-    }
-    paths
+    let trees = pulls.chain(transfers).filter_map(|(remote, local)| Some((remote, facts.trees.get(remote)?, local)));
+    trees.flat_map(|(remote, files, local)| super::candidates(remote, files, &local)).collect()
 }

@@ -141,7 +141,7 @@ pub fn needs(plan: &Plan, facts: &Facts, imported: u64) -> Vec<Need> {
                     tally.keep(directory, BLOCK, 1);
                 }
                 for file in &sending.files {
-                    tally.keep(file.remote.as_str(), file.size.next_multiple_of(BLOCK), 1);
+                    tally.keep(file.remote.as_str(), (file.size - file.have).next_multiple_of(BLOCK), 1);
                 }
             }
             Action::Load(loading) => tally.load(loading),

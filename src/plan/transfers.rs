@@ -1,13 +1,17 @@
 //! Transfers: what must travel, judged by content; where it lands is what the destination says.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
-use super::{Action, Fetching, PlanError, Planner, SendFile, Sending, count, files::not_a_directory, logs};
+use super::{Action, Fetch, PlanError, Planner, SendFile, Sending, arrival, count, files::not_a_directory, logs};
 use crate::{
+    commands::files::INCOMING,
     config::{REMOTE_HOME, RemotePath, Transfer},
     facts::{
         Facts, PathFact, PathKind,
-        here::{LocalFile, Source, local_name},
+        here::{LARGE, LocalFile, Source, local_name},
     },
     stage::Stage,
 };
@@ -50,21 +54,58 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
             hint: format!("end the destination with a slash to put the file into it: `{remote}/`"),
         });
     }
-    let same = |fact: &&PathFact| {
-        fact.kind == PathKind::File && fact.sha256.as_ref() == Some(&file.sha256) && fact.mode & 0o777 == file.mode
-    };
-    if there.filter(same).is_none() {
+    if there.filter(|fact| is_whole(file, fact)).is_none() {
         sending.make(&remote.parent(), 0o755, facts)?;
+        let place = place(&remote, facts);
+        let have = facts.paths.get(&arrival(&place, &remote)).map_or(0, |fact| usable(file, fact));
         sending.files.push(SendFile {
             local: file.path.clone(),
-            remote,
             mode: file.mode,
             size: file.size,
-            sha256: file.sha256.clone(),
+            sha256: file.sha256().cloned(),
             new: there.is_none(),
+            remote,
+            place,
+            have,
         });
     }
     Ok(())
+}
+
+/// Whether a file on the device is this one, with its mode.
+fn is_whole(file: &LocalFile, fact: &PathFact) -> bool {
+    let same = fact.sha256.is_some() && fact.sha256.as_ref() == file.sha256();
+    fact.kind == PathKind::File && fact.size == file.size && same && fact.mode & 0o777 == file.mode
+}
+
+/// How many bytes of a file that arrived earlier are of use: those of a part only where the file travels by itself.
+fn usable(file: &LocalFile, fact: &PathFact) -> u64 {
+    let begins = fact.sha256.is_some() && fact.sha256.as_ref() == file.digests.get(&fact.size);
+    if is_whole(file, fact) || (file.size > LARGE && fact.kind == PathKind::File && begins) { fact.size } else { 0 }
+}
+
+/// The innermost directory above `remote` that is there.
+fn place(remote: &RemotePath, facts: &Facts) -> RemotePath {
+    let there = |path: &RemotePath| path.as_str() == REMOTE_HOME || facts.is_directory(path.as_str());
+    remote.above().into_iter().rev().find(there).unwrap_or_else(|| RemotePath::new("/").expect("the root is a path"))
+}
+
+/// Of which lengths the digests of large files here are needed before the plan: where the device has a file that may be the
+/// same, or a part of it that arrived earlier.
+pub(super) fn doubtful<'a>(source: &'a Source, destination: &RemotePath, facts: &Facts) -> Vec<(&'a Path, u64)> {
+    let files: Vec<_> = match source {
+        Source::File(file) => vec![(destination.clone(), file)],
+        Source::Tree { files, .. } => files.iter().map(|(name, file)| (destination.join(name), file)).collect(),
+    };
+    let large = files.into_iter().filter(|(_, file)| file.size > LARGE);
+    let mut doubtful = Vec::new();
+    for (remote, file) in large {
+        let there = facts.paths.get(remote.as_str()).filter(|fact| fact.size == file.size);
+        let part = facts.paths.get(&arrival(&place(&remote, facts), &remote)).filter(|fact| fact.size <= file.size);
+        let known = there.into_iter().chain(part).filter(|fact| fact.sha256.is_some());
+        doubtful.extend(known.map(|fact| (file.path.as_path(), fact.size)));
+    }
+    doubtful
 }
 
 impl Sending {
@@ -91,6 +132,15 @@ impl Sending {
         Ok(())
     }
 
+    /// Notes what an earlier run left where these files arrive and they have no use for.
+    pub(super) fn clear(&mut self, facts: &Facts) {
+        let places: BTreeSet<_> = self.files.iter().map(|file| format!("{}/", file.place.join(INCOMING))).collect();
+        let used: BTreeSet<_> = self.files.iter().filter(|file| file.have > 0).map(SendFile::arrival).collect();
+        let left = facts.paths.iter().filter(|(_, fact)| fact.kind != PathKind::Directory).map(|(path, _)| path);
+        let left = left.filter(|path| places.iter().any(|place| path.starts_with(place)) && !used.contains(*path));
+        self.stale = left.cloned().collect();
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         self.files.extend(other.files);
         for directory in other.directories {
@@ -100,9 +150,9 @@ impl Sending {
         }
     }
 
-    /// Total size in bytes.
+    /// What travels, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
+        self.files.iter().map(|file| file.size - file.have).sum()
     }
 }
 
@@ -125,16 +175,17 @@ impl Planner<'_> {
         }
         let mut says = Vec::new();
         if !wanted.from_device.is_empty() {
-            says.push(format!("{} from the device", count(fetch.len(), "file")));
+            says.push(format!("{} from the device", count(fetch.files.len(), "file")));
         }
         if !wanted.to_device.is_empty() {
             says.push(format!("{} of {} to the device", send.files.len(), count(all, "file")));
         }
         let mut actions = Vec::new();
-        if !fetch.is_empty() {
+        if !fetch.files.is_empty() {
             actions.push(Action::Fetch(fetch));
         }
         if !send.is_empty() {
+            send.clear(&self.facts);
             self.expect_sent(&send);
             actions.push(Action::Send(send));
         }
@@ -143,8 +194,8 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn fetching(&mut self) -> Result<Vec<Fetching>, PlanError> {
-        let mut fetch = Vec::new();
+    fn fetching(&mut self) -> Result<Fetch, PlanError> {
+        let mut fetch = Fetch::default();
         for transfer in &self.wanted.transfers.from_device {
             let remote = transfer.remote.as_str();
             if !self.facts.paths.contains_key(remote) {
@@ -159,11 +210,13 @@ impl Planner<'_> {
                 let path = if name.is_empty() { remote.to_owned() } else { format!("{remote}/{name}") };
                 return Err(PlanError::Unreadable { path });
             }
-            let copies = &self.facts.here.copies;
             let lands = lands(transfer, files, &self.facts);
-            let (new, warnings) = logs::changed(remote, files, &lands, |path| copies.get(path).cloned());
+            let (new, warnings) = logs::changed(remote, files, &lands, &self.facts.here.copies);
+            if logs::travels_whole(files, &new) {
+                fetch.whole.push(remote.to_owned());
+            }
             self.plan.warnings.extend(warnings);
-            fetch.extend(new);
+            fetch.files.extend(new);
         }
         Ok(fetch)
     }

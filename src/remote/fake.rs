@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use super::{Exit, Get, Got, Input, OnBytes, OnOutput, Put, Remote, RemoteError, Stream};
+use super::{Exit, Giving, Got, Input, OnBytes, OnOutput, Output, Remote, RemoteError, Rest, Stream, Taking};
 use crate::command::Command;
 
 /// What a command says and how it ends.
@@ -90,6 +90,14 @@ impl Fake {
         at.map(|at| answers.remove(at).1)
     }
 
+    /// A command that puts or gets has to end well.
+    async fn ended(&self, command: &Command, answer: Option<Answer>) -> Result<(), RemoteError> {
+        let Some(answer) = answer else { return Ok(()) };
+        let stderr = answer.output.iter().flat_map(|(_, piece)| piece.clone()).collect();
+        let exit = self.end(answer.end).await?;
+        Output { exit, stdout: Vec::new(), stderr }.success(command).map(|_| ())
+    }
+
     async fn end(&self, end: End) -> Result<Exit, RemoteError> {
         match end {
             End::Exit(exit) => Ok(exit),
@@ -121,24 +129,37 @@ impl Remote for Fake {
         self.end(answer.end).await
     }
 
-    async fn put(&self, files: &[Put], progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
-        for file in files {
+    async fn put(&self, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        let head = String::from_utf8_lossy(&taking.head);
+        let answer = self.note(format!("{} <<< {}", taking.command.shown(), head.trim_end().replace('\n', ", ")));
+        for (path, mode) in taking.directories {
+            self.log.borrow_mut().push(format!("put directory {path} ({mode:o})"));
+        }
+        for file in taking.files {
             let line = format!("put {} -> {} ({:o})", file.local.display(), file.remote, file.mode);
             if let Some(answer) = self.note(line) {
                 self.end(answer.end).await?;
             }
             progress(1);
         }
-        Ok(())
+        self.ended(taking.command, answer).await
     }
 
     fn bytes_sent(&self) -> u64 {
         0
     }
 
-    async fn get(&self, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+    async fn append(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        let answer = self.note(command.shown());
+        progress(rest.to - rest.from);
+        self.ended(command, answer).await
+    }
+
+    async fn get(&self, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+        let names = String::from_utf8_lossy(&giving.input).trim_end().replace('\n', " ");
+        let answer = self.note(format!("{} <<< {names}", giving.command.shown()));
         let mut got = Vec::new();
-        for file in files {
+        for file in giving.files {
             if let Some(answer) = self.note(format!("get {}", file.remote)) {
                 self.end(answer.end).await?;
             }
@@ -151,6 +172,21 @@ impl Remote for Fake {
                 }
             });
         }
+        self.ended(giving.command, answer).await?;
         Ok(got)
+    }
+
+    async fn take(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        let answer = self.note(command.shown());
+        let mut came = std::fs::read(&rest.local).unwrap_or_default();
+        came.resize(usize::try_from(rest.from).expect("it is small"), 0);
+        let content = self.files.get(&rest.remote).cloned().unwrap_or_default();
+        let (from, to) = (came.len(), usize::try_from(rest.to).expect("it is small"));
+        let end = answer.as_ref().is_none_or(|answer| matches!(answer.end, End::Exit(Exit::Code(0))));
+        // What is lost breaks off in the middle.
+        came.extend_from_slice(content.get(from..if end { to } else { from.midpoint(to) }).unwrap_or_default());
+        std::fs::write(&rest.local, &came).expect("the directory is there");
+        progress(came.len() as u64 - rest.from);
+        self.ended(command, answer).await
     }
 }

@@ -21,19 +21,32 @@ pub trait Remote {
     /// Only when the command could not be run or its end was not seen; a command that fails is an [`Exit`].
     async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError>;
 
-    /// Puts local files on the device, exactly where each [`Put`] says, with its mode. The parent directories exist.
-    /// `progress` is told the bytes of each piece that went out.
+    /// Runs a command that takes local files in as one tar archive, each exactly where it says, with its mode. `progress` is
+    /// told the bytes of each piece of a file that went out.
     ///
     /// # Errors
-    /// The first that fails ends it; what was put stays (the caller works in a staging directory).
-    async fn put(&self, files: &[Put], progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
+    /// The first file that fails ends it; what was put stays.
+    async fn put(&self, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
 
-    /// Fetches files from the device, each into a local file that is created or truncated. A file that grows meanwhile is
-    /// taken as far as it goes; one that vanished is [`Got::Vanished`]. The answers stand in the order of `files`.
+    /// Runs a command that takes in the bytes of one local file, from `rest.from` on.
+    ///
+    /// # Errors
+    /// When they could not be read here or written there; what arrived stays.
+    async fn append(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
+
+    /// Runs a command that gives files as tar archives, and puts each into a local file that is created or truncated. A file
+    /// that grows meanwhile is taken as far as it goes; one that vanished is [`Got::Vanished`]. The answers stand in the order
+    /// of the files; what was not asked for is passed over.
     ///
     /// # Errors
     /// Anything but a file that vanished.
-    async fn get(&self, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError>;
+    async fn get(&self, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError>;
+
+    /// Runs a command that gives the bytes of one file from `rest.from` on, and writes them into the local file from there on.
+    ///
+    /// # Errors
+    /// When it cannot be read there or written here, and when it ends too early; what came stays.
+    async fn take(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
 
     /// Bytes sent to it so far, with all that the transport adds.
     fn bytes_sent(&self) -> u64;
@@ -157,6 +170,30 @@ pub fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
     lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
 }
 
+/// What is put by one command.
+#[derive(Clone, Debug)]
+pub struct Taking<'a> {
+    /// Reads `head`, and then an archive.
+    pub command: &'a Command,
+    /// What comes before the archive.
+    pub head: Vec<u8>,
+    /// Directories to make, each with its permission bits, the outer before the inner.
+    pub directories: &'a [(String, u32)],
+    /// The files.
+    pub files: &'a [Put],
+}
+
+/// What is got by one command.
+#[derive(Clone, Debug)]
+pub struct Giving<'a> {
+    /// Reads `input`, and gives archives.
+    pub command: &'a Command,
+    /// Tells it what to give.
+    pub input: Vec<u8>,
+    /// What is taken of it.
+    pub files: &'a [Get],
+}
+
 /// A local file on its way to the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
@@ -175,6 +212,19 @@ pub struct Get {
     pub remote: String,
     /// Where its bytes go here.
     pub local: PathBuf,
+}
+
+/// A large file, or what is missing of it, on its way by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Its absolute path there.
+    pub remote: String,
+    /// The file here.
+    pub local: PathBuf,
+    /// How many bytes the other side has.
+    pub from: u64,
+    /// How many it will have.
+    pub to: u64,
 }
 
 /// What became of one [`Get`].

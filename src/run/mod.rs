@@ -20,6 +20,7 @@ use crate::{
 
 mod arriving;
 mod attach;
+mod ends;
 mod error;
 mod fetch;
 mod health;
@@ -130,7 +131,7 @@ impl<R: Remote> Runner<'_, R> {
                 Ok(None)
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
-            Action::Fetch(files) => self.fetch(stage, files).await.map(|()| None),
+            Action::Fetch(fetch) => self.fetch(stage, fetch).await.map(|()| None),
             Action::Load(loading) => self.load(stage, loading).await.map(Some),
             Action::Keep(keeping) => self.keep(stage, keeping).await.map(|()| None),
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),

@@ -2,6 +2,7 @@
 //! for docker and systemctl.
 
 mod autostart;
+mod compare;
 mod delivery;
 mod docker;
 mod files;

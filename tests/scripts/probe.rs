@@ -29,7 +29,7 @@ fn odd_names_are_told_from_each_other_in_trees_and_as_paths() {
         let tree = facts.trees.get("/home/oem/logs").expect("asked");
         assert_eq!(tree.len(), ODD.len(), "{userland:?} {:?}", tree.keys());
         for (odd, name) in ODD.iter().zip(&names) {
-            for fact in [tree.get(*odd), facts.paths.get(name)] {
+            for (fact, asked) in [(tree.get(*odd), false), (facts.paths.get(name), true)] {
                 let fact = fact.unwrap_or_else(|| panic!("{userland:?}: {name:?} is known"));
                 assert_eq!(
                     (fact.kind, fact.size, fact.readable),
@@ -38,7 +38,7 @@ fn odd_names_are_told_from_each_other_in_trees_and_as_paths() {
                 );
                 // Busybox does not say which of two lines is which when a name has two: such a file is always fetched.
                 let unsure = userland == Userland::Busybox && name.contains('\n');
-                assert!(fact.sha256.is_some() || unsure, "{userland:?} {name:?}");
+                assert!(fact.sha256.is_some() || unsure || !asked, "{userland:?} {name:?}");
             }
         }
         assert_eq!(facts.paths.get("/home/oem/logs").map(|fact| fact.kind), Some(PathKind::Directory));
@@ -82,9 +82,9 @@ fn what_cannot_be_read_is_known_to_be_there() {
         let facts = ask(&device, &Probe { trees: set(&["/home/oem/logs"]), ..Probe::default() });
         mode("/home/oem/logs/closed", 0o755);
         let tree = facts.trees.get("/home/oem/logs").expect("asked");
-        let known = |name: &str| tree.get(name).map(|fact| (fact.readable, fact.sha256.is_some()));
-        assert_eq!(known("secret.log"), Some((false, false)), "{userland:?}");
-        assert_eq!(known("open.log"), Some((true, true)), "{userland:?}");
+        let known = |name: &str| tree.get(name).map(|fact| fact.readable);
+        assert_eq!(known("secret.log"), Some(false), "{userland:?}");
+        assert_eq!(known("open.log"), Some(true), "{userland:?}");
         assert_eq!(known("closed/inside.log"), None, "{userland:?}");
     }
 }
@@ -95,8 +95,8 @@ fn a_device_that_cannot_tell_digests_says_what_can_be_read() {
         let device = Device::new(userland);
         device.without("sha256sum");
         device.write("/home/oem/logs/a.log", "a");
-        let facts = ask(&device, &Probe { trees: set(&["/home/oem/logs"]), ..Probe::default() });
-        let fact = facts.trees.get("/home/oem/logs").and_then(|tree| tree.get("a.log")).expect("known");
+        let facts = ask(&device, &Probe { paths: set(&["/home/oem/logs/a.log"]), ..Probe::default() });
+        let fact = facts.paths.get("/home/oem/logs/a.log").expect("known");
         assert!(fact.readable && fact.sha256.is_none(), "{userland:?}");
     }
 }
@@ -229,4 +229,30 @@ fn archives_are_told_apart() {
             matches!(facts.archives.get("/home/oem/root.tar"), Some(Archive::RootFileSystem(digest)) if digest.len() == 64)
         );
     }
+}
+
+#[test]
+fn what_an_earlier_run_left_beside_a_destination_is_told_and_what_is_below_a_missing_folder_is_not_looked_for() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        device.write("/home/oem/d/.o3r-deploy-incoming/new/deep/half it's", "half");
+        let asked =
+            ["/home/oem", "/home/oem/d", "/home/oem/d/new", "/home/oem/d/new/deep", "/home/oem/d/new!", "/home/oem/none/x"];
+        let facts = ask(&device, &Probe { paths: set(&asked), ..Probe::default() });
+        let left = "/home/oem/d/.o3r-deploy-incoming/new/deep/half it's";
+        assert_eq!(facts.paths.keys().collect::<Vec<_>>(), ["/home/oem", "/home/oem/d", left], "{userland:?}");
+        assert!(facts.paths.get(left).is_some_and(|fact| fact.size == 4 && fact.sha256.is_some()), "{userland:?}");
+    }
+}
+
+#[test]
+fn a_list_of_files_without_gzip_is_longer_and_the_same() {
+    let device = Device::new(Userland::Busybox);
+    device.write("/home/oem/logs/a b", "x");
+    let probe = Probe { trees: set(&["/home/oem/logs", "/home/oem/logs/a b", "/home/oem/none"]), ..Probe::default() };
+    let with = ask(&device, &probe);
+    device.without("gzip");
+    assert_eq!(ask(&device, &probe).trees, with.trees);
+    assert_eq!(with.trees.get("/home/oem/logs").map(|files| files.keys().collect::<Vec<_>>()), Some(vec![&"a b".to_owned()]));
+    assert!(with.trees.get("/home/oem/none").is_some_and(|files| files.is_empty()));
 }

@@ -13,7 +13,7 @@ use std::{
 
 use o3r_deploy::{
     command::Command,
-    remote::{Exit, Get, Got, Input, OnBytes, OnOutput, Put, Remote, RemoteError, Stream},
+    remote::{Exit, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Stream, Taking},
 };
 
 /// What a device's shell and tools may be.
@@ -40,6 +40,8 @@ pub struct Device {
 pub struct Ran {
     pub code: i32,
     pub out: String,
+    /// What is in `out`, as it came but for where the device is here.
+    raw: Vec<u8>,
     pub err: String,
 }
 
@@ -58,7 +60,7 @@ impl Device {
         ];
         let more =
             ["kill", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sha256sum", "sleep", "sort"];
-        for name in programs.iter().chain(&more).chain(&["stat", "sync", "tar", "tr", "uname"]) {
+        for name in programs.iter().chain(&more).chain(&["stat", "sync", "tail", "tar", "tr", "uname"]) {
             let target = match (userland, *name) {
                 (Userland::Busybox, _) => which("busybox"),
                 (Userland::Dash, "sh") => which("dash"),
@@ -116,6 +118,16 @@ impl Device {
         std::fs::read_to_string(self.here(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// Permission bits of something on the device.
+    pub fn mode(&self, path: &str) -> u32 {
+        std::fs::metadata(self.here(path)).expect("there").permissions().mode() & 0o7777
+    }
+
+    /// Lets everybody write into a directory.
+    pub fn open(&self, path: &str) {
+        std::fs::set_permissions(self.here(path), std::fs::Permissions::from_mode(0o777)).expect("allowed");
+    }
+
     /// Names in a directory of the device, sorted.
     pub fn names(&self, path: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.here(path)).expect("a directory");
@@ -143,6 +155,18 @@ impl Device {
 
     fn to_device(&self, bytes: &[u8]) -> String {
         String::from_utf8_lossy(bytes).replace(&self.root.path().display().to_string(), "")
+    }
+
+    fn without_root(&self, bytes: &[u8]) -> Vec<u8> {
+        let root = self.root.path().as_os_str().as_encoded_bytes();
+        let (mut kept, mut rest) = (Vec::new(), bytes);
+        while let Some((first, more)) = rest.split_first() {
+            rest = rest.strip_prefix(root).unwrap_or_else(|| {
+                kept.push(*first);
+                more
+            });
+        }
+        kept
     }
 
     /// Starts a command with its streams piped.
@@ -174,7 +198,8 @@ impl Device {
         let output = child.wait_with_output().expect("it ends");
         feeder.join().expect("fed");
         let code = output.status.code().unwrap_or(-1);
-        Ran { code, out: self.to_device(&output.stdout), err: self.to_device(&output.stderr) }
+        let raw = self.without_root(&output.stdout);
+        Ran { code, out: self.to_device(&output.stdout), raw, err: self.to_device(&output.stderr) }
     }
 
     /// Runs a command that must succeed.
@@ -205,17 +230,26 @@ impl Remote for Device {
 
     async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError> {
         let Input::Bytes(bytes) = input else { panic!("the probe reads bytes") };
-        let ran = self.run(command, &bytes);
-        output(Stream::Stdout, ran.out.as_bytes());
+        // What is compressed says itself where things are here.
+        let ran = if bytes.starts_with(&[0x1f, 0x8b]) { self.run_raw(command, bytes) } else { self.run(command, &bytes) };
+        output(Stream::Stdout, &ran.raw);
         output(Stream::Stderr, ran.err.as_bytes());
         Ok(Exit::Code(u32::try_from(ran.code).unwrap_or(255)))
     }
 
-    async fn put(&self, _: &[Put], _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn put(&self, _: &Taking<'_>, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         panic!("scripts put nothing")
     }
 
-    async fn get(&self, _: &[Get], _: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+    async fn append(&self, _: &Command, _: &Rest, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        panic!("scripts append nothing")
+    }
+
+    async fn get(&self, _: &Giving<'_>, _: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
         panic!("scripts get nothing")
+    }
+
+    async fn take(&self, _: &Command, _: &Rest, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        panic!("scripts take nothing")
     }
 }

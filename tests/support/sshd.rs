@@ -14,11 +14,9 @@ use tempfile::TempDir;
 /// Whose files travel how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Files {
-    /// The SFTP subsystem is there.
-    Sftp,
-    /// It is not: GNU's tar.
+    /// GNU's tar.
     Tar,
-    /// It is not: busybox.
+    /// Busybox.
     Busybox,
 }
 
@@ -51,7 +49,6 @@ impl Sshd {
             path.display()
         );
         match files {
-            Files::Sftp => configuration += "Subsystem sftp internal-sftp\n",
             Files::Tar => {}
             Files::Busybox => {
                 fs::create_dir(path.join("bin")).unwrap();

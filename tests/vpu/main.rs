@@ -32,5 +32,6 @@ mod secrets;
 mod state;
 mod swap;
 mod trees;
+mod wire;
 mod witness;
 mod words;

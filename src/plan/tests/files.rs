@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     config::{LogPull, Transfer},
+    facts::compare::Copy,
     plan::questions,
 };
 
@@ -182,7 +183,7 @@ fn what_is_fetched_is_what_is_not_here_with_the_same_content() {
     put(&mut tree, "../climbs", Some("c"));
     tree.paths.retain(|path, _| !path.starts_with('/'));
     facts.trees.insert("/home/oem/share/out".into(), tree.paths);
-    facts.here.copies.insert("got/out/a".into(), digest("a"));
+    facts.here.copies.insert("got/out/a".into(), Copy { path: "got/out/a".into(), bytes: 1 });
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     transfers: 1 file from the device
       fetch /home/oem/share/out/sub/b -> got/out/sub/b (1 B)
@@ -191,26 +192,26 @@ fn what_is_fetched_is_what_is_not_here_with_the_same_content() {
 }
 
 #[test]
-fn logs_that_cannot_be_read_are_named_and_those_of_unknown_content_are_pulled() {
+fn logs_that_cannot_be_read_are_named_and_of_those_that_have_grown_only_the_end_is_pulled() {
     let (mut wanted, mut facts) = (nothing(), device());
     wanted.logs = vec![LogPull { remote: remote("~/share/logs"), local: "logs".into() }];
     insta::assert_snapshot!(shown(&wanted, &facts), @"logs: nothing to do: no logs on the device");
     let mut tree = device();
-    ["new.log", "same.log", "root.log", "unknown.log"].iter().for_each(|name| put(&mut tree, name, Some(name)));
+    ["new.log", "same.log", "root.log", "grown.log"].iter().for_each(|name| put(&mut tree, name, Some(name)));
     tree.paths.retain(|path, _| !path.starts_with('/'));
-    tree.paths.get_mut("unknown.log").expect("there").sha256 = None;
     let root = tree.paths.get_mut("root.log").expect("there");
     (root.readable, root.sha256) = (false, None);
     facts.trees.insert("/home/oem/share/logs".into(), tree.paths);
     facts.name = Some("a/b".into());
     let here = "logs/sn000201234175_a_b/logs";
-    for name in ["same.log", "unknown.log"] {
-        facts.here.copies.insert(format!("{here}/{name}").into(), digest(name));
+    for (name, bytes) in [("same.log", 8), ("grown.log", 3)] {
+        let path: std::path::PathBuf = format!("{here}/{name}").into();
+        facts.here.copies.insert(path.clone(), Copy { path, bytes });
     }
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     logs: 2 of 4 log files
+      fetch /home/oem/share/logs/grown.log -> logs/sn000201234175_a_b/logs/grown.log (6 B of 9 B)
       fetch /home/oem/share/logs/new.log -> logs/sn000201234175_a_b/logs/new.log (7 B)
-      fetch /home/oem/share/logs/unknown.log -> logs/sn000201234175_a_b/logs/unknown.log (11 B)
     warning: `/home/oem/share/logs/root.log` cannot be read by this user
     ");
 }

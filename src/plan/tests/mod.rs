@@ -92,7 +92,8 @@ fn remote(path: &str) -> RemotePath {
 
 /// A file on this computer.
 fn local(name: &str, content: &str) -> LocalFile {
-    LocalFile { path: name.into(), mode: 0o644, size: content.len() as u64, sha256: digest(content) }
+    let size = content.len() as u64;
+    LocalFile { path: name.into(), mode: 0o644, size, digests: BTreeMap::from([(size, digest(content))]) }
 }
 
 fn local_image(id: &str, reference: &str) -> LocalImage {

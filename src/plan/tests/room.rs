@@ -23,7 +23,7 @@ fn with_room(docker_megabytes: u64, home_megabytes: u64, shared: bool) -> (Deplo
 fn sends(wanted: &mut Deployment, facts: &mut Facts) {
     let local = std::path::PathBuf::from("/here/model");
     wanted.transfers.to_device = vec![crate::config::Transfer { local: local.clone(), remote: remote("~/model") }];
-    let file = LocalFile { path: local.clone(), mode: 0o644, size: 50 * MB, sha256: digest("model") };
+    let file = LocalFile { path: local.clone(), mode: 0o644, size: 50 * MB, digests: BTreeMap::new() };
     facts.here.sources.insert(local, Source::File(file));
 }
 

@@ -248,14 +248,18 @@ impl client::Handler for Client {
             DisconnectReason::Error(russh::Error::InactivityTimeout) => {
                 format!("the device took nothing for {} s", STALLED_AFTER.as_secs())
             }
-            DisconnectReason::Error(russh::Error::IO(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                "it ended in the middle".into()
-            }
+            // Reading and writing see the same end, each in its own words.
+            DisconnectReason::Error(russh::Error::IO(error)) if has_ended(&error) => "it ended in the middle".into(),
             DisconnectReason::Error(error) => error.to_string(),
         };
         self.lost.send_replace(Some(reason));
         Ok(())
     }
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// Counts what passes through one half of the socket.

@@ -7,14 +7,13 @@ use std::{
 };
 
 use russh::keys::PublicKey;
-use russh_sftp::client::SftpSession;
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use self::{
     dial::{Client, Dialer, Line, Traffic},
     host_key::HostKeys,
 };
-use super::{Exit, Get, Got, Input, OnBytes, OnOutput, Put, Remote, RemoteError};
+use super::{Exit, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Taking};
 use crate::{command::Command, secret::Secret};
 
 mod agent;
@@ -29,8 +28,8 @@ mod key_file;
 mod known_hosts;
 mod login;
 mod pieces;
+mod rest;
 mod room;
-mod sftp;
 mod stream;
 
 pub use config::HostConfig;
@@ -217,7 +216,7 @@ pub trait Ask {
     fn secret(&mut self, question: &str) -> Option<Secret>;
 }
 
-/// Commands that run at once over one connection: sshd allows ten sessions (MaxSessions), one is SFTP's, one is spare.
+/// Commands that run at once over one connection: sshd allows ten sessions (MaxSessions), two are spare.
 const SESSIONS: usize = 8;
 
 /// How long an answer of the device's own may take, and how large it may be, in bytes.
@@ -229,7 +228,6 @@ pub struct Ssh {
     handle: russh::client::Handle<Client>,
     lost: watch::Receiver<Option<String>>,
     sessions: Semaphore,
-    sftp: OnceCell<Option<SftpSession>>,
     traffic: Arc<Traffic>,
     host_key: PublicKey,
     host_keys: HostKeys,
@@ -255,7 +253,6 @@ pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectE
         handle,
         lost,
         sessions: Semaphore::new(SESSIONS),
-        sftp: OnceCell::new(),
         traffic,
         host_key,
         host_keys,
@@ -318,14 +315,6 @@ impl Ssh {
         tokio::time::timeout(ASIDE, asked).await.ok().flatten()
     }
 
-    /// Whether the device offers SFTP; asked once. Without it, files travel through commands.
-    ///
-    /// # Errors
-    /// When the connection is lost.
-    pub async fn has_sftp(&self) -> Result<bool, RemoteError> {
-        Ok(self.sftp().await?.is_some())
-    }
-
     /// Bytes received through the socket so far, with all that SSH adds.
     pub fn bytes_received(&self) -> u64 {
         self.traffic.received.load(Ordering::Relaxed)
@@ -342,28 +331,11 @@ impl Ssh {
         let _ = tokio::time::timeout(Duration::from_secs(2), closed).await;
     }
 
-    async fn sftp(&self) -> Result<Option<&SftpSession>, RemoteError> {
-        Ok(self.sftp.get_or_try_init(|| sftp::open(self)).await?.as_ref())
-    }
-
     /// Waits until the connection is lost, and says why.
     async fn lost(&self) -> RemoteError {
         let mut lost = self.lost.clone();
         let reason = lost.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
         RemoteError::Lost { reason: reason.unwrap_or_else(|| "it was closed".into()) }
-    }
-
-    /// Does `work` unless the connection is lost meanwhile; a failure of work on a connection that is gone is its loss.
-    async fn unless_lost<T>(&self, work: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
-        let result = tokio::select! {
-            biased;
-            result = work => result,
-            lost = self.lost() => Err(lost),
-        };
-        match result {
-            Err(RemoteError::File { .. }) if self.handle.is_closed() => Err(self.lost().await),
-            result => result,
-        }
     }
 }
 
@@ -376,17 +348,19 @@ impl Remote for Ssh {
         exec::exchange(self, command, input, &mut |_| (), exec::Sink::Call(output)).await
     }
 
-    async fn put(&self, files: &[Put], progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
-        match self.sftp().await? {
-            Some(session) => sftp::put(self, session, files, progress).await,
-            None => stream::put(self, files, progress).await,
-        }
+    async fn put(&self, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        stream::put(self, taking, progress).await
     }
 
-    async fn get(&self, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
-        match self.sftp().await? {
-            Some(session) => sftp::get(self, session, files, progress).await,
-            None => stream::get(self, files, progress).await,
-        }
+    async fn append(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        rest::append(self, command, rest, progress).await
+    }
+
+    async fn get(&self, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+        stream::get(self, giving, progress).await
+    }
+
+    async fn take(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+        rest::take(self, command, rest, progress).await
     }
 }

@@ -1,11 +1,28 @@
 //! Byte streams between a blocking thread and the connection, in large pieces and with a bound on how many wait.
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::mpsc;
 
+use crate::remote::OnBytes;
+
 /// The size of a piece, in bytes.
 pub(super) const PIECE: usize = 256 << 10;
+
+/// Pieces between the thread that reads or writes files and the connection.
+pub(super) const WAITING: usize = 4;
+
+/// Tells of the payload bytes that were not told of, and returns their number.
+pub(super) fn tell(payload: &AtomicU64, told: u64, progress: &mut OnBytes<'_>) -> u64 {
+    let news = payload.load(Ordering::Relaxed).saturating_sub(told);
+    if news > 0 {
+        progress(news);
+    }
+    news
+}
 
 /// Gathers what is written into pieces and sends them.
 pub(super) struct PieceWriter {
@@ -69,6 +86,47 @@ impl Read for PieceReader {
             match self.pieces.blocking_recv() {
                 Some(piece) => self.piece = io::Cursor::new(piece),
                 None => return Ok(0),
+            }
+        }
+    }
+}
+
+/// Reads exactly as many bytes as were promised: a file that grows is taken as far as it was, one that shrinks is an error.
+pub(super) struct Measured<'a, R> {
+    inner: R,
+    left: u64,
+    payload: &'a AtomicU64,
+    /// What went wrong here, told apart from what goes wrong with those who read this.
+    pub(super) failed: Option<io::Error>,
+}
+
+impl<'a, R: Read> Measured<'a, R> {
+    pub(super) fn new(inner: R, left: u64, payload: &'a AtomicU64) -> Self {
+        Self { inner, left, payload, failed: None }
+    }
+}
+
+impl<R: Read> Read for Measured<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let room = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let result = match buf.get_mut(..room) {
+            Some(room) if !room.is_empty() => self.inner.read(room),
+            _ => return Ok(0),
+        };
+        match result {
+            Ok(0) => {
+                self.failed = Some(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was sent"));
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Ok(count) => {
+                self.left -= count as u64;
+                self.payload.fetch_add(count as u64, Ordering::Relaxed);
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                self.failed = Some(io::Error::new(error.kind(), error.to_string()));
+                Err(error)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a write failed for want of room: SFTP and GNU's tar do not always say so.
+//! Whether a write failed for want of room: GNU's tar does not always say so.
 
 use super::Ssh;
 use crate::{

@@ -1,8 +1,8 @@
-//! Files without SFTP: any number of them as one tar stream through one command.
+//! Any number of files as one tar stream through one command.
 
 use std::{
     collections::HashMap,
-    io::{self, BufReader, Read},
+    io::{self, BufReader, Read, Write},
     path::Path,
     sync::{
         Arc,
@@ -16,35 +16,27 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use super::{
     Ssh,
     exec::{Sink, exchange},
-    pieces::{PIECE, PieceReader, PieceWriter},
+    pieces::{Measured, PIECE, PieceReader, PieceWriter, WAITING, tell},
     room,
 };
 use crate::{
     command::{Command, path_lines},
-    remote::{Exit, Get, Got, Input, OnBytes, Put, Remote, RemoteError, is_no_space, last_lines},
+    remote::{Exit, Get, Giving, Got, Input, OnBytes, Put, Remote, RemoteError, Taking, is_no_space, last_lines},
 };
 
-/// Pieces between the thread that reads or writes files and the connection.
-const WAITING: usize = 4;
-
 /// As [`crate::remote::Remote::put`].
-pub(super) async fn put(ssh: &Ssh, files: &[Put], progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
-    if files.is_empty() {
-        return Ok(());
-    }
+pub(super) async fn put(ssh: &Ssh, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
     let archive = spawn_blocking({
-        let (files, payload) = (files.to_vec(), Arc::clone(&payload));
-        move || pack(&files, sender, &payload)
+        let (head, directories, files) = (taking.head.clone(), taking.directories.to_vec(), taking.files.to_vec());
+        let payload = Arc::clone(&payload);
+        move || pack(&head, &directories, &files, sender, &payload)
     });
-    // `-o`: as the user who unpacks, whom both GNU's tar and busybox's then take; `-p`: the mode exactly.
-    let command = Command::new("tar").args(["-x", "-p", "-o", "-f", "-", "-C", "/"]);
     let (mut stderr, mut told) = (Vec::new(), 0);
     let mut sent = |_| told += tell(&payload, told, progress);
-    let exit =
-        exchange(ssh, &command, Input::Pieces(pieces), &mut sent, Sink::Call(&mut |_, bytes| stderr.extend_from_slice(bytes)))
-            .await;
+    let output = Sink::Call(&mut |_, bytes| stderr.extend_from_slice(bytes));
+    let exit = exchange(ssh, taking.command, Input::Pieces(pieces), &mut sent, output).await;
     // The thread ends once nobody takes its pieces; a file that could not be read explains the rest.
     match (archive.await, exit) {
         (Ok(Err(error)), Ok(_) | Err(RemoteError::Input(_))) if !matches!(error, RemoteError::Input(_)) => Err(error),
@@ -53,21 +45,13 @@ pub(super) async fn put(ssh: &Ssh, files: &[Put], progress: &mut OnBytes<'_>) ->
             tell(&payload, told, progress);
             Ok(())
         }
-        (_, Ok(exit)) => Err(why_not(ssh, files, &command, exit, &stderr).await),
+        (_, Ok(exit)) => Err(why_not(ssh, taking, exit, &stderr).await),
     }
-}
-
-/// Tells of the payload bytes that were not told of, and returns their number.
-fn tell(payload: &AtomicU64, told: u64, progress: &mut OnBytes<'_>) -> u64 {
-    let news = payload.load(Ordering::Relaxed).saturating_sub(told);
-    if news > 0 {
-        progress(news);
-    }
-    news
 }
 
 /// `tar` names what it could not write, unless the name is one that it shows escaped; then the first file stands for all.
-async fn why_not(ssh: &Ssh, files: &[Put], command: &Command, exit: Exit, stderr: &[u8]) -> RemoteError {
+async fn why_not(ssh: &Ssh, taking: &Taking<'_>, exit: Exit, stderr: &[u8]) -> RemoteError {
+    let (command, files) = (taking.command, taking.files);
     let lines = last_lines(stderr, 20);
     let named = lines.iter().find_map(|line| files.iter().find(|file| line.contains(in_archive(&file.remote))));
     let (Some(file), Some(reason)) = (named.or(files.first()), lines.first()) else {
@@ -90,18 +74,35 @@ fn in_archive(path: &str) -> &str {
     path.trim_start_matches('/')
 }
 
-fn pack(files: &[Put], sender: mpsc::Sender<io::Result<Vec<u8>>>, payload: &AtomicU64) -> Result<(), RemoteError> {
+fn pack(
+    head: &[u8],
+    directories: &[(String, u32)],
+    files: &[Put],
+    sender: mpsc::Sender<io::Result<Vec<u8>>>,
+    payload: &AtomicU64,
+) -> Result<(), RemoteError> {
     let failed = sender.clone();
-    let mut archive = tar::Builder::new(PieceWriter::new(sender));
-    let result = files
+    let mut stream = PieceWriter::new(sender);
+    stream.write_all(head).map_err(RemoteError::Input)?;
+    let mut archive = tar::Builder::new(stream);
+    let result = directories
         .iter()
-        .try_for_each(|file| pack_one(&mut archive, file, payload))
+        .try_for_each(|(path, mode)| pack_directory(&mut archive, path, *mode))
+        .and_then(|()| files.iter().try_for_each(|file| pack_one(&mut archive, file, payload)))
         .and_then(|()| archive.into_inner().and_then(PieceWriter::finish).map_err(RemoteError::Input));
     if result.is_err() {
         // Without this the device would take the end of the stream for the end of the archive.
         let _ = failed.blocking_send(Err(io::ErrorKind::Interrupted.into()));
     }
     result
+}
+
+fn pack_directory<W: io::Write>(archive: &mut tar::Builder<W>, path: &str, mode: u32) -> Result<(), RemoteError> {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_size(0);
+    header.set_mode(mode);
+    archive.append_data(&mut header, in_archive(path), io::empty()).map_err(RemoteError::Input)
 }
 
 fn pack_one<W: io::Write>(archive: &mut tar::Builder<W>, file: &Put, payload: &AtomicU64) -> Result<(), RemoteError> {
@@ -114,7 +115,11 @@ fn pack_one<W: io::Write>(archive: &mut tar::Builder<W>, file: &Put, payload: &A
     header.set_size(metadata.len());
     header.set_mode(file.mode);
     header.set_mtime(modified.unwrap_or_default().as_secs());
-    let mut source = Measured { inner: BufReader::with_capacity(PIECE, source), left: metadata.len(), payload, failed: None };
+    let mut source = Measured::new(
+        BufReader::with_capacity(PIECE.min(usize::try_from(metadata.len()).unwrap_or(PIECE)), source),
+        metadata.len(),
+        payload,
+    );
     let result = archive.append_data(&mut header, in_archive(&file.remote), &mut source);
     match (result, source.failed) {
         (_, Some(error)) => Err(local(error)),
@@ -123,60 +128,20 @@ fn pack_one<W: io::Write>(archive: &mut tar::Builder<W>, file: &Put, payload: &A
     }
 }
 
-/// Reads exactly the bytes that the header promised: a file that grows is taken as far as it was, one that shrinks is an error.
-struct Measured<'a, R> {
-    inner: R,
-    left: u64,
-    payload: &'a AtomicU64,
-    /// What went wrong here, told apart from what went wrong with the archive.
-    failed: Option<io::Error>,
-}
-
-impl<R: Read> Read for Measured<'_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let room = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let result = match buf.get_mut(..room) {
-            Some(room) if !room.is_empty() => self.inner.read(room),
-            _ => return Ok(0),
-        };
-        match result {
-            Ok(0) => {
-                self.failed = Some(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was sent"));
-                Err(io::ErrorKind::UnexpectedEof.into())
-            }
-            Ok(count) => {
-                self.left -= count as u64;
-                self.payload.fetch_add(count as u64, Ordering::Relaxed);
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                self.failed = Some(io::Error::new(error.kind(), error.to_string()));
-                Err(error)
-            }
-        }
-    }
-}
-
 /// As [`crate::remote::Remote::get`].
-pub(super) async fn get(ssh: &Ssh, files: &[Get], progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
+pub(super) async fn get(ssh: &Ssh, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+    let (command, files) = (giving.command, giving.files);
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
     let unpacked = spawn_blocking({
         let (files, payload) = (files.to_vec(), Arc::clone(&payload));
         move || unpack(&files, pieces, &payload)
     });
-    // Names come through standard input, so that there may be any number; where that makes the script start `tar` several
-    // times, the archives stand one after the other. `-h`: a link stands for its file, as in SFTP.
-    let command = Command::script(include_str!("give_files.sh"));
     let mut stderr = Vec::new();
-    let (names, mut told) = (names(files.iter().map(|file| file.remote.as_str())), 0);
+    let mut told = 0;
     let exit = {
-        let mut sent = |_| ();
-        let exchange = exchange(ssh, &command, Input::Bytes(names), &mut sent, Sink::Pieces(sender, &mut stderr));
+        let (mut sent, input) = (|_| (), Input::Bytes(giving.input.clone()));
+        let exchange = exchange(ssh, command, input, &mut sent, Sink::Pieces(sender, &mut stderr));
         tokio::pin!(exchange);
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(100));
         loop {
@@ -207,9 +172,9 @@ pub(super) async fn get(ssh: &Ssh, files: &[Get], progress: &mut OnBytes<'_>) ->
     Ok(got.into_iter().map(|bytes| bytes.map_or(Got::Vanished, Got::Bytes)).collect())
 }
 
-/// Names for the scripts, relative to `/` and such that none looks like an option.
+/// Names for the script, relative to `/`.
 fn names<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<u8> {
-    let names: Vec<_> = paths.map(|path| format!("./{}", in_archive(path))).collect();
+    let names: Vec<_> = paths.map(|path| in_archive(path).to_owned()).collect();
     path_lines(&names)
 }
 
@@ -239,14 +204,14 @@ fn unpack(files: &[Get], pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -
         wanted.entry(in_archive(&file.remote).as_bytes()).or_default().push(index);
     }
     let mut first: HashMap<Vec<u8>, &Path> = HashMap::new();
-    let mut got = vec![None; files.len()];
+    let (mut got, mut piece) = (vec![None; files.len()], vec![0; PIECE]);
     let mut archive = tar::Archive::new(PieceReader::new(pieces));
     archive.set_ignore_zeros(true);
     for entry in archive.entries().map_err(RemoteError::Input)? {
         let mut entry = entry.map_err(RemoteError::Input)?;
-        let name = entry.path_bytes().into_owned();
-        let name = own_name(&name);
-        let Some((index, file)) = wanted.get_mut(name).and_then(Vec::pop).and_then(|index| Some((index, files.get(index)?)))
+        let name = own_name(&entry.path_bytes());
+        let Some((index, file)) =
+            wanted.get_mut(name.as_slice()).and_then(Vec::pop).and_then(|index| Some((index, files.get(index)?)))
         else {
             continue;
         };
@@ -254,17 +219,17 @@ fn unpack(files: &[Get], pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -
         let bytes = match entry.header().entry_type() {
             kind if kind.is_file() => {
                 let mut target = std::fs::File::create(&file.local).map_err(local)?;
-                copy(&mut entry, &mut target, payload).map_err(|error| error.of(&file.local))?
+                copy(&mut entry, &mut target, &mut piece, payload).map_err(|error| error.of(&file.local))?
             }
             // A second name of a file that came already.
             tar::EntryType::Link => {
-                let original = entry.link_name_bytes().unwrap_or_default().into_owned();
-                let Some(path) = first.get(own_name(&original)) else { continue };
+                let original = own_name(&entry.link_name_bytes().unwrap_or_default());
+                let Some(path) = first.get(&original) else { continue };
                 std::fs::copy(path, &file.local).map_err(local)?
             }
             _ => continue,
         };
-        first.entry(name.to_owned()).or_insert(&file.local);
+        first.entry(name).or_insert(&file.local);
         if let Some(got) = got.get_mut(index) {
             *got = Some(bytes);
         }
@@ -272,10 +237,11 @@ fn unpack(files: &[Get], pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -
     Ok(got)
 }
 
-/// `tar` keeps the `./` of the name that it was given, or drops it.
-fn own_name(name: &[u8]) -> &[u8] {
+/// `tar` keeps the `./` of the name that it was given, or drops it; behind that of a tree there is one more.
+fn own_name(name: &[u8]) -> Vec<u8> {
     let name = name.strip_prefix(b".").filter(|rest| rest.starts_with(b"/")).unwrap_or(name);
-    name.iter().position(|byte| *byte != b'/').and_then(|start| name.get(start..)).unwrap_or_default()
+    let parts = name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+    parts.collect::<Vec<_>>().join(&b'/')
 }
 
 enum CopyError {
@@ -292,10 +258,11 @@ impl CopyError {
     }
 }
 
-fn copy(source: &mut impl Read, target: &mut impl io::Write, payload: &AtomicU64) -> Result<u64, CopyError> {
-    let (mut piece, mut total) = (vec![0; PIECE], 0);
+/// Copies by way of `piece`, which is as large as the pieces are to be.
+fn copy(source: &mut impl Read, target: &mut impl Write, piece: &mut [u8], payload: &AtomicU64) -> Result<u64, CopyError> {
+    let mut total = 0;
     loop {
-        let count = match source.read(&mut piece) {
+        let count = match source.read(piece) {
             Ok(0) => return Ok(total),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -1,7 +1,10 @@
 //! Files on both ways.
 
 use super::*;
-use crate::plan::{Fetching, PullAgain};
+use crate::{
+    facts::compare::Copy,
+    plan::{Fetch, Fetching, PullAgain},
+};
 
 fn one_of_each() -> Plan {
     let action = sending(&["/home/oem/new/a", "/home/oem/b"], &[("/home/oem/new", 0o755), ("/home/oem/new/sub", 0o700)]);
@@ -14,13 +17,11 @@ fn files_arrive_beside_their_place_and_are_moved_into_it_at_the_end() {
     let (told, result) = run(&one_of_each(), &fake);
     assert!(result.is_ok());
     insta::assert_snapshot!(fake.log(), @r"
-    mkdir -p -- /home/oem/new /home/oem/new/sub
-    sh -c '# makes room for what will arrive…' sh .o3r-deploy-incoming <<< /home/oem /home/oem/new
-    put here -> /home/oem/new/.o3r-deploy-incoming/a (640)
+    sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming both <<< fresh /home/oem
+    put directory /home/oem/.o3r-deploy-incoming/new (755)
+    put directory /home/oem/.o3r-deploy-incoming/new/sub (700)
+    put here -> /home/oem/.o3r-deploy-incoming/new/a (640)
     put here -> /home/oem/.o3r-deploy-incoming/b (640)
-    sh -c '# moves what arrived into its place…' sh .o3r-deploy-incoming <<< /home/oem /home/oem/new
-    chmod 700 -- /home/oem/new/sub
-    chmod 755 -- /home/oem/new
     ");
     insta::assert_snapshot!(told, @r"
     transfers started: some work
@@ -33,14 +34,15 @@ fn files_arrive_beside_their_place_and_are_moved_into_it_at_the_end() {
 
 #[test]
 fn what_a_failed_transfer_began_is_taken_back() {
-    let fake = Fake::default().on("/home/oem/new/.o3r-deploy-incoming/a", breaks());
+    let fake = Fake::default().on("/home/oem/.o3r-deploy-incoming/new/a", breaks());
     let (told, result) = run(&one_of_each(), &fake);
     insta::assert_snapshot!(failure(result), @"ConnectionLost: transfers: the connection to the device was lost: the cable was pulled");
     insta::assert_snapshot!(fake.log(), @r"
-    mkdir -p -- /home/oem/new /home/oem/new/sub
-    sh -c '# makes room for what will arrive…' sh .o3r-deploy-incoming <<< /home/oem /home/oem/new
-    put here -> /home/oem/new/.o3r-deploy-incoming/a (640)
-    sh -c '# removes what arrived in part…' sh .o3r-deploy-incoming <<< /home/oem /home/oem/new
+    sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming both <<< fresh /home/oem
+    put directory /home/oem/.o3r-deploy-incoming/new (755)
+    put directory /home/oem/.o3r-deploy-incoming/new/sub (700)
+    put here -> /home/oem/.o3r-deploy-incoming/new/a (640)
+    sh -c '# removes what arrived in part…' sh .o3r-deploy-incoming <<< /home/oem
     rmdir -- /home/oem/new/sub /home/oem/new
     ");
     assert!(!told.contains("finished"), "{told}");
@@ -50,23 +52,65 @@ fn what_a_failed_transfer_began_is_taken_back() {
 fn what_an_interrupted_transfer_began_is_taken_back() {
     let interrupt = Interrupt::default();
     let press = interrupt.clone();
-    let fake = Fake::default().on("put", hangs(move || press.press()));
+    let fake = Fake::default().on("put here", hangs(move || press.press()));
     let (_, result) = run_with(&one_of_each(), &fake, interrupt, &Supply::default());
     assert_eq!(failure(result), "Interrupted: transfers: interrupted");
     let log = fake.log();
     let end: Vec<_> = log.lines().rev().take(2).collect();
     insta::assert_snapshot!(end.join("\n"), @r"
     rmdir -- /home/oem/new/sub /home/oem/new
-    sh -c '# removes what arrived in part…' sh .o3r-deploy-incoming <<< /home/oem /home/oem/new
+    sh -c '# removes what arrived in part…' sh .o3r-deploy-incoming <<< /home/oem
     ");
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_ends_it_before_a_byte_is_sent() {
+fn directories_alone_are_made_and_get_their_modes_and_one_that_cannot_be_made_ends_it() {
+    let only =
+        plan(vec![stage(Stage::Directories, vec![sending(&[], &[("/home/oem/new", 0o755), ("/home/oem/new/sub", 0o500)])])]);
+    let fake = Fake::default();
+    assert!(run(&only, &fake).1.is_ok());
+    insta::assert_snapshot!(fake.log(), @r"
+    mkdir -p -- /home/oem/new /home/oem/new/sub
+    chmod 500 -- /home/oem/new/sub
+    chmod 755 -- /home/oem/new
+    ");
     let fake = Fake::default().on("mkdir", fails(1, "mkdir: cannot create directory: Permission denied"));
-    let (_, result) = run(&one_of_each(), &fake);
-    assert!(failure(result).starts_with("RemoteCommand: transfers: "));
-    assert!(!fake.log().contains("put"), "{}", fake.log());
+    assert!(failure(run(&only, &fake).1).starts_with("RemoteCommand: directories: "));
+}
+
+#[test]
+fn a_read_only_directory_takes_its_files_before_it_is_that() {
+    let sent = sending(&["/home/oem/closed/a"], &[("/home/oem/closed", 0o555), ("/home/oem/there/empty", 0o755)]);
+    let fake = Fake::default();
+    assert!(run(&plan(vec![stage(Stage::Transfers, vec![sent])]), &fake).1.is_ok());
+    // An empty directory arrives beside its place as well, wherever the files go.
+    insta::assert_snapshot!(fake.log(), @r"
+    sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming both <<< fresh /home/oem, fresh /home/oem/there, 555 /home/oem/closed
+    put directory /home/oem/.o3r-deploy-incoming/closed (755)
+    put directory /home/oem/there/.o3r-deploy-incoming/empty (755)
+    put here -> /home/oem/.o3r-deploy-incoming/closed/a (640)
+    ");
+}
+
+#[test]
+fn a_large_file_travels_by_itself_and_goes_on_where_it_stopped() {
+    let Action::Send(mut sent) = sending(&["/home/oem/small", "/home/oem/large", "/home/oem/there"], &[]) else {
+        panic!("it sends")
+    };
+    for (file, size, have) in [(1, 9 << 20, 6 << 20), (2, 1, 1)] {
+        (sent.files[file].size, sent.files[file].have) = (size, have);
+    }
+    sent.stale = vec!["/home/oem/.o3r-deploy-incoming/useless".into()];
+    let fake = Fake::default();
+    let (told, result) = run(&plan(vec![stage(Stage::Transfers, vec![Action::Send(sent)])]), &fake);
+    assert!(result.is_ok());
+    insta::assert_snapshot!(fake.log(), @r"
+    sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming take <<< kept /home/oem, stale /home/oem/.o3r-deploy-incoming/useless
+    put here -> /home/oem/.o3r-deploy-incoming/small (640)
+    sh -c '# takes a large file, or the rest of one…' sh /home/oem/.o3r-deploy-incoming/large 6291456 9437184 640
+    sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming place <<< kept /home/oem stale /home/oem/.o3r-deploy-incoming/useless
+    ");
+    assert!(told.contains("progress: 3145729 of Some(3145729)"), "{told}");
 }
 
 #[test]
@@ -77,8 +121,12 @@ fn files_are_fetched_to_a_temporary_name_and_one_that_vanished_is_a_warning() {
         local: here.path().join("deep").join(name),
         mode: 0o644,
         size: 4,
+        copy: None,
     };
-    let plan = plan(vec![stage(Stage::Logs, vec![Action::Fetch(vec![fetch("a.log"), fetch("gone.log")])])]);
+    let plan = plan(vec![stage(
+        Stage::Logs,
+        vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("gone.log")], whole: Vec::new() })],
+    )]);
     let fake = Fake::default().with_file("/logs/a.log", "text");
     let (told, result) = run(&plan, &fake);
     assert!(result.is_ok());
@@ -98,11 +146,60 @@ fn files_are_fetched_to_a_temporary_name_and_one_that_vanished_is_a_warning() {
 #[test]
 fn a_broken_connection_leaves_no_half_file_here() {
     let here = tempfile::tempdir().expect("a directory");
-    let fetch = |name: &str| Fetching { remote: format!("/logs/{name}"), local: here.path().join(name), mode: 0o644, size: 4 };
-    let plan = plan(vec![stage(Stage::Logs, vec![Action::Fetch(vec![fetch("a.log"), fetch("b.log")])])]);
+    let fetch = |name: &str| Fetching {
+        remote: format!("/logs/{name}"),
+        local: here.path().join(name),
+        mode: 0o644,
+        size: 4,
+        copy: None,
+    };
+    let plan = plan(vec![stage(
+        Stage::Logs,
+        vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("b.log")], whole: Vec::new() })],
+    )]);
     let fake = Fake::default().with_file("/logs/a.log", "text").on("get /logs/b.log", breaks());
     assert!(failure(run(&plan, &fake).1).starts_with("ConnectionLost: logs: "));
     assert_eq!(std::fs::read_dir(here.path()).expect("there").count(), 0);
+}
+
+#[test]
+fn a_large_file_that_broke_off_leaves_its_part_here_and_the_next_run_goes_on_behind_it() {
+    let here = tempfile::tempdir().expect("a directory");
+    let content = "0123456789abcdef".repeat(800_000);
+    let size = content.len() as u64;
+    let fetch = |copy| Fetching { remote: "/large".into(), local: here.path().join("large"), mode: 0o644, size, copy };
+    let plan_for =
+        |copy| plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch(copy)], whole: Vec::new() })])]);
+    let fake = Fake::default().with_file("/large", &content).on("cat -- /large", breaks());
+    assert!(failure(run(&plan_for(None), &fake).1).starts_with("ConnectionLost: logs: "));
+    let part = here.path().join(".o3r-deploy-incoming/large");
+    assert_eq!(part.metadata().expect("kept").len(), size / 2);
+    assert!(!here.path().join("large").exists());
+    let copy = Copy { path: part.clone(), bytes: (size / 2) >> 20 << 20 };
+    let fake = Fake::default().with_file("/large", &content);
+    let (told, result) = run(&plan_for(Some(copy)), &fake);
+    assert!(result.is_ok());
+    assert_eq!(fake.log(), "dd bs=1048576 skip=6 if=/large");
+    assert!(std::fs::read_to_string(here.path().join("large")).expect("there") == content);
+    assert!(told.contains(&format!("of Some({})", size - (6 << 20))), "{told}");
+    assert!(!part.exists());
+}
+
+#[test]
+fn of_a_file_that_has_grown_only_the_end_is_asked_for() {
+    let here = tempfile::tempdir().expect("a directory");
+    let local = here.path().join("a.log");
+    std::fs::write(&local, "old ").expect("written");
+    let copy = Some(Copy { path: local.clone(), bytes: 4 });
+    let fetch = Fetching { remote: "/logs/a.log".into(), local: local.clone(), mode: 0o644, size: 7, copy };
+    let fetch = Fetch { files: vec![fetch], whole: Vec::new() };
+    // The marks are made anew for each run: what has none of them is no end, and the file comes whole.
+    let fake = Fake::default().with_file("/logs/a.log", "old new").on("ends", says(&[b"3\nnew=no mark=\n"]));
+    assert!(run(&plan(vec![stage(Stage::Logs, vec![Action::Fetch(fetch)])]), &fake).1.is_ok());
+    let log = fake.log();
+    assert!(log.contains("<<< 4 /logs/a.log"), "{log}");
+    assert!(log.ends_with("<<< logs/a.log\nget /logs/a.log"), "{log}");
+    assert_eq!(std::fs::read_to_string(&local).expect("there"), "old new");
 }
 
 #[test]
@@ -112,7 +209,10 @@ fn a_destination_that_cannot_be_written_is_named() {
     let local = here.path().join("file/a.log");
     let plan = plan(vec![stage(
         Stage::Logs,
-        vec![Action::Fetch(vec![Fetching { remote: "/a".into(), local, mode: 0o644, size: 1 }])],
+        vec![Action::Fetch(Fetch {
+            files: vec![Fetching { remote: "/a".into(), local, mode: 0o644, size: 1, copy: None }],
+            whole: Vec::new(),
+        })],
     )]);
     let said = failure(run(&plan, &Fake::default()).1);
     assert!(said.starts_with("LocalFile: logs: ") && said.contains("cannot be written"), "{said}");

@@ -99,11 +99,13 @@ fn sending(files: &[&str], directories: &[(&str, u32)]) -> Action {
         remote: RemotePath::new(path).expect("a path"),
         mode: 0o640,
         size: 1,
-        sha256: String::new(),
+        sha256: None,
+        place: RemotePath::new("/home/oem").expect("a path"),
+        have: 0,
         new: path.contains("new"),
     };
     let directories = directories.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect();
-    Action::Send(Sending { files: files.iter().map(file).collect(), directories })
+    Action::Send(Sending { files: files.iter().map(file).collect(), directories, stale: Vec::new() })
 }
 
 #[test]

@@ -1,0 +1,21 @@
+# takes a large file, or the rest of one
+file=$1 have=$2 size=$3 mode=$4
+umask 077
+if [ "$have" -eq 0 ]; then rm -f -- "$file"
+# A connection that was lost may have brought more, or bring more yet, since the file was looked at.
+elif [ "$(stat -c %s -- "$file")" -ne "$have" ]; then
+  printf '%s: it has changed since it was looked at\n' "$file" >&2
+  exit 1
+fi
+# The disk writes while more arrives.
+while sleep 1 && kill -0 $$; do sync -f "$file"; done >/dev/null 2>&1 </dev/null &
+cat >> "$file"
+status=$?
+kill $! 2>/dev/null
+if [ "$status" -ne 0 ]; then exit "$status"; fi
+# A connection that is cut ends the input as the end of the file does.
+if [ "$(stat -c %s -- "$file")" -ne "$size" ]; then
+  printf '%s: its end did not arrive\n' "$file" >&2
+  exit 1
+fi
+chmod -- "$mode" "$file"
