@@ -17,7 +17,7 @@ use o3r_deploy::{
     failure::{ExitCode, Explain},
     remote::{
         Exit, Get, Giving, Got, Input, Put, Remote, RemoteError, Rest, Stream, Taking,
-        ssh::{Ask, Claim, ConnectError, Ssh, Target, connect},
+        ssh::{Ask, Claim, ConnectError, HostConfig, Ssh, Target, connect},
     },
     secret::Secret,
 };
@@ -779,5 +779,69 @@ fn output_comes_as_it_is_written() {
             .unwrap();
         assert_eq!(pieces, [(Stream::Stdout, b"first\n".to_vec()), (Stream::Stderr, b"last\n".to_vec())]);
         assert!(exit.is_success());
+    });
+}
+
+// ~/.ssh/config and jump hosts
+
+#[test]
+fn what_the_users_ssh_config_says_of_a_host_is_read_by_openssh_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let bench = "Host bench*\n  HostName 192.168.0.70\n  User operator\n  IdentityFile \"~/.ssh/bench key\"\n  IdentityFile /keys/other\n  IdentitiesOnly yes\n";
+    fs::write(path("more"), bench).unwrap();
+    let config = format!(
+        "Include {}\nMatch host 192.168.0.70\n  Port 2222\n  ProxyJump me@gate:2200,inner\n  HostKeyAlias the-bench\nHost other\n  User nobody\n",
+        path("more").display()
+    );
+    fs::write(path("config"), config).unwrap();
+    let said = HostConfig::read(&path("config"), "bench1").unwrap();
+    let home = std::env::home_dir().unwrap();
+    assert_eq!(
+        said,
+        HostConfig {
+            host_name: Some("192.168.0.70".into()),
+            user: Some("operator".into()),
+            port: Some(2222),
+            identities: vec![home.join(".ssh/bench key"), "/keys/other".into()],
+            identities_only: true,
+            alias: Some("the-bench".into()),
+            jump: Some("me@gate:2200,inner".into()),
+        }
+    );
+    assert_eq!(HostConfig::read(&path("config"), "elsewhere").unwrap(), HostConfig::default());
+    fs::write(path("config"), "Host x\n  Nonsense yes\n").unwrap();
+    let error = HostConfig::read(&path("config"), "x").unwrap_err();
+    assert!(
+        error.to_string().contains("Bad configuration option") || error.to_string().contains("bad configuration"),
+        "{error}"
+    );
+    assert_eq!(error.exit_code(), ExitCode::Usage);
+}
+
+#[test]
+fn a_jump_host_carries_the_connection_and_each_host_key_is_judged() {
+    let (gate, device) = (Sshd::start(Files::Sftp), Sshd::start(Files::Sftp));
+    let through = Target { jump: Some(Box::new(target(&gate))), ..target(&device) };
+    wait(async {
+        let ssh = connect(&through, &mut Answers::default()).await.unwrap();
+        let output = ssh.run(&sh("echo $SSH_CONNECTION"), Input::Empty).await.unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(shown.trim_end().ends_with(&device.port.to_string()), "{shown}");
+        assert!(gate.log().contains("Accepted publickey") || !gate.log().is_empty());
+        ssh.disconnect().await;
+        // Neither key is taken unseen.
+        for strange in [&gate, &device] {
+            let empty = strange.path("nobody_known");
+            let mut again = through.clone();
+            let judged = if strange.port == gate.port { again.jump.as_deref_mut().unwrap() } else { &mut again };
+            (judged.known_hosts, judged.accept_new) = (vec![empty], false);
+            let error = connect(&again, &mut Answers::default()).await.err().unwrap();
+            assert!(matches!(error, ConnectError::HostKeyUnknown { .. }), "{error}");
+        }
+        let nowhere = Target { port: 1, ..through.clone() };
+        let error = connect(&nowhere, &mut Answers::default()).await.err().unwrap();
+        assert!(matches!(error, ConnectError::NoWay { .. }), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::Unreachable);
     });
 }

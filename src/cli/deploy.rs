@@ -243,7 +243,7 @@ async fn look(
     here: here::Here,
 ) -> Result<(Ssh, Facts), Failure> {
     let asked = Asked::begin(interface);
-    let mut target = session::target(&wanted.device, options.accept_new, asked.claim.clone());
+    let mut target = session::target(&wanted.device, options.accept_new, asked.claim.clone())?;
     if let (None, Some(password)) = (&target.password, &wanted.password) {
         target.password = Some(password.value()?);
     }

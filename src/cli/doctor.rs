@@ -46,7 +46,10 @@ pub(super) async fn doctor(options: &Options) -> ExitCode {
     };
     let interface = session::interface(&wanted.device);
     let asked = Asked::begin(&interface);
-    let target = session::target(&wanted.device, options.accept_new, asked.claim.clone());
+    let target = match session::target(&wanted.device, options.accept_new, asked.claim.clone()) {
+        Ok(target) => target,
+        Err(error) => return session::refuse(style, error.into()),
+    };
     let mut seen = Seen { now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()), ..Seen::default() };
     let mut nobody = Nobody;
     let (connection, identity, firewall) =

@@ -10,7 +10,7 @@ use crate::{
     failure::{ExitCode, Explain, Failure},
     remote::{
         Remote,
-        ssh::{self, Claim, ConnectError, Ssh, Target},
+        ssh::{self, Claim, ConnectError, HostConfig, Ssh, Target},
     },
     report::{self, Event, EventLog, LogDir, LogFile, LogGuard, Report, Stem, Style, Tee},
     secret::Secret,
@@ -49,7 +49,7 @@ impl Session {
     /// Connects and logs in.
     pub(super) async fn connect(&mut self, device: &Device, accept_new: bool) -> Result<Ssh, Failure> {
         let asked = Asked::begin(&interface(device));
-        let target = target(device, accept_new, asked.claim);
+        let target = target(device, accept_new, asked.claim)?;
         Ok(ssh::connect(&target, &mut AskReport(&mut self.report)).await?)
     }
 
@@ -75,10 +75,10 @@ pub(super) fn log_dir(deployment: &Deployment) -> LogDir<'_> {
     }
 }
 
-/// The way to a device, which says who it is on another.
-pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<Option<Claim>>) -> Target {
+/// The way to a device, which says who it is on another, with what `~/.ssh/config` says of it.
+pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<Option<Claim>>) -> Result<Target, ConnectError> {
     let password = std::env::var("O3R_DEPLOY_PASSWORD").ok().filter(|password| !password.is_empty());
-    Target {
+    let target = Target {
         port: device.port,
         user: device.user.clone(),
         identity: device.identity.clone(),
@@ -86,13 +86,14 @@ pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<O
         password: password.map(Secret::new),
         claim,
         ..Target::new(device.address.clone())
-    }
+    };
+    target.with_config()
 }
 
 /// Runs a command over a connection of its own, for which nobody is asked anything.
 pub(super) async fn aside(device: &Device, accept_new: bool, command: &Command) -> Result<(), Failure> {
     let asked = Asked::begin(&interface(device));
-    let remote = ssh::connect(&target(device, accept_new, asked.claim), &mut Nobody).await?;
+    let remote = ssh::connect(&target(device, accept_new, asked.claim)?, &mut Nobody).await?;
     let result = remote.check(command).await;
     remote.disconnect().await;
     result?;
@@ -179,7 +180,13 @@ pub(super) fn claim_of(identity: &DeviceIdentity) -> Claim {
 
 /// The device's configuration interface.
 pub(super) fn interface(device: &Device) -> ConfigurationInterface {
-    ConfigurationInterface::new(device.address.clone(), device::PORT)
+    // A file that is wrong is told of where the connection is made.
+    let said = HostConfig::of(&device.address).unwrap_or_default();
+    // Behind a jump host port 80 cannot be reached, and the address may be that of another device here: nobody is asked.
+    if said.jump.is_some() {
+        return ConfigurationInterface::new("127.0.0.1", 0);
+    }
+    ConfigurationInterface::new(said.host_name.unwrap_or_else(|| device.address.clone()), device::PORT)
 }
 
 /// Nobody agreed.

@@ -80,7 +80,7 @@ async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), F
     }
     let changed = if options.accept_changed { Changed::Accept } else { Changed::Ask };
     let claim = session::claim_of(&identity).now();
-    let target = ssh::Target { changed, ..session::target(&device, options.accept_new, claim) };
+    let target = ssh::Target { changed, ..session::target(&device, options.accept_new, claim)? };
     let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     let inside = session::inside(&remote, &interface).await;
     session::recognise(&mut remote, &device.address, (Some(&identity), inside.as_ref()), &mut session.report)?;

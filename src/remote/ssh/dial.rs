@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{
-    Ask, ConnectError, Target,
+    Ask, ConnectError, Ssh, Target,
     host_key::{HostKeyVerdict, HostKeys},
 };
 
@@ -56,6 +56,8 @@ pub(super) struct Dialer<'a> {
     pub(super) target: &'a Target,
     pub(super) host_keys: HostKeys,
     pub(super) traffic: Arc<Traffic>,
+    /// The jump host, once it is logged in to.
+    pub(super) jump: Option<Arc<Ssh>>,
 }
 
 enum Refusal {
@@ -71,12 +73,15 @@ impl From<ConnectError> for Refusal {
 
 impl<'a> Dialer<'a> {
     pub(super) fn new(target: &'a Target) -> Result<Self, ConnectError> {
-        Ok(Self { target, host_keys: HostKeys::read(target)?, traffic: Arc::default() })
+        Ok(Self { target, host_keys: HostKeys::read(target)?, traffic: Arc::default(), jump: None })
     }
 
     /// Connects. A host key that is not known ends the connection, so that a slow answer meets no time limit of the device's,
     /// and makes a second one where it is accepted.
     pub(super) async fn dial(&mut self, ask: &mut dyn Ask) -> Result<Line, ConnectError> {
+        if let (Some(jump), None) = (&self.target.jump, &self.jump) {
+            self.jump = Some(Arc::new(Box::pin(super::connect(jump, ask)).await?));
+        }
         loop {
             match self.handshake().await {
                 Ok(line) => return Ok(line),
@@ -91,7 +96,16 @@ impl<'a> Dialer<'a> {
     }
 
     async fn handshake(&self) -> Result<Line, Refusal> {
-        let stream = connect_tcp(self.target).await?;
+        let (read, write): (Half<dyn AsyncRead + Send + Unpin>, Half<dyn AsyncWrite + Send + Unpin>) = match &self.jump {
+            Some(jump) => {
+                let (read, write) = tokio::io::split(through(jump, self.target).await?);
+                (Box::new(read), Box::new(write))
+            }
+            None => {
+                let (read, write) = connect_tcp(self.target).await?.into_split();
+                (Box::new(read), Box::new(write))
+            }
+        };
         let (lost_sender, lost) = watch::channel(None);
         let seen = Arc::default();
         let client = Client {
@@ -100,7 +114,6 @@ impl<'a> Dialer<'a> {
             seen: Arc::clone(&seen),
             lost: lost_sender,
         };
-        let (read, write) = stream.into_split();
         let read = BufReader::with_capacity(64 << 10, Counted { inner: read, traffic: Arc::clone(&self.traffic) });
         let wire = tokio::io::join(read, Counted { inner: write, traffic: Arc::clone(&self.traffic) });
         let result = timeout(CONNECT_TIMEOUT, client::connect_stream(Arc::new(self.config()), wire, client)).await;
@@ -156,6 +169,23 @@ fn has_aes_instructions() -> bool {
     return std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     return false;
+}
+
+/// One direction of the way to the device.
+type Half<T> = Box<T>;
+
+/// A way through a jump host.
+async fn through(jump: &Ssh, target: &Target) -> Result<russh::ChannelStream<client::Msg>, ConnectError> {
+    let opening = jump.handle.channel_open_direct_tcpip(target.address.clone(), target.port.into(), "127.0.0.1", 0);
+    let no_way = |reason: String| {
+        let jump = target.jump.as_ref().map(|jump| jump.address.clone()).unwrap_or_default();
+        ConnectError::NoWay { jump, address: target.address.clone(), port: target.port, reason }
+    };
+    match timeout(CONNECT_TIMEOUT, opening).await {
+        Ok(Ok(channel)) => Ok(channel.into_stream()),
+        Ok(Err(error)) => Err(no_way(error.to_string())),
+        Err(_) => Err(no_way(format!("nothing came for {} s", CONNECT_TIMEOUT.as_secs()))),
+    }
 }
 
 async fn connect_tcp(target: &Target) -> Result<TcpStream, ConnectError> {

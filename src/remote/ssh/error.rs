@@ -15,6 +15,34 @@ pub enum ConnectError {
         /// What the resolver said.
         source: io::Error,
     },
+    /// `~/.ssh/config` is wrong.
+    #[error("`{path}` is wrong: {reason}", path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What `ssh` says of it.
+        reason: String,
+    },
+    /// A jump host that is not understood.
+    #[error("`ProxyJump {jump}` of `{host}` in ~/.ssh/config is not understood")]
+    Jump {
+        /// The host that is reached through it.
+        host: String,
+        /// What stands there.
+        jump: String,
+    },
+    /// The jump host does not let anything through.
+    #[error("the jump host `{jump}` opens no way to `{address}` on port {port}: {reason}")]
+    NoWay {
+        /// The jump host.
+        jump: String,
+        /// Where the way was to lead.
+        address: String,
+        /// The port there.
+        port: u16,
+        /// What it said.
+        reason: String,
+    },
     /// The device is there, but nothing listens on the port.
     #[error("`{address}` refuses connections on port {port}")]
     Refused {
@@ -146,9 +174,13 @@ pub enum ConnectError {
 impl Explain for ConnectError {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Name { .. } | Self::Refused { .. } | Self::NoAnswer { .. } | Self::NotSsh { .. } | Self::Handshake { .. } => {
-                ExitCode::Unreachable
-            }
+            Self::Jump { .. } | Self::Config { .. } => ExitCode::Usage,
+            Self::NoWay { .. }
+            | Self::Name { .. }
+            | Self::Refused { .. }
+            | Self::NoAnswer { .. }
+            | Self::NotSsh { .. }
+            | Self::Handshake { .. } => ExitCode::Unreachable,
             Self::HostKeyUnknown { .. }
             | Self::HostKeyChanged { .. }
             | Self::HostKeyReplaced { .. }
@@ -163,6 +195,9 @@ impl Explain for ConnectError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Name { .. } => "check the spelling, or give the address itself, as in `--IP 192.168.0.69`".into(),
+            Self::Config { .. } => "`ssh -G HOST` says the same: correct the file".into(),
+            Self::Jump { .. } => "it has the form `[user@]host[:port]`, several with commas between them".into(),
+            Self::NoWay { .. } => "does the device answer there, and does the jump host's sshd allow forwarding?".into(),
             Self::Refused { .. } => {
                 "is the port right (`--port`), and is sshd up? a device that just started needs up to 200 s".into()
             }

@@ -69,7 +69,7 @@ impl HostKeys {
         }
         let unreadable = |source| ConnectError::KnownHosts { path: target.devices.clone().unwrap_or_default(), source };
         let devices = Devices::read(target.devices.as_deref()).map_err(unreadable)?;
-        Ok(Self::of(entries, devices, known_hosts::name(&target.address, target.port)))
+        Ok(Self::of(entries, devices, target.host()))
     }
 
     fn of(mut entries: Vec<KnownHost>, devices: Devices, host: String) -> Self {
@@ -148,7 +148,7 @@ impl HostKeys {
         (target, serial): (&Target, Option<&str>),
         ask: &mut dyn Ask,
     ) -> Result<(), ConnectError> {
-        let host = known_hosts::name(&target.address, target.port);
+        let host = target.host();
         let fingerprint = fingerprint(key);
         let (other_type, before) = match verdict {
             HostKeyVerdict::Known => (false, None),
@@ -184,7 +184,7 @@ impl HostKeys {
 
     /// A key that is not the one pinned to the device: refused, unless the user came to say that it is the new one.
     fn replace(&mut self, key: &PublicKey, serial: String, target: &Target, ask: &mut dyn Ask) -> Result<(), ConnectError> {
-        let (host, fingerprint) = (known_hosts::name(&target.address, target.port), fingerprint(key));
+        let (host, fingerprint) = (target.host(), fingerprint(key));
         let question = format!(
             "device {serial} at {host} shows another host key than before: {} {fingerprint}; a firmware update or a factory reset \
              changes it, and so does somebody who pretends to be the device; is it to be remembered as the new one?",
@@ -200,7 +200,7 @@ impl HostKeys {
 
     fn accept(&mut self, key: &PublicKey, target: &Target) -> Result<(), ConnectError> {
         if let Some(path) = target.known_hosts.first() {
-            known_hosts::append(path, &target.address, target.port, key)
+            known_hosts::append_named(path, &target.host(), key)
                 .map_err(|source| ConnectError::KnownHosts { path: path.clone(), source })?;
         }
         self.accepted = Some(key.clone());

@@ -70,10 +70,15 @@ pub(super) fn matches(patterns: &HostPatterns, name: &str) -> bool {
 /// # Errors
 /// When the file cannot be written.
 pub fn append(path: &Path, host: &str, port: u16, key: &PublicKey) -> io::Result<()> {
+    append_named(path, &name(host, port), key)
+}
+
+/// The same for a host as the file names it.
+pub(super) fn append_named(path: &Path, name: &str, key: &PublicKey) -> io::Result<()> {
     let mut key = key.clone();
     key.set_comment("");
     let key = key.to_openssh().map_err(io::Error::other)?;
-    append_line(path, &format!("{} {}", name(host, port), key.trim_end()))
+    append_line(path, &format!("{name} {}", key.trim_end()))
 }
 
 /// Appends a line to a private file.

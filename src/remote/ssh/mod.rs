@@ -17,6 +17,7 @@ use super::{Exit, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Re
 use crate::{command::Command, secret::Secret};
 
 mod agent;
+mod config;
 mod devices;
 mod dial;
 mod error;
@@ -31,6 +32,7 @@ mod rest;
 mod room;
 mod stream;
 
+pub use config::HostConfig;
 pub use error::ConnectError;
 pub use host_key::HostKeyVerdict;
 pub use identity::{Identity, ensure_key, merge_authorized_keys, public_key_of};
@@ -43,6 +45,10 @@ pub(crate) fn read_known_hosts(text: &str) {
     }
 }
 
+/// What a device has where nobody says otherwise.
+const DEFAULT_USER: &str = "oem";
+const DEFAULT_PORT: u16 = 22;
+
 /// Which device, and how to log in.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -54,6 +60,10 @@ pub struct Target {
     pub user: String,
     /// The key to log in with, before all others.
     pub identity: Option<PathBuf>,
+    /// The name under which known_hosts has the host, where it is another than the address.
+    pub alias: Option<String>,
+    /// The host through which it is reached.
+    pub jump: Option<Box<Target>>,
     /// What becomes of a key that is not the one pinned to the device's serial number.
     pub changed: Changed,
     /// The file with the host keys of devices by their serial numbers.
@@ -106,6 +116,64 @@ impl Claim {
 }
 
 impl Target {
+    /// The host as known_hosts names it.
+    fn host(&self) -> String {
+        match &self.alias {
+            Some(alias) => alias.to_ascii_lowercase(),
+            None => known_hosts::name(&self.address, self.port),
+        }
+    }
+
+    /// What `~/.ssh/config` says of this host, where nothing else was said: the user, the port and the identity that are set
+    /// already stay unless they are the defaults.
+    ///
+    /// # Errors
+    /// A `ProxyJump` that is not understood.
+    pub fn with_config(mut self) -> Result<Self, ConnectError> {
+        let said = HostConfig::of(&self.address)?;
+        let named = self.address.clone();
+        self.address = said.host_name.unwrap_or(self.address);
+        if self.user == DEFAULT_USER {
+            self.user = said.user.unwrap_or(self.user);
+        }
+        if self.port == DEFAULT_PORT {
+            self.port = said.port.unwrap_or(self.port);
+        }
+        if said.identities_only {
+            (self.agent, self.keys) = (None, Vec::new());
+        }
+        self.keys.splice(0..0, said.identities);
+        self.alias = said.alias;
+        // The last of several is the nearest to the device.
+        for word in said.jump.iter().flat_map(|jumps| jumps.split(',')) {
+            let mut jump = config::jump(word).ok_or_else(|| ConnectError::Jump { host: named.clone(), jump: word.into() })?;
+            jump.known_hosts = self.known_hosts.clone();
+            jump.accept_new = self.accept_new;
+            let mut jump = jump.with_own_config()?;
+            jump.jump = self.jump.take();
+            self.jump = Some(Box::new(jump));
+        }
+        Ok(self)
+    }
+
+    /// The same for a jump host, whose own jump hosts stand in the list that names it.
+    fn with_own_config(mut self) -> Result<Self, ConnectError> {
+        let said = HostConfig::of(&self.address)?;
+        self.address = said.host_name.unwrap_or(self.address);
+        if self.user.is_empty() {
+            self.user = said.user.or_else(config::own_user).unwrap_or_default();
+        }
+        if self.port == DEFAULT_PORT {
+            self.port = said.port.unwrap_or(self.port);
+        }
+        if said.identities_only {
+            (self.agent, self.keys) = (None, Vec::new());
+        }
+        self.keys.splice(0..0, said.identities);
+        self.alias = said.alias;
+        Ok(self)
+    }
+
     /// The claim, once it is known that it came or never will.
     async fn claim(&self) -> Claim {
         let mut claim = self.claim.clone();
@@ -125,6 +193,8 @@ impl Target {
             port: 22,
             user: "oem".into(),
             identity: None,
+            alias: None,
+            jump: None,
             changed: Changed::Refuse,
             devices: std::env::home_dir().map(|home| home.join(".o3r-deploy/devices")),
             accept_new: false,
@@ -164,6 +234,8 @@ pub struct Ssh {
     host: String,
     before: Option<String>,
     may_change: bool,
+    /// The way goes through it as long as the connection lives.
+    _jump: Option<Arc<Ssh>>,
 }
 
 /// Connects and logs in.
@@ -174,7 +246,7 @@ pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectE
     let mut dialer = Dialer::new(target)?;
     let traffic = Arc::clone(&dialer.traffic);
     let Line { handle, lost, host_key } = login::login(&mut dialer, ask).await?;
-    let host_keys = dialer.host_keys;
+    let (host_keys, jump) = (dialer.host_keys, dialer.jump);
     let before = host_keys.before(target.claim().await.serial.as_deref()).map(str::to_owned);
     tracing::debug!(target: LOG, "connected to {}@{}:{}", target.user, target.address, target.port);
     Ok(Ssh {
@@ -184,7 +256,8 @@ pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectE
         traffic,
         host_key,
         host_keys,
-        host: known_hosts::name(&target.address, target.port),
+        host: target.host(),
+        _jump: jump,
         before,
         may_change: target.changed != Changed::Refuse,
     })
