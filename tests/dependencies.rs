@@ -25,7 +25,7 @@ const LICENCES: &[&str] = &[
 ];
 
 /// Each waits for another crate to move on: none of them is in an interface of this program.
-const KNOWN_TWICE: &[&str] = &["getrandom", "hashbrown", "syn", "windows-sys"];
+const KNOWN_TWICE: &[&str] = &["getrandom", "syn", "windows-sys"];
 
 fn packages() -> Vec<Value> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());

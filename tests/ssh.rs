@@ -821,7 +821,7 @@ fn what_the_users_ssh_config_says_of_a_host_is_read_by_openssh_itself() {
 
 #[test]
 fn a_jump_host_carries_the_connection_and_each_host_key_is_judged() {
-    let (gate, device) = (Sshd::start(Files::Sftp), Sshd::start(Files::Sftp));
+    let (gate, device) = (Sshd::start(Files::Tar), Sshd::start(Files::Tar));
     let through = Target { jump: Some(Box::new(target(&gate))), ..target(&device) };
     wait(async {
         let ssh = connect(&through, &mut Answers::default()).await.unwrap();

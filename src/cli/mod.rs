@@ -16,8 +16,8 @@ mod schema;
 mod session;
 mod told;
 mod trust;
-mod versions;
 mod verify;
+mod versions;
 
 use options::Options;
 use versions::Versions;

@@ -147,7 +147,7 @@ async fn connect(
     interface: &ConfigurationInterface,
 ) -> Result<Ssh, Failure> {
     let asked = Asked::begin(interface);
-    let target = session::target(&wanted.device, options.options.accept_new, asked.claim.clone());
+    let target = session::target(&wanted.device, options.options.accept_new, asked.claim.clone())?;
     Ok(ssh::connect(&target, &mut AskReport(&mut session.report)).await?)
 }
 

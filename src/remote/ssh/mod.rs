@@ -301,7 +301,7 @@ impl Ssh {
     }
 
     /// Sends `request` to a port of the device's own loopback address, over this connection, and gives what comes back until it is
-    /// closed; nothing when the device does not allow that, or within [`ASIDE`].
+    /// closed; nothing when the device does not allow that, or takes longer than 3 s.
     pub async fn ask_inside(&self, port: u16, request: &[u8]) -> Option<Vec<u8>> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let asked = async {
