@@ -136,8 +136,8 @@ fn a_listing_without_end_is_ended() {
 fn listing(names: &[&str]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("\"$(printf '{name}')\"")).collect();
     format!(
-        "{HONEST}\nsection tree; printf '/logs\\0'; for n in {0}; do printf '/logs/%s\\0' \"$n\"; done; printf '\\0'\n\
-         for n in {0}; do printf '81a4 5 /logs/%s\\n' \"$n\"; done; printf '\\0'; for n in {0}; do printf r; done; printf '\\0\\0'\n\
+        "{HONEST}\nsection tree; printf '/logs\\0'; for n in {0}; do printf './%s\\0' \"$n\"; done; printf '\\0'\n\
+         for n in {0}; do printf '81a4 5 ./%s\\n' \"$n\"; done; printf '\\0'; for n in {0}; do printf r; done; printf '\\0end'\n\
          section paths; section end",
         quoted.join(" ")
     )
@@ -166,4 +166,34 @@ fn an_archive_with_links_instead_of_files_writes_nothing_through_them() {
     let links = Command::new("find").args(["got", "-type", "l"]).current_dir(ended.home.path()).output().expect("find runs");
     assert_eq!(String::from_utf8_lossy(&links.stdout), "", "no link comes from the device");
     assert!(fetched(ended.home.path()).iter().all(|name| name.starts_with("./got/")), "{:?}", fetched(ended.home.path()));
+}
+
+#[test]
+fn the_program_leaves_no_core() {
+    use std::os::unix::process::ExitStatusExt;
+    // Somebody who says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("an address").port().to_string();
+    let home = tempfile::tempdir().expect("a home");
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -c unlimited; exec \"$@\"",
+        "sh",
+        env!("CARGO_BIN_EXE_o3r-deploy"),
+        "--IP",
+        "127.0.0.1",
+        "--port",
+        &port,
+    ]);
+    command.env("HOME", home.path()).current_dir(home.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    let _connection = silent.accept().expect("it connects");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).expect("it runs");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{limits}");
+    let kill = Command::new("kill").args(["-ABRT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(kill.success());
+    let status = child.wait().expect("it ends");
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
 }

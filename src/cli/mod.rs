@@ -100,9 +100,10 @@ enum Command {
 fn after_help() -> String {
     use std::fmt::Write;
     let environment = "Environment:\n  \
-        IFM3D_IP             the device's address, where --IP does not name one\n  \
-        O3R_DEPLOY_PASSWORD  a password to log in with, tried after all keys\n  \
-        NO_COLOR             no colours\n\nExit codes:";
+        IFM3D_IP                    the device's address, where --IP does not name one\n  \
+        O3R_DEPLOY_PASSWORD         a password to log in with, tried after all keys\n  \
+        O3R_DEPLOY_DEVICE_PASSWORD  the password without which a device takes no key (`trust`)\n  \
+        NO_COLOR                    no colours\n\nExit codes:";
     ExitCode::MEANINGS.iter().fold(environment.to_owned(), |mut text, (code, meaning)| {
         let _ = write!(text, "\n  {:>3}  {meaning}", *code as u8);
         text
@@ -114,9 +115,23 @@ pub fn command_line() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }
 
+/// Passwords and secrets go through this process: none of its memory is left on a disk, whatever ends it.
+fn leave_no_core() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        // It may be lowered by anyone.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+    // A core that is piped to a program is not limited by that.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 /// Runs the program and gives its exit code.
 pub fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
+    leave_no_core();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a process that has just begun has the descriptors that a runtime needs");
     let code = tokio::task::LocalSet::new().block_on(&runtime, async {

@@ -198,6 +198,9 @@ pub(super) enum Refusal {
     /// The answer was no.
     #[error("{0}, and the answer was no")]
     No(String),
+    /// Nobody gave the device's password.
+    #[error("the device takes a key only with its password, and nobody can be asked for it")]
+    Password,
 }
 
 impl Explain for Refusal {
@@ -206,6 +209,9 @@ impl Explain for Refusal {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("`--dry-run` shows what would go; `--yes` agrees".into())
+        Some(match self {
+            Self::Password => "run it in a terminal, or set O3R_DEPLOY_DEVICE_PASSWORD".into(),
+            Self::Unasked(_) | Self::No(_) => "`--dry-run` shows what would go; `--yes` agrees".into(),
+        })
     }
 }

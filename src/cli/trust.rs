@@ -2,14 +2,19 @@
 
 use super::{
     ask::AskReport,
-    session::{self, Session},
+    session::{self, Refusal, Session},
 };
 use crate::{
     config::{DEFAULT_ADDRESS, Device, LocalPath},
+    device::{ConfigurationInterface, FaultCode, InterfaceError},
     failure::{ExitCode, Failure},
-    remote::ssh::{self, Changed},
+    remote::ssh::{self, Ask, Changed},
     report::{Event, Level, LogDir, Report, Style},
+    secret::Secret,
 };
+
+/// The variable with the password that a device of firmware 1.21.6 and later may want before it takes a key.
+const PASSWORD: &str = "O3R_DEPLOY_DEVICE_PASSWORD";
 
 /// What `trust` takes.
 #[derive(Debug, clap::Args)]
@@ -73,7 +78,7 @@ async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), F
     }
     match ssh::merge_authorized_keys(&known, &key.public_key) {
         Some(merged) => {
-            interface.set_authorized_keys(&merged).await?;
+            set_keys(session, &interface, &merged).await?;
             says.push(format!("device {} now lets {} in", identity.serial, key.path.display()));
         }
         None => says.push(format!("device {} lets {} in already", identity.serial, key.path.display())),
@@ -90,6 +95,28 @@ async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), F
         session.report.event(&Event::Note { text });
     }
     Ok(())
+}
+
+/// How often the device's password is asked for.
+const PROMPTS: usize = 3;
+
+/// Replaces the device's keys, with its password where it has one.
+async fn set_keys(session: &mut Session, interface: &ConfigurationInterface, keys: &str) -> Result<(), Failure> {
+    if !interface.has_password().await? {
+        return Ok(interface.set_authorized_keys(keys, None).await?);
+    }
+    if let Some(password) = std::env::var(PASSWORD).ok().filter(|password| !password.is_empty()) {
+        return Ok(interface.set_authorized_keys(keys, Some(&Secret::new(password))).await?);
+    }
+    for left in (0..PROMPTS).rev() {
+        let question = "password of the device's configuration interface".to_owned();
+        let password = AskReport(&mut session.report).secret(&question).ok_or(Refusal::Password)?;
+        match interface.set_authorized_keys(keys, Some(&password)).await {
+            Err(InterfaceError::Fault { code: FaultCode::PASSWORD, .. }) if left > 0 => {}
+            result => return Ok(result?),
+        }
+    }
+    Err(Refusal::Password.into())
 }
 
 #[cfg(test)]

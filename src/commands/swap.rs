@@ -15,6 +15,11 @@ pub fn pending(application: &str) -> String {
     format!("{}/swap", home(application))
 }
 
+/// What is known of a version that is kept, once all of it is.
+pub fn state(version: &str) -> String {
+    format!("{version}/state")
+}
+
 /// Where the version before the one that runs is kept.
 pub fn previous(application: &str) -> String {
     format!("{}/previous", home(application))

@@ -67,7 +67,7 @@ impl Explain for InterfaceError {
             Self::Fault { code: FaultCode(100_000), .. } => {
                 "the device's firmware does not know this setting: is it recent enough?"
             }
-            Self::Fault { code: FaultCode(101_005), .. } => "a password is set on the device: remove it there first",
+            Self::Fault { code: FaultCode::PASSWORD, .. } => "the device has a password, and this is not it",
             Self::Fault { .. } => return None,
             Self::NotAnAnswer { .. } => "check that this is the address of an O3R VPU and of nothing else",
             Self::NotTaken { .. } => "another client may be changing the same setting: run the command again",
@@ -82,6 +82,11 @@ impl Explain for InterfaceError {
 /// The code of a fault. The list is ifm's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultCode(pub i32);
+
+impl FaultCode {
+    /// The password is missing or another one.
+    pub const PASSWORD: Self = Self(101_005);
+}
 
 impl fmt::Display for FaultCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@ use serde_json::Value;
 mod error;
 mod firmware;
 mod http;
+mod sealed;
 mod verbs;
 mod xml_rpc;
 

@@ -132,7 +132,7 @@ fn a_name_that_the_device_does_not_keep_is_an_error() {
 #[test]
 fn keys_are_set_and_read_back() {
     let server = always(string(r#"{"device":{"network":{"authorized_keys":"ssh-ed25519 AAAA a\nssh-ed25519 BBBB b"}}}"#));
-    run(server.client().set_authorized_keys("ssh-ed25519 AAAA a\nssh-ed25519 BBBB b\n")).expect("keys");
+    run(server.client().set_authorized_keys("ssh-ed25519 AAAA a\nssh-ed25519 BBBB b\n", None)).expect("keys");
     assert_eq!(run(server.client().authorized_keys()).expect("keys").lines().count(), 2);
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
-use super::{ConfigurationInterface, Firmware, InterfaceError, PATH, Saved};
-use crate::text::printable;
+use super::{ConfigurationInterface, Firmware, InterfaceError, PATH, Saved, sealed};
+use crate::{secret::Secret, text::printable};
 
 /// The device's name.
 pub(super) const NAME: &str = "/device/info/name";
@@ -14,6 +14,8 @@ const INFO: &str = "/device/info";
 const FIRMWARE: &str = "/device/swVersion/firmware";
 const STATUS: &str = "/device/status";
 const KEYS: &str = "/device/network/authorized_keys";
+/// Where the device takes sealed messages, and what it says of them.
+const SEALED: &str = "/device/crypto/sealedbox";
 /// The status of a device that is ready.
 const READY: &str = "OPERATE";
 
@@ -129,13 +131,43 @@ impl ConfigurationInterface {
         self.text(KEYS).await
     }
 
-    /// Replaces all keys that may log in, and reads them back. It works at once and outlives a reboot by itself.
+    /// Replaces all keys that may log in, and reads them back. It works at once and outlives a reboot by itself. A device that
+    /// [has a password](ConfigurationInterface::has_password) takes them with that password alone.
     ///
     /// # Errors
     /// As [`ConfigurationInterface::get`], and when the device says other keys afterwards.
-    pub async fn set_authorized_keys(&self, keys: &str) -> Result<(), InterfaceError> {
-        self.set(&json!({ "device": { "network": { "authorized_keys": keys } } })).await?;
+    pub async fn set_authorized_keys(&self, keys: &str, password: Option<&Secret>) -> Result<(), InterfaceError> {
+        let wanted = json!({ "device": { "network": { "authorized_keys": keys } } });
+        match password {
+            Some(password) => self.set_sealed(&wanted, password).await?,
+            None => self.set(&wanted).await?,
+        }
         self.verify(KEYS, keys).await
+    }
+
+    /// Whether the device lets its keys be changed with a password only; firmware 1.21.6 and later can have one.
+    ///
+    /// # Errors
+    /// As [`ConfigurationInterface::get`].
+    pub async fn has_password(&self) -> Result<bool, InterfaceError> {
+        match self.get(&[SEALED]).await {
+            Ok(answer) => {
+                Ok(answer.pointer(SEALED).and_then(|sealed| sealed.get("passwordProtected")) == Some(&Value::Bool(true)))
+            }
+            // Older firmware knows nothing of it.
+            Err(InterfaceError::Fault { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`ConfigurationInterface::set`], in a message that only the device can read.
+    async fn set_sealed(&self, fragment: &Value, password: &Secret) -> Result<(), InterfaceError> {
+        let answer = self.get(&[SEALED]).await?;
+        let key =
+            answer.pointer(SEALED).and_then(|sealed| sealed.get("public_key")).and_then(Value::as_str).unwrap_or_default();
+        let message = sealed::request(password, fragment).and_then(|request| sealed::seal(&request, key));
+        let message = message.map_err(|reason| self.no_answer("get", reason))?;
+        self.set(&json!({ "device": { "crypto": { "sealedbox": { "message": message } } } })).await
     }
 
     /// Waits until the device says that it is ready. Right after [`ConfigurationInterface::reboot`] it may say so still: who

@@ -92,7 +92,8 @@ impl Planner<'_> {
         let recreate = !containers.is_empty()
             && (!secrets.is_empty() || self.replaces_bound_files(&sending, &file, &directory(&compose.files)));
         let settled = services.iter().all(|service| self.runs(&containers, service, &file));
-        let recorded = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref()) == Some(&digest);
+        let up = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref());
+        let (recorded, another) = (up == Some(&digest), up.is_some_and(|up| *up != digest));
         if sending.is_empty() && secrets.is_empty() && !recreate && settled && recorded {
             self.add(Stage::Compose, format!("{} up as wanted", services.join(", ")), Vec::new());
             return Ok(());
@@ -106,7 +107,7 @@ impl Planner<'_> {
         actions.extend(secrets);
         let files = paths(&compose.files).iter().map(ToString::to_string).collect();
         let bringing = Project { tool, name: project.clone(), files };
-        let keeping = (!containers.is_empty()).then(|| self.keeping(&bringing, recreate, &containers));
+        let keeping = (!containers.is_empty()).then(|| self.keeping(&bringing, recreate, another, &containers));
         let entry = self.entry(&services);
         self.remember(|record| {
             record.projects.insert(project.clone());

@@ -5,8 +5,9 @@ use std::{
     path::PathBuf,
 };
 
-use super::{application, room};
+use super::{application, application_name, room};
 use crate::{
+    commands::swap,
     config::{ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
         Facts, Probe, Section,
@@ -85,6 +86,9 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
         for destination in [transfer.remote.clone(), transfer.remote.join(name)] {
             ask_for_source(source, &destination, &mut ask);
         }
+    }
+    if wanted.compose.is_some() {
+        ask(swap::state(&swap::pending(&application_name(wanted))));
     }
     if let Some(application::Sent { directory, sources }) = application::sent(wanted, here) {
         ask(directory.as_str().into());

@@ -23,6 +23,8 @@ pub struct Keeping {
     pub lines: Vec<String>,
     /// The services that run, and have to run again should it come back.
     pub running: Vec<String>,
+    /// Whether the wanted version is another one, whatever files are replaced: not so where an earlier run had begun it.
+    pub differs: bool,
 }
 
 /// What makes a version that runs the one that is deployed.
@@ -87,13 +89,17 @@ impl Keeping {
             let Container { restart_policy, image, reference, .. } = container;
             lines.push(format!("service {service} {runs} {restart_policy} {image} {reference}"));
         }
-        Self { application: application.into(), lines, running: running.into_iter().collect() }
+        Self { application: application.into(), lines, running: running.into_iter().collect(), differs: true }
     }
 
     /// Adds the files that are replaced, and those that are new and go on the way back.
     pub fn add_files<'a>(&mut self, replaced: impl IntoIterator<Item = &'a str>, new: impl IntoIterator<Item = &'a str>) {
         self.lines.extend(replaced.into_iter().map(|path| line("keep", path)));
         self.lines.extend(new.into_iter().map(|path| line("new", path)));
+    }
+
+    fn has_files(&self) -> bool {
+        self.lines.iter().any(|line| ["keep ", "new ", "made "].iter().any(|key| line.starts_with(key)))
     }
 
     /// What it is, in a few words.
@@ -117,7 +123,8 @@ fn line(key: &str, path: &str) -> String {
 
 impl Planner<'_> {
     /// What there is to keep when a project is brought up that is there already.
-    pub(super) fn keeping(&self, project: &Project, recreate: bool, containers: &[Container]) -> Keeping {
+    /// `another` tells that other services or another compose file were brought up before.
+    pub(super) fn keeping(&self, project: &Project, recreate: bool, another: bool, containers: &[Container]) -> Keeping {
         // The files of the version that runs are those that its containers were made of; where they do not tell, those that are
         // there.
         let mut files: Vec<_> = containers.iter().map(|container| container.project_files.clone()).max().unwrap_or_default();
@@ -125,7 +132,13 @@ impl Planner<'_> {
             files = project.files.clone();
         }
         let project = Project { files, ..project.clone() };
-        Keeping::of(&self.application, &project, recreate, containers)
+        let is_newest = |container: &Container| {
+            let image = self.docker().image(&super::engine::with_tag(&container.reference));
+            image.is_some_and(|image| image.id == container.image)
+        };
+        let pending = self.facts.paths.contains_key(&swap::state(&swap::pending(&self.application)));
+        let differs = recreate || pending || another || !containers.iter().all(is_newest);
+        Keeping { differs, ..Keeping::of(&self.application, &project, recreate, containers) }
     }
 
     /// Has the version that runs kept before anything of it is replaced. `before` is what is there now.
@@ -151,6 +164,15 @@ impl Planner<'_> {
             if let Action::WriteSecret(writing) = action {
                 keeping.lines.push(line(if writing.new { "new" } else { "keep" }, &writing.path));
             }
+        }
+        if !keeping.differs && !keeping.has_files() {
+            // It would be the way back to the same.
+            for action in self.plan.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
+                if let Action::Up(bringing) = action {
+                    bringing.keeping = None;
+                }
+            }
+            return;
         }
         keeping.lines.extend(self.autostart_lines(before));
         let at = self

@@ -1,6 +1,9 @@
 //! Fetches files: into an incoming directory beside their destination, then renamed into place.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{RunError, Runner, arriving::Arriving, ends};
 use crate::{
@@ -141,7 +144,8 @@ async fn get<'a>(
     let trees = whole.iter().filter(|tree| files.iter().any(|(file, _)| file.remote.starts_with(tree.as_str())));
     let single = files.iter().map(|(file, _)| &file.remote).filter(|path| !below(path)).cloned();
     let names: Vec<_> = trees.map(|tree| format!("{tree}/.")).chain(single).collect();
-    let names: Vec<_> = names.iter().map(|name| name.trim_start_matches('/').to_owned()).collect();
+    let names: BTreeSet<_> = names.iter().map(|name| name.trim_start_matches('/').to_owned()).collect();
+    let names: Vec<_> = names.into_iter().collect();
     let gets: Vec<_> = files.iter().map(|(file, place)| Get { remote: file.remote.clone(), local: place.clone() }).collect();
     let command = files::give();
     let got = remote.get(&Giving { command: &command, input: path_lines(&names), files: &gets }, progress).await?;

@@ -123,7 +123,7 @@ fn a_connection_that_drops_is_a_failure_and_the_container_lives_on() {
     for driver in ["journald", "none"] {
         let vpu = Vpu::trusted(OVP80X);
         talker(&vpu, &when_told(""), &format!("--log-driver {driver}"));
-        let mut program: Program = vpu.start(&ONLY);
+        let mut program: Program = vpu.start(&[&ONLY[..], &["--reconnects", "0"]].concat());
         program.wait_until_it_says("ready");
         vpu.root("pkill -KILL -u oem -x sshd");
         let (code, said) = program.end();

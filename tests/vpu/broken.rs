@@ -163,7 +163,7 @@ fn an_image_that_does_not_arrive_whole_leaves_nothing_behind() {
     let vpu = Vpu::trusted(OVP81X);
     let archive = vpu.home.path().join("app.tar");
     Image::new("app:1", "sleep 1000").file("ballast", 0o644, noise(LARGE)).save(&archive);
-    let load = words(&["--image", "./app.tar,other:2"]);
+    let load = words(&["--image", "./app.tar,other:2", "--reconnects", "0"]);
     const LOAD: &str = "pid=$(pgrep -u oem -f \"^docker image load\") && ls /var/lib/docker/tmp/*";
     let before = vpu.whole_state();
 

@@ -28,6 +28,7 @@ mod readme;
 mod readme_run;
 mod rivals;
 mod room;
+mod sealed;
 mod secrets;
 mod state;
 mod swap;

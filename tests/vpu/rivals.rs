@@ -94,7 +94,7 @@ fn a_deployer_that_is_killed_or_whose_device_loses_its_power_leaves_no_lock() {
     wait_for("no lock", || lock(&vpu).is_empty().then_some(()));
     wait_for("no holder", || holders(&vpu).is_empty().then_some(()));
 
-    let cut = vpu.start(&first);
+    let cut = vpu.start(&[&first[..], &["--reconnects", "0"]].concat());
     wait_until_locked(&vpu);
     vpu.power_cut();
     assert_eq!(lock(&vpu), "");

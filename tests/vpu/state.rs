@@ -41,7 +41,7 @@ impl Vpu {
     /// every run.
     pub fn whole_state(&self) -> State {
         let mut lines: BTreeSet<_> = self.root(LOOK).lines().map(str::to_owned).collect();
-        let find = "find . -path ./o3r_logs/Deployments -prune -o ! -path ./o3r_logs -printf '%P %y %m %l\\n' -type f -exec sha256sum {} +";
+        let find = "find . \\( -path ./o3r_logs/Deployments -o -path ./.cache \\) -prune -o ! -path ./o3r_logs -printf '%P %y %m %l\\n' -type f -exec sha256sum {} +";
         let here = must(std::process::Command::new("sh").args(["-c", find]).current_dir(self.home.path()));
         lines.extend(here.lines().map(|line| format!("here {line}")));
         State(lines)

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::{
     device::{Kind, OVP80X, OVP81X, Vpu, must},
     failures::words,
+    witness::wait_for,
 };
 
 /// Runs the program, which must succeed; gives the bytes sent and received on its socket.
@@ -99,7 +100,8 @@ fn large_files_go_on(kind: Kind) {
     assert!(sent < SIZE - arrived + TWICE, "{sent} sent again after {arrived}");
     let here = must(Command::new("sh").args(["-c", "sha256sum < large"]).current_dir(vpu.home.path()));
     assert_eq!(vpu.ssh("sha256sum < ~/there/large"), here);
-    assert_eq!(vpu.root("find /home/oem -name .o3r-deploy-incoming; pgrep -u oem -x 'cat|tar|sleep'; true"), "");
+    assert_eq!(vpu.root("find /home/oem -name .o3r-deploy-incoming"), "");
+    wait_for("the end of all that served it", || vpu.root("pgrep -u oem -x 'cat|tar|sleep'; true").is_empty().then_some(()));
 
     // And back: the laptop's program is killed outright.
     let from = words(&["--transfers_from_vpu", "~/there/large,back/"]);

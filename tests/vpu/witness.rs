@@ -51,10 +51,21 @@ impl Vpu {
         self.value("/device/info/serialNumber")
     }
 
-    fn value(&self, pointer: &str) -> String {
+    /// Gives the device a password with ifm's own client.
+    pub fn protect(&self, password: &str) {
+        let pointer = "/device/crypto/sealedbox/passwordProtected";
+        let values = self.ifm3dpy(&["--protect", password, pointer]);
+        assert_eq!(values.pointer(pointer), Some(&true.into()), "{values}");
+    }
+
+    fn ifm3dpy(&self, words: &[&str]) -> serde_json::Value {
         let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ifm3dpy");
-        let json = must(Command::new(root().join("tests/ifm3dpy")).arg(environment).args([&self.address, pointer]));
-        let values: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let json = must(Command::new(root().join("tests/ifm3dpy")).arg(environment).arg(&self.address).args(words));
+        serde_json::from_str(&json).expect("JSON")
+    }
+
+    fn value(&self, pointer: &str) -> String {
+        let values = self.ifm3dpy(&[pointer]);
         values.pointer(pointer).and_then(|name| name.as_str()).expect("a text").to_owned()
     }
 

@@ -99,8 +99,9 @@ printf 'taken\n%s\n\n' "$(cat "$place/last" 2>/dev/null)"
 # The deployer sends a line now and then. Without any for a while it is gone, whatever the connection believes; when the
 # connection ends, so does standard input.
 (
-  quiet=0
-  while sleep 2 && kill -0 $$ 2>/dev/null; do
+  quiet=0 nap=
+  trap 'kill "$nap" 2>/dev/null; exit 0' TERM
+  while sleep 2 & nap=$!; wait "$nap" && kill -0 $$ 2>/dev/null; do
     if rm "$place/beat" 2>/dev/null; then quiet=0; else quiet=$((quiet + 2)); fi
     if [ "$quiet" -ge "$patience" ]; then kill $$; fi
   done

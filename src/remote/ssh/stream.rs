@@ -200,7 +200,7 @@ async fn explain_missing(ssh: &Ssh, files: &[Get], got: &[Option<u64>], stderr: 
 /// Unpacks what comes into the local files; how many bytes came of each.
 fn unpack(files: &[Get], pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -> Result<Vec<Option<u64>>, RemoteError> {
     let mut wanted: HashMap<&[u8], Vec<usize>> = HashMap::new();
-    for (index, file) in files.iter().enumerate().rev() {
+    for (index, file) in files.iter().enumerate() {
         wanted.entry(in_archive(&file.remote).as_bytes()).or_default().push(index);
     }
     let mut first: HashMap<Vec<u8>, &Path> = HashMap::new();
@@ -210,28 +210,33 @@ fn unpack(files: &[Get], pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -
     for entry in archive.entries().map_err(RemoteError::Input)? {
         let mut entry = entry.map_err(RemoteError::Input)?;
         let name = own_name(&entry.path_bytes());
-        let Some((index, file)) =
-            wanted.get_mut(name.as_slice()).and_then(Vec::pop).and_then(|index| Some((index, files.get(index)?)))
-        else {
-            continue;
-        };
-        let local = |source| RemoteError::Local { path: file.local.clone(), source };
+        // It comes once, however many want it.
+        let Some(indices) = wanted.remove(name.as_slice()) else { continue };
+        let mut places = indices.iter().filter_map(|index| files.get(*index)).map(|file| &file.local);
+        let Some(place) = places.next() else { continue };
+        let local = |path: &Path, source| RemoteError::Local { path: path.into(), source };
         let bytes = match entry.header().entry_type() {
             kind if kind.is_file() => {
-                let mut target = std::fs::File::create(&file.local).map_err(local)?;
-                copy(&mut entry, &mut target, &mut piece, payload).map_err(|error| error.of(&file.local))?
+                let mut target = std::fs::File::create(place).map_err(|source| local(place, source))?;
+                copy(&mut entry, &mut target, &mut piece, payload).map_err(|error| error.of(place))?
             }
             // A second name of a file that came already.
             tar::EntryType::Link => {
                 let original = own_name(&entry.link_name_bytes().unwrap_or_default());
                 let Some(path) = first.get(&original) else { continue };
-                std::fs::copy(path, &file.local).map_err(local)?
+                std::fs::copy(path, place).map_err(|source| local(place, source))?
             }
             _ => continue,
         };
-        first.entry(name).or_insert(&file.local);
-        if let Some(got) = got.get_mut(index) {
-            *got = Some(bytes);
+        for other in places {
+            std::fs::copy(place, other).map_err(|source| local(other, source))?;
+            payload.fetch_add(bytes, Ordering::Relaxed);
+        }
+        first.insert(name, place);
+        for index in indices {
+            if let Some(got) = got.get_mut(index) {
+                *got = Some(bytes);
+            }
         }
     }
     Ok(got)
