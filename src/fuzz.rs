@@ -23,6 +23,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("device_answer", device_answer),
     ("xml_rpc", xml_rpc),
     ("known_hosts", known_hosts),
+    ("ssh_config", ssh_config),
+    ("device_archive", device_archive),
 ];
 
 /// The configuration file and the compose file.
@@ -118,4 +120,29 @@ pub fn xml_rpc(bytes: &[u8]) {
 /// A file of known host keys.
 pub fn known_hosts(bytes: &[u8]) {
     remote::ssh::read_known_hosts(&String::from_utf8_lossy(bytes));
+}
+
+/// What `ssh -G` says of a host, and its jump hosts.
+pub fn ssh_config(bytes: &[u8]) {
+    remote::ssh::read_config(&String::from_utf8_lossy(bytes));
+}
+
+/// The archive that the device sends when it is asked for two files: nothing but these two is written, wherever its names lead.
+pub fn device_archive(bytes: &[u8]) {
+    let memory = std::path::Path::new("/dev/shm");
+    let Ok(folder) = (if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }) else { return };
+    let inner = folder.path().join("inner");
+    if std::fs::create_dir(&inner).is_err() {
+        return;
+    }
+    remote::ssh::read_archive(
+        bytes,
+        &["/logs/a", "/logs/b/c"].map(|path| (path.to_owned(), inner.join(path.replace('/', "_")))),
+    );
+    let names =
+        |folder| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
+    assert_eq!(names(folder.path()), ["inner"]);
+    assert!(names(&inner).iter().all(|name| name == "_logs_a" || name == "_logs_b_c"), "{:?}", names(&inner));
+    let links = std::fs::read_dir(&inner).into_iter().flatten().flatten().filter(|entry| entry.path().is_symlink());
+    assert_eq!(links.count(), 0);
 }

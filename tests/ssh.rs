@@ -713,6 +713,52 @@ fn an_encrypted_key_is_opened_only_when_the_device_wants_it() {
 }
 
 #[test]
+fn a_certificate_vouches_for_a_key_in_a_file_an_encrypted_one_and_the_agents() {
+    let sshd = Sshd::with(Files::Tar, "LogLevel VERBOSE\nMaxAuthTries 20");
+    key(&sshd.path("authority"), "ed25519", "");
+    for (name, kind, phrase) in [("plain", "ed25519", ""), ("locked", "ecdsa", "open sesame"), ("agents", "ed25519", "")] {
+        key(&sshd.path(name), kind, phrase);
+        let mut sign = std::process::Command::new("ssh-keygen");
+        sign.args(["-q", "-I", name, "-n", "root", "-s"]).arg(sshd.path("authority")).arg(sshd.path(&format!("{name}.pub")));
+        assert!(sign.status().unwrap().success());
+    }
+    let with = |name: &str| Target { identity: Some(sshd.path(name)), ..target(&sshd) };
+    let ConnectError::NotAccepted { tried, .. } = refusal(&with("plain"), &mut Answers::default()) else {
+        panic!("none is accepted")
+    };
+    assert!(tried.len() == 2 && tried[0].contains("with its certificate"), "{tried:?}");
+    let mut unasked = Answers { secret: ["open sesame"].into(), ..Answers::default() };
+    refusal(&with("locked"), &mut unasked);
+    assert_eq!(unasked.asked, Vec::<String>::new());
+
+    // From here on the authority is trusted, and no key by itself.
+    let authority = fs::read_to_string(sshd.path("authority.pub")).unwrap();
+    fs::write(sshd.path("authorized_keys"), format!("cert-authority {authority}")).unwrap();
+    wait(connect(&with("plain"), &mut Answers::default())).unwrap();
+    wait(connect(&with("locked"), &mut Answers { secret: ["open sesame"].into(), ..Answers::default() })).unwrap();
+    let socket = sshd.path("agent");
+    let mut agent = std::process::Command::new("ssh-agent");
+    let mut agent = agent.arg("-D").arg("-a").arg(&socket).stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait(there(&socket));
+    let added = std::process::Command::new("ssh-add").arg("-q").arg(sshd.path("agents")).env("SSH_AUTH_SOCK", &socket).status();
+    assert!(added.unwrap().success());
+    let by_agent = wait(connect(&Target { identity: None, agent: Some(socket), ..target(&sshd) }, &mut Answers::default()));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    by_agent.unwrap();
+    for name in ["plain", "locked", "agents"] {
+        assert!(sshd.log().contains(&format!("ID {name} ")), "{name}: {}", sshd.log());
+    }
+    // One for another key is no certificate of this one.
+    fs::copy(sshd.path("plain-cert.pub"), sshd.path("other-cert.pub")).unwrap();
+    key(&sshd.path("other"), "ed25519", "");
+    let ConnectError::NotAccepted { tried, .. } = refusal(&with("other"), &mut Answers::default()) else {
+        panic!("none is accepted")
+    };
+    assert_eq!(tried.len(), 1, "{tried:?}");
+}
+
+#[test]
 fn rsa_keys_sign_with_sha2() {
     let sshd = Sshd::with(Files::Tar, "LogLevel DEBUG1");
     key(&sshd.path("rsa"), "rsa", "");

@@ -63,7 +63,7 @@ fn ask(file: &Path, host: &str) -> Result<Option<String>, ConnectError> {
 }
 
 /// Reads the lines `key value` of `ssh -G`.
-fn parse(told: &str, default: &str, host: &str) -> HostConfig {
+pub(super) fn parse(told: &str, default: &str, host: &str) -> HostConfig {
     let values = |text: &str, key: &str| -> Vec<String> {
         let lines = text.lines().filter_map(|line| line.split_once(' '));
         lines.filter(|(name, _)| *name == key).map(|(_, value)| value.trim().to_owned()).collect()

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use russh::keys::{self, PrivateKey, decode_secret_key};
+use russh::keys::{self, Certificate, PrivateKey, decode_secret_key};
 
 use super::{ConnectError, identity};
 use crate::secret::Secret;
@@ -17,6 +17,8 @@ pub(super) struct KeyFile {
     pub(super) key: Option<Arc<PrivateKey>>,
     /// Its public half, where that can be told.
     pub(super) public: Option<keys::PublicKey>,
+    /// What vouches for it: the file beside it whose name ends in `-cert.pub`, as OpenSSH has it.
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// The key that the user named: it must be there.
@@ -53,7 +55,15 @@ fn load(path: &Path) -> Result<KeyFile, keys::Error> {
         Some(key) => Some(key.public_key().clone()),
         None => identity::public_key_of(path).ok().and_then(|line| line.parse().ok()),
     };
-    Ok(KeyFile { path: path.to_owned(), key, public })
+    let certificate =
+        certificate(path).filter(|vouching| public.as_ref().is_none_or(|public| public.key_data() == vouching.public_key()));
+    Ok(KeyFile { path: path.to_owned(), key, public, certificate })
+}
+
+fn certificate(path: &Path) -> Option<Certificate> {
+    let mut name = path.file_name()?.to_owned();
+    name.push("-cert.pub");
+    Certificate::from_openssh(std::fs::read_to_string(path.with_file_name(name)).ok()?.trim()).ok()
 }
 
 /// Of the older formats only the text tells.

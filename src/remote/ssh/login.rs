@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use russh::{
     MethodKind, MethodSet,
     client::{AuthResult, KeyboardInteractiveAuthResponse},
-    keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, agent::AgentIdentity},
+    keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, agent::AgentIdentity},
 };
 
 use super::{
@@ -51,9 +51,13 @@ struct Login<'a, 'b> {
 enum Way<'a> {
     None,
     Key(&'a Arc<PrivateKey>),
+    Certificate(&'a Arc<PrivateKey>, &'a Certificate),
     /// Asks whether the device would accept this key, without a signature.
     Probe(&'a PublicKey),
+    /// The same with what vouches for it.
+    ProbeCertificate(&'a Certificate),
     Agent(&'a mut Agent, &'a PublicKey),
+    AgentCertificate(&'a mut Agent, &'a Certificate),
     Password(&'a Secret),
 }
 
@@ -87,28 +91,49 @@ impl Login<'_, '_> {
             Some(key) => format!("`{}` ({})", file.path.display(), fingerprint(key)),
             None => format!("`{}`", file.path.display()),
         };
-        if let Some(public) = &file.public
-            && !self.is_new(public)
-        {
+        let new = file.public.as_ref().is_none_or(|public| self.is_new(public));
+        if !new && file.certificate.is_none() {
             return Ok(false);
         }
-        if let Some(key) = &file.key {
-            self.tried.push(shown(Some(key.public_key())));
-            return self.attempt(Way::Key(key)).await;
-        }
-        // Nobody types a pass phrase for a key that the device does not want.
-        if let Some(public) = &file.public
-            && !self.attempt(Way::Probe(public)).await?
-        {
-            self.tried.push(shown(file.public.as_ref()));
-            return Ok(false);
-        }
-        let Some(key) = self.decrypt(&file.path) else {
-            self.tried.push(format!("{}, encrypted and not opened", shown(file.public.as_ref())));
-            return Ok(false);
+        let key = match &file.key {
+            Some(key) => Arc::clone(key),
+            None => {
+                if !self.is_wanted(&file, new).await? {
+                    self.tried.push(shown(file.public.as_ref()));
+                    return Ok(false);
+                }
+                let Some(key) = self.decrypt(&file.path) else {
+                    self.tried.push(format!("{}, encrypted and not opened", shown(file.public.as_ref())));
+                    return Ok(false);
+                };
+                Arc::new(key)
+            }
         };
+        if let Some(certificate) = &file.certificate {
+            self.tried.push(format!("{} with its certificate", shown(Some(key.public_key()))));
+            if self.attempt(Way::Certificate(&key, certificate)).await? {
+                return Ok(true);
+            }
+        }
+        if !new {
+            return Ok(false);
+        }
         self.tried.push(shown(Some(key.public_key())));
-        self.attempt(Way::Key(&Arc::new(key))).await
+        self.attempt(Way::Key(&key)).await
+    }
+
+    /// Whether the device would accept an encrypted key: nobody types a pass phrase for one that it does not want.
+    async fn is_wanted(&mut self, file: &KeyFile, new: bool) -> Result<bool, ConnectError> {
+        if let Some(certificate) = &file.certificate
+            && self.attempt(Way::ProbeCertificate(certificate)).await?
+        {
+            return Ok(true);
+        }
+        match &file.public {
+            Some(public) if new => self.attempt(Way::Probe(public)).await,
+            Some(_) => Ok(false),
+            None => Ok(true),
+        }
     }
 
     fn decrypt(&mut self, path: &Path) -> Option<PrivateKey> {
@@ -124,7 +149,16 @@ impl Login<'_, '_> {
     async fn agent(&mut self) -> Result<bool, ConnectError> {
         let Some(mut agent) = agent::connect(self.dialer.target.agent.as_deref()).await else { return Ok(false) };
         for identity in agent::keys(&mut agent).await {
-            let AgentIdentity::PublicKey { key, comment } = identity else { continue };
+            let (key, comment) = match identity {
+                AgentIdentity::PublicKey { key, comment } => (key, comment),
+                AgentIdentity::Certificate { certificate, comment } => {
+                    self.tried.push(format!("the certificate `{}` of the agent", printable(&comment)));
+                    if self.attempt(Way::AgentCertificate(&mut agent, &certificate)).await? {
+                        return Ok(true);
+                    }
+                    continue;
+                }
+            };
             if !self.is_new(&key) {
                 continue;
             }
@@ -187,31 +221,47 @@ impl Login<'_, '_> {
         Ok(false)
     }
 
+    /// What came of a try that the agent signed; nothing when it did not.
+    fn signed<E: std::fmt::Display>(&mut self, result: Result<AuthResult, E>) -> Option<AuthResult> {
+        result.map_err(|error| self.tried.push(format!("which did not sign: {error}"))).ok()
+    }
+
     async fn once(&mut self, way: &mut Way<'_>) -> Result<bool, russh::Error> {
         let (user, handle) = (self.dialer.target.user.clone(), &mut self.line.handle);
         let result = match way {
             Way::None => handle.authenticate_none(user).await?,
             Way::Key(key) => {
-                let hash = rsa_hash(handle, key.public_key()).await?;
+                let hash = rsa_hash(handle, key.algorithm().is_rsa()).await?;
                 handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(Arc::clone(key), hash)).await?
             }
+            Way::Certificate(key, certificate) => {
+                handle.authenticate_openssh_cert(user, Arc::clone(key), certificate.clone()).await?
+            }
             Way::Probe(key) => {
-                let hash = rsa_hash(handle, key).await?;
+                let hash = rsa_hash(handle, key.algorithm().is_rsa()).await?;
                 match handle.authenticate_publickey_with(user, key.clone(), hash, &mut agent::Probe).await {
                     Ok(result) => result,
-                    Err(agent::ProbeEnd::Wanted) => return Ok(true),
-                    Err(agent::ProbeEnd::Closed) => return Err(russh::Error::SendError),
+                    Err(end) => return probed(end),
+                }
+            }
+            Way::ProbeCertificate(certificate) => {
+                let hash = rsa_hash(handle, certificate.algorithm().is_rsa()).await?;
+                match handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut agent::Probe).await {
+                    Ok(result) => result,
+                    Err(end) => return probed(end),
                 }
             }
             Way::Agent(agent, key) => {
-                let hash = rsa_hash(handle, key).await?;
-                match handle.authenticate_publickey_with(user, key.clone(), hash, *agent).await {
-                    Ok(result) => result,
-                    Err(error) => {
-                        self.tried.push(format!("which did not sign: {error}"));
-                        return Ok(false);
-                    }
-                }
+                let hash = rsa_hash(handle, key.algorithm().is_rsa()).await?;
+                let result = handle.authenticate_publickey_with(user, key.clone(), hash, *agent).await;
+                let Some(result) = self.signed(result) else { return Ok(false) };
+                result
+            }
+            Way::AgentCertificate(agent, certificate) => {
+                let hash = rsa_hash(handle, certificate.algorithm().is_rsa()).await?;
+                let result = handle.authenticate_certificate_with(user, certificate.clone(), hash, *agent).await;
+                let Some(result) = self.signed(result) else { return Ok(false) };
+                result
             }
             Way::Password(password) if self.methods.contains(&MethodKind::Password) => {
                 handle.authenticate_password(user, password.expose()).await?
@@ -233,12 +283,20 @@ impl Login<'_, '_> {
 type Handle = russh::client::Handle<super::dial::Client>;
 
 /// The hash that an RSA key signs with: never SHA-1, which OpenSSH refuses since 8.8.
-async fn rsa_hash(handle: &Handle, key: &PublicKey) -> Result<Option<HashAlg>, russh::Error> {
-    if !key.algorithm().is_rsa() {
+async fn rsa_hash(handle: &Handle, is_rsa: bool) -> Result<Option<HashAlg>, russh::Error> {
+    if !is_rsa {
         return Ok(None);
     }
     let best = handle.best_supported_rsa_hash().await?;
     Ok(Some(best.flatten().unwrap_or(HashAlg::Sha512)))
+}
+
+/// Whether the device would have accepted what was probed.
+fn probed(end: agent::ProbeEnd) -> Result<bool, russh::Error> {
+    match end {
+        agent::ProbeEnd::Wanted => Ok(true),
+        agent::ProbeEnd::Closed => Err(russh::Error::SendError),
+    }
 }
 
 /// Answers every question that hides its answer with the password.

@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,7 @@ use self::{
     dial::{Client, Dialer, Line, Traffic},
     host_key::HostKeys,
 };
-use super::{Exit, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Taking};
+use super::{Exit, Get, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Taking};
 use crate::{command::Command, secret::Secret};
 
 mod agent;
@@ -43,6 +46,20 @@ pub(crate) fn read_known_hosts(text: &str) {
     for known in known_hosts::parse(std::path::Path::new("known_hosts"), text) {
         known_hosts::matches(known.entry.host_patterns(), "[192.168.0.69]:2222");
     }
+}
+
+/// Understands what `ssh -G` says, and the jump hosts in it.
+pub(crate) fn read_config(text: &str) {
+    let said = config::parse(text, "port 22\n", "device");
+    for word in said.jump.iter().flat_map(|jump| jump.split(',')).chain(text.lines()) {
+        config::jump(word);
+    }
+}
+
+/// Unpacks an archive of the device's into the files that were asked for.
+pub(crate) fn read_archive(bytes: &[u8], files: &[(String, PathBuf)]) {
+    let files: Vec<_> = files.iter().map(|(remote, local)| Get { remote: remote.clone(), local: local.clone() }).collect();
+    let _ = stream::unpack(&files, bytes, &AtomicU64::new(0));
 }
 
 /// What a device has where nobody says otherwise.

@@ -135,7 +135,7 @@ pub(super) async fn get(ssh: &Ssh, giving: &Giving<'_>, progress: &mut OnBytes<'
     let payload = Arc::new(AtomicU64::new(0));
     let unpacked = spawn_blocking({
         let (files, payload) = (files.to_vec(), Arc::clone(&payload));
-        move || unpack(&files, pieces, &payload)
+        move || unpack(&files, PieceReader::new(pieces), &payload)
     });
     let mut stderr = Vec::new();
     let mut told = 0;
@@ -198,14 +198,14 @@ async fn explain_missing(ssh: &Ssh, files: &[Get], got: &[Option<u64>], stderr: 
 }
 
 /// Unpacks what comes into the local files; how many bytes came of each.
-fn unpack(files: &[Get], pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -> Result<Vec<Option<u64>>, RemoteError> {
+pub(super) fn unpack(files: &[Get], pieces: impl Read, payload: &AtomicU64) -> Result<Vec<Option<u64>>, RemoteError> {
     let mut wanted: HashMap<&[u8], Vec<usize>> = HashMap::new();
     for (index, file) in files.iter().enumerate() {
         wanted.entry(in_archive(&file.remote).as_bytes()).or_default().push(index);
     }
     let mut first: HashMap<Vec<u8>, &Path> = HashMap::new();
     let (mut got, mut piece) = (vec![None; files.len()], vec![0; PIECE]);
-    let mut archive = tar::Archive::new(PieceReader::new(pieces));
+    let mut archive = tar::Archive::new(pieces);
     archive.set_ignore_zeros(true);
     for entry in archive.entries().map_err(RemoteError::Input)? {
         let mut entry = entry.map_err(RemoteError::Input)?;
