@@ -139,7 +139,8 @@ fn an_interrupted_delivery_goes_on_behind_the_last_parcel_and_leaves_nothing_beh
     program.wait().expect("ended");
     let partial = vpu.root("docker image ls --quiet o3r-deploy.partial | wc -l").trim().parse::<u64>().expect("a number");
     let sent = deliver(&vpu, &path);
-    assert!(sent < (3 - partial) * 42_000_000, "{sent} bytes after {partial} parcels");
+    // A layer is 41 MB, and some more on its way.
+    assert!(sent < (3 - partial) * 44_000_000, "{sent} bytes after {partial} parcels");
     assert_eq!(images(&vpu).trim(), format!("app:1 {expected}"));
     assert_eq!(leftovers(&vpu), "");
 }
