@@ -95,7 +95,7 @@ fn large_files_go_on(kind: Kind) {
     assert_eq!(running.wait().expect("it ends").code(), Some(12));
     assert_eq!(vpu.root("find /home/oem/there -name large 2>/dev/null; true"), "", "nothing is half there under its name");
     let arrived: u64 = vpu.root("stat -c %s /home/oem/.o3r-deploy-incoming/there/large").trim().parse().expect("a size");
-    assert!((CUT - 10_000..SIZE).contains(&arrived), "{arrived}");
+    assert!((CUT - 10_000..=SIZE).contains(&arrived), "{arrived}");
     let (sent, _) = traffic(&vpu, &to);
     assert!(sent < SIZE - arrived + TWICE, "{sent} sent again after {arrived}");
     let here = must(Command::new("sh").args(["-c", "sha256sum < large"]).current_dir(vpu.home.path()));
