@@ -32,7 +32,8 @@ impl Planner<'_> {
         }
         let before = self.facts.name.replace(name.clone()).unwrap_or_default();
         let from = if before.is_empty() { String::new() } else { format!("from `{before}` ") };
-        self.add(Stage::Rename, format!("{from}to `{name}`"), vec![Action::Rename(name.clone())]);
+        let says = format!("{from}to `{name}`");
+        self.add(Stage::Rename, says, vec![Action::Rename { to: name.clone(), from: before }]);
         Ok(())
     }
 

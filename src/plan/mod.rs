@@ -75,7 +75,12 @@ pub enum Action {
     /// Run a command that must succeed and changes nothing that lasts.
     Touch(Command),
     /// Give the device a name.
-    Rename(String),
+    Rename {
+        /// To this.
+        to: String,
+        /// From this; empty when it has none.
+        from: String,
+    },
     /// Send files.
     Send(Sending),
     /// Fetch files.
@@ -216,7 +221,7 @@ impl Action {
     pub fn steps(&self) -> Vec<String> {
         match self {
             Self::Run(command) | Self::Touch(command) | Self::Make { make: command, .. } => vec![command.shown()],
-            Self::Rename(name) => vec![format!("set /device/info/name to `{name}`, save it, read it back")],
+            Self::Rename { to, .. } => vec![format!("set /device/info/name to `{to}`, save it, read it back")],
             Self::Send(sending) => {
                 let directories = sending.directories.iter().map(|(path, mode)| format!("make {path} (mode {mode:o})"));
                 let files = sending.files.iter();

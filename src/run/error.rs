@@ -41,7 +41,7 @@ pub enum RunError {
         why: Box<dyn Explain>,
     },
     /// The device cannot be reached anew, or its guard was faster.
-    #[error("the new version could not be confirmed over a new connection: {0}")]
+    #[error("what was changed could not be confirmed over a new connection: {0}")]
     Unconfirmed(Box<dyn Explain>),
     /// There is nothing to go back to.
     #[error("no version before the one that runs is kept for `{0}` on the device")]

@@ -127,9 +127,9 @@ impl<R: Remote> Runner<'_, R> {
                 self.remote.check(command).await?;
                 Ok(None)
             }
-            Action::Rename(name) => {
-                self.interface.set_name(name).await?;
-                Ok(None)
+            Action::Rename { to, .. } => {
+                self.interface.set_name(to).await?;
+                self.confirm(Command::new("true")).await.map(|()| None)
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
             Action::Fetch(fetch) => self.fetch(stage, fetch).await.map(|()| None),
@@ -168,6 +168,9 @@ impl<R: Remote> Runner<'_, R> {
             Action::Send(sending) => self.unsend(sending).await,
             Action::Make { undo, .. } => {
                 let _ = self.remote.run(undo, Input::Empty).await;
+            }
+            Action::Rename { from, .. } => {
+                let _ = self.interface.set_name(from).await;
             }
             Action::WriteSecret(writing) if writing.new => {
                 let _ = self.remote.run(&crate::commands::files::remove_secret(&writing.path), Input::Empty).await;

@@ -321,3 +321,18 @@ fn names_that_docker_or_systemd_cannot_have_are_refused_at_once() {
     vpu.assert_as_before(&before);
     vpu.assert_harmless("");
 }
+
+#[test]
+fn a_name_after_which_nobody_gets_in_is_taken_back() {
+    let vpu = Vpu::trusted(OVP81X);
+    vpu.succeed(&["--set_vpu_name", "before"]);
+    // One connection is there; a second one is refused.
+    vpu.root("iptables -I INPUT -p tcp --dport 22 --syn -m connlimit --connlimit-above 1 -j REJECT --reject-with tcp-reset");
+    let (code, said) = vpu.run(&["--set_vpu_name", "after", "--reconnects", "0"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("could not be confirmed over a new connection"), "{said}");
+    assert_eq!(vpu.name(), "before");
+    vpu.root("iptables -D INPUT 1");
+    vpu.succeed(&["--set_vpu_name", "after"]);
+    assert_eq!(vpu.name(), "after");
+}
