@@ -113,6 +113,7 @@ class Device:
         (folder / "run").write_text(f'#!/bin/sh\nexec {there}/{loader} --library-path {there} {there}/rsync "$@"\n')
         for path in folder.iterdir():
             path.chmod(0o755)
+        self.root(f"rm -rf {there}")
         sh(f"docker cp {folder} {name}:{there} >&2")
         self.root(f"ln -sf {there}/run /usr/bin/rsync && rsync --version")
 

@@ -1,15 +1,18 @@
-//! Compression that is never slower than none: it adapts, piece by piece, to how fast the wire takes what is ready.
+//! Compression that is never slower than none.
 //!
-//! The stream is a row of gzip members, which every gunzip reads as one. While the wire waits for bytes, a member only stores
-//! its bytes; once finished members wait for the wire, there is time to compress the next ones. So a fast link costs no time
-//! and a slow one gets what all cores can give, without a guess about either.
+//! Whether a stream is compressed is decided when its first piece is there, by the speed of the link so far: a device's docker
+//! unpacks gzip more slowly than a fast link brings bytes, and what is only stored in gzip costs it as well, so over a fast link
+//! the stream goes as it is. Over a slower one it is a row of gzip members, which every gunzip reads as one. While the wire waits
+//! for bytes, a member only stores its bytes; once finished members wait for the wire, there is time to compress the next ones.
 
 use std::{
     io::Write,
     sync::{
         Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
         mpsc::{self as threads, Receiver, SyncSender},
     },
+    time::Duration,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -27,10 +30,106 @@ const WAITING: usize = 8;
 const FAST: usize = 2;
 const THOROUGH: usize = 6;
 
-type Job = (Vec<u8>, SyncSender<std::io::Result<Vec<u8>>>);
+/// Bytes a second of a link of which nothing is known: Gigabit Ethernet's payload.
+pub(super) const LINK: f64 = 117e6;
+/// Bytes a second that one core compresses.
+const COMPRESS: f64 = 80e6;
+/// Bytes a second that come out of a device's gunzip. Docker's own is written in Go; measured on a desktop 150, a VPU has slower
+/// cores.
+const DECOMPRESS: f64 = 90e6;
+/// A link of fewer bytes a second leaves time to compress thoroughly.
+const SLOW: f64 = 12e6;
 
-/// Compresses pieces on all cores, in order. The threads end with the stream or when the receiver is dropped.
-pub fn compress(pieces: Pieces) -> Pieces {
+/// How a stream goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// As it is.
+    Plain,
+    /// Compressed fast.
+    Fast,
+    /// Compressed as far as there is time.
+    Thorough,
+}
+
+impl Packing {
+    /// What takes the least time over a link of so many bytes a second, where compression leaves so much of a byte; and seconds
+    /// for each byte.
+    pub fn of(link: f64, ratio: f64) -> (Self, f64) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(8) as f64;
+        let plain = 1.0 / link;
+        let packed = (ratio / link).max(1.0 / (COMPRESS * cores)).max(1.0 / DECOMPRESS);
+        match packed < plain {
+            false => (Self::Plain, plain),
+            true if link < SLOW => (Self::Thorough, packed),
+            true => (Self::Fast, packed),
+        }
+    }
+}
+
+/// The link as it is seen while bytes are sent.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Bytes a second; 0 when nothing is known.
+    rate: Arc<AtomicU64>,
+    ratio: f64,
+}
+
+impl Link {
+    /// A link that had so many bytes a second, for bytes of which compression leaves so many percent.
+    pub fn new(known: Option<u64>, ratio: u8) -> Self {
+        Self { rate: Arc::new(known.unwrap_or_default().into()), ratio: f64::from(ratio.clamp(1, 100)) / 100.0 }
+    }
+
+    fn packing(&self) -> Packing {
+        let known = self.rate.load(Ordering::Relaxed);
+        Packing::of(if known == 0 { LINK } else { known as f64 }, self.ratio).0
+    }
+}
+
+/// Measures a link by what it takes in equal spans of time. Those in which the device was slower than the link count for little.
+#[derive(Debug)]
+pub struct Meter {
+    link: Link,
+    span: Duration,
+    last: u64,
+    seen: Vec<u64>,
+}
+
+impl Meter {
+    /// So many spans say something of the link.
+    const ENOUGH: usize = 5;
+
+    /// Begins when `sent` bytes were sent.
+    pub fn new(link: Link, span: Duration, sent: u64) -> Self {
+        Self { link, span, last: sent, seen: Vec::new() }
+    }
+
+    /// A span is over, and `sent` bytes were sent.
+    pub fn tick(&mut self, sent: u64) {
+        let bytes = sent.saturating_sub(self.last);
+        self.last = sent;
+        if bytes > 0 {
+            self.seen.push(bytes);
+        }
+        if let Some(rate) = self.rate() {
+            self.link.rate.store(rate, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes a second: what a quarter of the spans exceeds.
+    pub fn rate(&self) -> Option<u64> {
+        let mut seen = self.seen.clone();
+        seen.sort_unstable();
+        let typical = seen.get(seen.len() * 3 / 4).filter(|_| seen.len() >= Self::ENOUGH)?;
+        Some((*typical as f64 / self.span.as_secs_f64()) as u64)
+    }
+}
+
+type Job = (Vec<u8>, Packing, SyncSender<std::io::Result<Vec<u8>>>);
+
+/// Compresses pieces on all cores, in order, or not at all where that is faster and the receiver is no gunzip. The threads end
+/// with the stream or when the receiver is dropped.
+pub fn compress(pieces: Pieces, link: Link, gunzip: bool) -> Pieces {
     let (out, receiver) = mpsc::channel(WAITING);
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let (jobs, queue) = threads::sync_channel::<Job>(workers);
@@ -40,7 +139,8 @@ pub fn compress(pieces: Pieces) -> Pieces {
         std::thread::spawn(move || work(&queue, &out));
     }
     let (order, ordered) = threads::sync_channel(workers * 2);
-    std::thread::spawn(move || deal(pieces, &jobs, &order));
+    let plain = out.clone();
+    std::thread::spawn(move || deal(pieces, &link, gunzip, plain, &jobs, &order));
     std::thread::spawn(move || {
         while let Ok(result) = ordered.recv() {
             let result: Receiver<std::io::Result<Vec<u8>>> = result;
@@ -53,11 +153,33 @@ pub fn compress(pieces: Pieces) -> Pieces {
     receiver
 }
 
-/// Cuts the stream into members and deals them to the workers; the answers are awaited in the same order.
-fn deal(mut pieces: Pieces, jobs: &SyncSender<Job>, order: &SyncSender<Receiver<std::io::Result<Vec<u8>>>>) {
+/// Cuts the stream into members and deals them to the workers; the answers are awaited in the same order. A stream that goes as
+/// it is goes to `plain`.
+fn deal(
+    mut pieces: Pieces,
+    link: &Link,
+    gunzip: bool,
+    plain: mpsc::Sender<std::io::Result<Vec<u8>>>,
+    jobs: &SyncSender<Job>,
+    order: &SyncSender<Receiver<std::io::Result<Vec<u8>>>>,
+) {
+    let Some(first) = pieces.blocking_recv() else { return };
+    let packing = link.packing();
+    if packing == Packing::Plain && !gunzip {
+        let mut next = Some(first);
+        while let Some(piece) = next {
+            if plain.blocking_send(piece).is_err() {
+                return;
+            }
+            next = pieces.blocking_recv();
+        }
+        return;
+    }
+    drop(plain);
+    let mut first = Some(first);
     let mut member = Vec::with_capacity(MEMBER);
     loop {
-        let piece = pieces.blocking_recv();
+        let piece = first.take().or_else(|| pieces.blocking_recv());
         let ends = !matches!(piece, Some(Ok(_)));
         if let Some(Ok(piece)) = &piece {
             member.extend_from_slice(piece);
@@ -65,7 +187,7 @@ fn deal(mut pieces: Pieces, jobs: &SyncSender<Job>, order: &SyncSender<Receiver<
         if member.len() >= MEMBER || (ends && !member.is_empty()) {
             let (answer, receiver) = threads::sync_channel(1);
             let member = std::mem::replace(&mut member, Vec::with_capacity(MEMBER));
-            if jobs.send((member, answer)).is_err() || order.send(receiver).is_err() {
+            if jobs.send((member, packing, answer)).is_err() || order.send(receiver).is_err() {
                 return;
             }
         }
@@ -84,17 +206,17 @@ fn deal(mut pieces: Pieces, jobs: &SyncSender<Job>, order: &SyncSender<Receiver<
 fn work(queue: &Mutex<Receiver<Job>>, out: &mpsc::WeakSender<std::io::Result<Vec<u8>>>) {
     loop {
         let job = queue.lock().map(|queue| queue.recv());
-        let Ok(Ok((member, answer))) = job else { return };
+        let Ok(Ok((member, packing, answer))) = job else { return };
         let waiting = out.upgrade().map_or(0, |out| WAITING - out.capacity());
-        let _ = answer.send(pack(&member, level(waiting)));
+        let _ = answer.send(pack(&member, level(packing, waiting)));
     }
 }
 
 /// How thoroughly to compress while so many finished members wait for the wire.
-fn level(waiting: usize) -> Compression {
-    match waiting {
-        THOROUGH.. => Compression::new(6),
-        FAST.. => Compression::fast(),
+fn level(packing: Packing, waiting: usize) -> Compression {
+    match (packing, waiting) {
+        (Packing::Thorough, THOROUGH..) => Compression::new(6),
+        (Packing::Fast | Packing::Thorough, FAST..) => Compression::fast(),
         _ => Compression::none(),
     }
 }
@@ -127,7 +249,7 @@ mod tests {
     fn the_members_are_one_stream_for_gunzip() {
         let content: Vec<u8> = (0..3_000_000u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
         let pieces = content.chunks(256 << 10).map(|piece| Ok(piece.to_vec())).collect();
-        let packed = all(compress(source(pieces))).concat();
+        let packed = all(compress(source(pieces), slow(), false)).concat();
         let mut back = Vec::new();
         flate2::read::MultiGzDecoder::new(packed.as_slice()).read_to_end(&mut back).expect("gzip");
         assert_eq!(back, content);
@@ -136,7 +258,7 @@ mod tests {
     #[test]
     fn a_slow_wire_gets_smaller_members_than_a_fast_one() {
         let zeros = || (0..64).map(|_| Ok(vec![0; MEMBER])).collect();
-        let slow = compress(source(zeros()));
+        let slow = compress(source(zeros()), slow(), false);
         // Nobody takes anything until the queue is full: from then on there is time to compress.
         while slow.len() < WAITING {
             std::thread::yield_now();
@@ -148,9 +270,43 @@ mod tests {
 
     #[test]
     fn an_error_comes_through_behind_what_was_before_it() {
-        let mut packed = compress(source(vec![Ok(vec![1; 10]), Err(std::io::Error::other("cut"))]));
-        assert!(packed.blocking_recv().expect("a member").is_ok());
-        assert_eq!(packed.blocking_recv().expect("an end").expect_err("the error").to_string(), "cut");
-        assert!(packed.blocking_recv().is_none());
+        for link in [slow(), fast()] {
+            let mut packed = compress(source(vec![Ok(vec![1; 10]), Err(std::io::Error::other("cut"))]), link, false);
+            assert!(packed.blocking_recv().expect("a member").is_ok());
+            assert_eq!(packed.blocking_recv().expect("an end").expect_err("the error").to_string(), "cut");
+            assert!(packed.blocking_recv().is_none());
+        }
+    }
+
+    fn slow() -> Link {
+        Link::new(Some(1_000_000), 50)
+    }
+
+    fn fast() -> Link {
+        Link::new(None, 50)
+    }
+
+    #[test]
+    fn over_a_fast_link_a_stream_goes_as_it_is_unless_gunzip_waits_for_it() {
+        let zeros = || vec![Ok(vec![0; MEMBER]), Ok(vec![0; 10])];
+        assert_eq!(all(compress(source(zeros()), fast(), false)).concat(), vec![0; MEMBER + 10]);
+        let stored = all(compress(source(zeros()), fast(), true)).concat();
+        assert!(stored.starts_with(&[0x1f, 0x8b]) && stored.len() > MEMBER);
+    }
+
+    #[test]
+    fn a_link_is_measured_where_it_was_the_slowest_and_decides_for_the_next_stream() {
+        let link = Link::new(None, 50);
+        let mut meter = Meter::new(link.clone(), Duration::from_millis(100), 500);
+        assert_eq!((meter.rate(), link.packing()), (None, Packing::Plain));
+        // In every other span the device is busy.
+        let mut sent = 500;
+        for span in 0..10 {
+            sent += if span % 2 == 0 { 1_000_000 } else { 100_000 };
+            meter.tick(sent);
+        }
+        assert_eq!((meter.rate(), link.packing()), (Some(10_000_000), Packing::Thorough));
+        assert_eq!(Packing::of(50e6, 0.7).0, Packing::Fast);
+        assert_eq!(Packing::of(50e6, 1.0).0, Packing::Plain);
     }
 }

@@ -7,15 +7,14 @@ use std::{ops::Range, time::Duration};
 
 use flate2::{Compression, write::ZlibEncoder};
 
-use super::{Delivery, Rebuild, Speeds, Way};
+use super::{
+    Delivery, Rebuild, Speeds, Way,
+    compress::{LINK, Packing},
+};
 use crate::image::{Archive, Layer};
 
-/// Bytes a second of a link of which nothing is known: Gigabit Ethernet's payload.
-const LINK: f64 = 117e6;
 /// Bytes a second that a device of which nothing is known unpacks.
 const UNPACK: f64 = 60e6;
-/// Bytes a second that one core compresses.
-const COMPRESS: f64 = 80e6;
 /// How many times faster than unpacking the device reads an image back.
 const READ: f64 = 2.0;
 /// Seconds of one call of `docker image load`.
@@ -84,6 +83,10 @@ pub struct Forecast {
     pub disk: u64,
     /// Bytes written to the device's flash, temporary files and layers.
     pub flash: u64,
+    /// Bytes a second of the link, where it is known.
+    pub link: Option<u64>,
+    /// How small gzip makes the layers, in percent.
+    pub ratio: u8,
 }
 
 /// Chooses the way of the least time, or takes the one asked for, and says what it costs.
@@ -150,11 +153,9 @@ impl Costs<'_> {
 
     /// Seconds on the wire and bytes there: compressed, if that is not slower.
     fn wire(&self, bytes: u64) -> (f64, u64) {
-        let bytes = bytes as f64;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(8) as f64;
-        let plain = bytes / self.link();
-        let packed = (bytes * self.ratio / self.link()).max(bytes / (COMPRESS * cores));
-        if packed < plain { (packed, (bytes * self.ratio) as u64) } else { (plain, bytes as u64) }
+        let (packing, seconds) = Packing::of(self.link(), self.ratio);
+        let left = if packing == Packing::Plain { 1.0 } else { self.ratio };
+        (bytes as f64 * seconds, (bytes as f64 * left) as u64)
     }
 
     /// Seconds that a rebuilt parcel takes before it can be unpacked.
@@ -199,7 +200,8 @@ impl Costs<'_> {
             done = arrived.max(done) + size as f64 / self.unpack() + CALL;
         }
         let time = Duration::from_millis((done * 1000.0) as u64);
-        (delivery, Forecast { strategy, bytes, time, disk, flash })
+        let ratio = (self.ratio * 100.0) as u8;
+        (delivery, Forecast { strategy, bytes, time, disk, flash, link: self.speeds.link, ratio })
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Measured {
     pub sent: u64,
     /// How long they took.
     pub sending: Duration,
+    /// Bytes a second that the link takes, where that could be told from what the device takes.
+    pub link: Option<u64>,
     /// Bytes of layers in the last parcel.
     pub unpacked: u64,
     /// How long the device worked after its last byte was sent.
@@ -54,7 +56,7 @@ impl Speeds {
     pub fn with(self, measured: &Measured) -> Self {
         let seen = |bytes: u64, time: Duration| (bytes as f64 / time.as_secs_f64().max(0.001)) as u64;
         let mean = |known: Option<u64>, seen: u64| Some(known.map_or(seen, |known| known / 2 + seen / 2));
-        let link = seen(measured.sent, measured.sending);
+        let link = measured.link.unwrap_or_else(|| seen(measured.sent, measured.sending));
         let link = match self.link {
             _ if measured.sent >= TELLING => mean(self.link, link),
             known => known.map(|known| known.max(link)),
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     fn measured(sent: u64, seconds: u64) -> Measured {
-        Measured { sent, sending: Duration::from_secs(seconds), unpacked: sent, unpacking: Duration::from_secs(1) }
+        Measured { sent, sending: Duration::from_secs(seconds), link: None, unpacked: sent, unpacking: Duration::from_secs(1) }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Probe {
     pub rooms: BTreeSet<String>,
     /// Single paths: what they are, and the digest of files.
     pub paths: BTreeSet<String>,
+    /// Single paths of which no digest is needed, for it takes long of large files.
+    pub bare: BTreeSet<String>,
 }
 
 /// A part of the answer that is read only when it is asked for.
@@ -115,7 +117,8 @@ impl Probe {
     }
 
     fn input(&self) -> Vec<u8> {
-        path_lines(&self.paths)
+        let bare = self.bare.iter().map(|path| format!("-{path}"));
+        path_lines(&bare.chain(self.paths.iter().cloned()).collect::<Vec<_>>())
     }
 
     /// Asks the device.

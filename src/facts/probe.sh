@@ -6,6 +6,7 @@ wants() { case " $wants " in *" $1 "*) ;; *) return 1 ;; esac; }
 wanted() { wants "$1" && section "$1"; }
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 compose_home=/usr/share/oem/docker/compose
+export bare=''
 
 # Describes paths, NUL after each part and an empty part at the end of the names: the names; a line for each that exists (mode,
 # size, name); a letter for each (r: a file that can be read, u: one that cannot, l: a link to nothing, o: anything else); lines
@@ -29,7 +30,7 @@ if [ -n "$others" ]; then
   for path do if [ -f "$path" ]; then set -- "$@" "$path"; fi; done
   shift "$count"
 fi
-if [ $# -gt 0 ]; then sha256sum "$@" 2>/dev/null; fi
+if [ $# -gt 0 ] && [ -z "$bare" ]; then sha256sum "$@" 2>/dev/null; fi
 printf "\0"'
 
 # Lists files of a tree in the same way, as briefly as can be: their names; a line for each (mode, size), named where some are
@@ -162,6 +163,13 @@ set -f --
 IFS=$newline
 for path in $lines; do
   case $path in *\\*) path=$(printf '%b.' "$path") path=${path%.} ;; esac
+  # Of what has a minus before it no digests are wanted.
+  case $path in
+    -*)
+      path=${path#-}
+      if [ -e "$path" ] || [ -L "$path" ]; then bare=yes sh -c "$describe" sh "$path"; fi
+      continue ;;
+  esac
   # What is below a path that is not there is not there either.
   case $path in "$missing"/*) continue ;; esac
   if [ ! -e "$path" ] && [ ! -L "$path" ]; then missing=$path; continue; fi

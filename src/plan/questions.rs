@@ -56,6 +56,8 @@ pub fn questions(wanted: &Deployment, here: &Here) -> Probe {
     }
     probe.trees.extend(wanted.logs.iter().map(|pull| pull.remote.as_str().to_owned()));
     probe.trees.extend(wanted.transfers.from_device.iter().map(|transfer| transfer.remote.as_str().to_owned()));
+    probe.bare.extend(wanted.transfers.from_device.iter().map(|transfer| transfer.remote.as_str().to_owned()));
+    probe.bare.extend(wanted.leftovers.iter().map(|path| path.as_str().to_owned()));
     ask_for_paths(wanted, here, &mut probe);
     let destinations = wanted.transfers.to_device.iter().map(|transfer| &transfer.remote);
     let compose = application::sent(wanted, here).map(|sent| sent.directory);
@@ -68,10 +70,9 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
         probe.paths.insert(path);
     };
     wanted.directories.iter().flat_map(RemotePath::above).for_each(|path| ask(path.as_str().into()));
-    wanted.directories.iter().chain(&wanted.leftovers).chain(&wanted.stamp).for_each(|path| ask(path.as_str().into()));
+    wanted.directories.iter().chain(&wanted.stamp).for_each(|path| ask(path.as_str().into()));
     wanted.volume.iter().flat_map(|volume| volume.path.above()).for_each(|path| ask(path.as_str().into()));
     wanted.volume.iter().for_each(|volume| ask(volume.path.as_str().into()));
-    wanted.transfers.from_device.iter().for_each(|transfer| ask(transfer.remote.as_str().into()));
     for entry in &wanted.autostart.enable {
         entry.file.iter().for_each(|file| ask(file.as_str().into()));
     }

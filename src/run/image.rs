@@ -10,7 +10,7 @@ use super::{RunError, Runner};
 use crate::{
     command::Command,
     commands::docker,
-    delivery::{Delivery, Gate, Measured, Pieces, Supply, Turn, Way, behind, compress},
+    delivery::{Delivery, Gate, Link, Measured, Meter, Pieces, Supply, Turn, Way, behind, compress},
     facts::here::hexadecimal,
     failure::{ExitCode, Failure},
     plan::Loading,
@@ -63,9 +63,10 @@ impl<R: Remote> Runner<'_, R> {
     async fn deliver(&mut self, stage: Stage, loading: &Loading, delivery: &Delivery) -> Result<(), Failure> {
         let gate = Gate::default();
         let (remote, supply) = (self.remote, self.supply);
+        let link = Link::new(loading.forecast.link, loading.forecast.ratio);
         let parcels = Turn::of(delivery).into_iter().map(|turn| {
             let parcel = Parcel { loading, delivery, turn };
-            parcel.load(remote, supply, &gate)
+            parcel.load(remote, supply, &gate, link.clone())
         });
         let all = stream::iter(parcels).buffered(UNDER_WAY).try_collect::<Vec<()>>();
         tokio::pin!(all);
@@ -74,6 +75,7 @@ impl<R: Remote> Runner<'_, R> {
         // The archives' own headers are no payload.
         let progress = |gate: &Gate| Event::Progress { stage, bytes: gate.passed().min(travels), total: Some(travels) };
         let (begin, sent) = (Instant::now(), remote.bytes_sent());
+        let mut meter = Meter::new(link.clone(), TICK, sent);
         loop {
             tokio::select! {
                 result = &mut all => {
@@ -84,12 +86,16 @@ impl<R: Remote> Runner<'_, R> {
                     supply.measured(Measured {
                         sent: remote.bytes_sent() - sent,
                         sending: all_passed - begin,
+                        link: meter.rate(),
                         unpacked: last,
                         unpacking: all_passed.elapsed(),
                     });
                     return Ok(());
                 }
-                _ = tick.tick() => self.report.event(&progress(&gate)),
+                _ = tick.tick() => {
+                    meter.tick(remote.bytes_sent());
+                    self.report.event(&progress(&gate));
+                }
             }
         }
     }
@@ -118,10 +124,12 @@ struct Parcel<'a> {
 }
 
 impl Parcel<'_> {
-    async fn load(self, remote: &impl Remote, supply: &Supply, gate: &Gate) -> Result<(), Failure> {
+    async fn load(self, remote: &impl Remote, supply: &Supply, gate: &Gate, link: Link) -> Result<(), Failure> {
         let Loading { source, id, .. } = self.loading;
         let number = self.turn.parcel;
         let pieces = supply.pieces(*source, id, self.delivery, number)?;
+        // Docker takes what is compressed and what is not; the scripts decompress.
+        let gunzip = !matches!(self.delivery.ways.get(number), None | Some(Way::Stream));
         let (command, pieces) = match self.delivery.ways.get(number) {
             Some(Way::Rebuild(rebuild)) => (docker::rebuild(number, &rebuild.base, &rebuild.roots), pieces),
             Some(Way::Files) => match self.by_file(remote, supply, pieces).await? {
@@ -133,7 +141,7 @@ impl Parcel<'_> {
             },
             _ => (docker::load(), pieces),
         };
-        let pieces = compress(gate.pass(self.turn, pieces));
+        let pieces = compress(gate.pass(self.turn, pieces), link, gunzip);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut collect = |stream: Stream, bytes: &[u8]| {
             if stream == Stream::Stdout { stdout.extend_from_slice(bytes) } else { stderr.extend_from_slice(bytes) }

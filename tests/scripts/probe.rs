@@ -96,6 +96,9 @@ fn a_device_that_cannot_tell_digests_says_what_can_be_read() {
         device.without("sha256sum");
         device.write("/home/oem/logs/a.log", "a");
         let facts = ask(&device, &Probe { paths: set(&["/home/oem/logs/a.log"]), ..Probe::default() });
+        let bare = ask(&device, &Probe { bare: set(&["/home/oem/logs/a.log", "/home/oem/none"]), ..Probe::default() });
+        let only = bare.paths.get("/home/oem/logs/a.log").expect("known");
+        assert_eq!((bare.paths.len(), only.kind, only.readable, &only.sha256), (1, PathKind::File, true, &None));
         let fact = facts.paths.get("/home/oem/logs/a.log").expect("known");
         assert!(fact.readable && fact.sha256.is_none(), "{userland:?}");
     }
@@ -133,6 +136,7 @@ fn everything() -> Probe {
         trees: set(&["/home/oem/none"]),
         rooms: set(&["/home/oem/none/deeper"]),
         paths: set(&["/home/oem/none"]),
+        bare: BTreeSet::new(),
     }
 }
 
