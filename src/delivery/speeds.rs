@@ -56,10 +56,11 @@ impl Speeds {
     pub fn with(self, measured: &Measured) -> Self {
         let seen = |bytes: u64, time: Duration| (bytes as f64 / time.as_secs_f64().max(0.001)) as u64;
         let mean = |known: Option<u64>, seen: u64| Some(known.map_or(seen, |known| known / 2 + seen / 2));
-        let link = measured.link.unwrap_or_else(|| seen(measured.sent, measured.sending));
-        let link = match self.link {
-            _ if measured.sent >= TELLING => mean(self.link, link),
-            known => known.map(|known| known.max(link)),
+        let link = match (measured.link, self.link) {
+            // Told apart from what the device takes, it is the link as it is now: another cable or network counts at once.
+            (Some(link), _) => Some(link),
+            (None, known) if measured.sent >= TELLING => mean(known, seen(measured.sent, measured.sending)),
+            (None, known) => known.map(|known| known.max(seen(measured.sent, measured.sending))),
         };
         let unpack = if measured.unpacked >= TELLING {
             mean(self.unpack, seen(measured.unpacked, measured.unpacking))

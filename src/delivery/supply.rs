@@ -107,8 +107,12 @@ impl Supply {
         let Some((archive, image)) = self.is_archived(source).then(|| self.image(source, id).ok()).flatten() else { return };
         let shelf = self.shelf.clone();
         let unknown: Vec<_> = image.layers.iter().map(|layer| layer.diff_id).filter(|layer| !shelf.has(layer)).collect();
-        let learning =
-            std::thread::spawn(move || unknown.iter().for_each(|layer| drop(rebuild::learn(&archive, layer, &shelf))));
+        let learning = std::thread::spawn(move || {
+            // What is under way now goes first. On Linux this is the thread's own.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::process::nice(19);
+            unknown.iter().for_each(|layer| drop(rebuild::learn(&archive, layer, &shelf)));
+        });
         self.learning.borrow_mut().push(learning);
     }
 
