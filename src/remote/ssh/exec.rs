@@ -8,7 +8,7 @@ use std::{
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf, Sig, client::Msg};
 use tokio::sync::{SemaphorePermit, mpsc};
 
-use super::{LOG, Ssh};
+use super::{LOG, Ssh, pieces::PIECE};
 use crate::{
     command::Command,
     remote::{Exit, Input, OnOutput, RemoteError, Stream, last_lines, printable},
@@ -60,6 +60,7 @@ async fn converse(
         return Err(ssh.lost().await);
     }
     let (mut exit, mut ended) = (None, false);
+    let mut gathered = Vec::new();
     {
         let sending = send(writer, input, sent);
         tokio::pin!(sending);
@@ -81,10 +82,11 @@ async fn converse(
                     note(transcript, &data);
                     match sink {
                         Sink::Call(output) => output(Stream::Stdout, &data),
-                        // Whoever took the output gave up, and knows why.
+                        // Packets are small: each by itself would wake the other thread.
                         Sink::Pieces(pieces, _) => {
-                            if pieces.send(data.to_vec()).await.is_err() {
-                                return Err(RemoteError::Input(io::ErrorKind::BrokenPipe.into()));
+                            gathered.extend_from_slice(&data);
+                            if gathered.len() >= PIECE {
+                                hand_over(pieces, &mut gathered).await?;
                             }
                         }
                     }
@@ -104,7 +106,12 @@ async fn converse(
                     exit = Some(Exit::Signal(signal_text(signal_name)));
                     is_sending = false;
                 }
-                Some(ChannelMsg::Eof) => ended = true,
+                Some(ChannelMsg::Eof) => {
+                    ended = true;
+                    if let Sink::Pieces(pieces, _) = sink {
+                        let _ = hand_over(pieces, &mut gathered).await;
+                    }
+                }
                 Some(ChannelMsg::Failure) => return Err(refused(command, "the device refuses to run it")),
                 Some(ChannelMsg::Close) => {
                     ended = true;
@@ -114,6 +121,10 @@ async fn converse(
                 None => break,
             }
         }
+    }
+    // What came before a connection was lost is of use, too.
+    if let Sink::Pieces(pieces, _) = sink {
+        let _ = hand_over(pieces, &mut gathered).await;
     }
     if ended && let Some(exit) = exit {
         if let Some(write) = write.0.take() {
@@ -126,6 +137,15 @@ async fn converse(
         return Err(RemoteError::Lost { reason: format!("the end of `{}` was not seen", command.shown()) });
     }
     Err(ssh.lost().await)
+}
+
+/// Hands over what was gathered. Whoever took it and gave up knows why.
+async fn hand_over(pieces: &mpsc::Sender<Vec<u8>>, gathered: &mut Vec<u8>) -> Result<(), RemoteError> {
+    if gathered.is_empty() {
+        return Ok(());
+    }
+    let piece = std::mem::replace(gathered, Vec::with_capacity(PIECE + (32 << 10)));
+    pieces.send(piece).await.map_err(|_| RemoteError::Input(io::ErrorKind::BrokenPipe.into()))
 }
 
 async fn open<'a>(ssh: &'a Ssh, command: &Command) -> Result<(Channel<Msg>, SemaphorePermit<'a>), RemoteError> {
