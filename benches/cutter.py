@@ -1,6 +1,6 @@
 """A TCP relay that cuts each connection after so many bytes to the device.
 
-    cutter.py ADDRESS PORT TARGET_PORT BYTES
+    cutter.py ADDRESS PORT TARGET TARGET_PORT BYTES
 """
 
 import socket
@@ -26,12 +26,13 @@ def relay(source, target, limit):
 
 
 def main():
-    address, port, target_port, limit = sys.argv[1], *map(int, sys.argv[2:5])
-    with socket.create_server((address, port)) as server:
+    address, port, target, target_port, limit = sys.argv[1:6]
+    limit = int(limit)
+    with socket.create_server((address, int(port))) as server:
         print("ready", flush=True)
         while True:
             client, _ = server.accept()
-            device = socket.create_connection((address, target_port))
+            device = socket.create_connection((target, int(target_port)))
             for source, target, bound in ((client, device, limit), (device, client, 0)):
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=relay, args=(source, target, bound), daemon=True).start()

@@ -5,15 +5,18 @@
     benches/run.py --only W2a,W3 --runs 3              some of them
     benches/run.py --only W4,tree,bulk --rates unshaped    what travels as files
 
-Images: W1 (first deploy), W2a and W2b (one line changed in 5 MB, in 150 MB), W3 (nothing changed). Files: W4 (3,000 logs, first,
-again unchanged, again with 1 % grown), tree (2,000 files of 4 KiB, both ways), bulk (1 GB, both ways), stages (an image of
-`--size` MB, the tree, the logs, at once).
+Images: W1 (first deploy), W1d (the same of what hardly compresses), W2a and W2b (one line changed in 5 MB, in 150 MB), W3 (nothing
+changed), W6 (each connection cut after 100 MB). Files: W4 (3,000 logs, first, again unchanged, again with 1 % grown), tree (2,000
+files of 4 KiB, both ways), bulk (1 GB, both ways), stages (an image of `--size` MB, the tree, the logs, at once).
 Every run's result is checked on the device by other means: the image's ID is asked of its docker, files are compared.
 Bytes are counted at the network interface of the device, link framing included. The link is shaped with tbf (see `tc-tbf`).
 Needs root (network interfaces), a docker engine (`docker/engine`), Python 3, OpenSSH, rsync and a release build. A VPU has no
 rsync: for the peer, this computer's is put onto the virtual one. The incumbent is emulated (`incumbent.py`), with paramiko from
-PyPI in `target/benches/venv`; without network it is left out. Files go into a new folder each time: ext4 takes long to make
-files where others were removed a moment ago.
+PyPI in `target/benches/venv`; without network it is left out.
+
+What would blur the comparison is kept away from all peers alike: they speak to the device's own address and not through docker's
+proxy; what comes back is written to memory, and what goes there into a new folder each time, because ext4 takes long to make
+files where others were removed a moment ago; who begins changes from run to run.
 """
 
 import argparse
@@ -36,6 +39,7 @@ import workloads
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "benches"
+BACK = Path("/dev/shm" if os.path.isdir("/dev/shm") else WORK) / "o3r-deploy-bench"
 ADDRESS = "127.0.0.99"
 CUT_PORT = 2299
 RATES = {"unshaped": None, "400mbit": "400mbit", "50mbit": "50mbit", "5mbit": "5mbit"}
@@ -56,17 +60,19 @@ class Device:
         self.home = WORK / "home"
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True)
-        self.environment = {**os.environ, "HOME": str(self.home), "IFM3D_IP": ADDRESS}
+        self.environment = {**os.environ, "HOME": str(self.home)}
         self.environment.pop("SSH_AUTH_SOCK", None)
         sh(f"{ROOT}/docker/vpu/up --address {ADDRESS} --fresh >&2")
         for line in sh(f"{ROOT}/docker/engine").splitlines():
             name, _, value = line.removeprefix("export ").partition("=")
             os.environ[name] = self.environment[name] = value.strip("'\"")
+        networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        self.host = self.environment["IFM3D_IP"] = sh(f"docker inspect --format '{networks}' vpu-{ADDRESS}").strip()
         sh(f"{binary} trust --accept-new --quiet", env=self.environment)
         key, known = self.home / ".ssh/id_o3r", self.home / ".ssh/known_hosts"
         self.options = f"-F none -i {key} -o UserKnownHostsFile={known} -o BatchMode=yes"
         self.ssh = f"ssh {self.options}"
-        self.login = f"oem@{ADDRESS}"
+        self.login = f"oem@{self.host}"
         self.process = sh(f"docker inspect --format '{{{{.State.Pid}}}}' vpu-{ADDRESS}").strip()
         index = re.search(r"eth0@if(\d+)", sh(f"nsenter -t {self.process} -n ip -o link show eth0")).group(1)
         self.interface = next(
@@ -167,6 +173,13 @@ def require(holds, what):
         raise SystemExit(f"benches: {what}")
 
 
+def turned(items, by):
+    """The same ones, with another of them first."""
+    items = list(items)
+    by %= len(items)
+    return items[by:] + items[:by]
+
+
 def digests(path):
     """As `sha256sum` says, of one file or of all below a folder."""
     if path.is_dir():
@@ -213,7 +226,7 @@ class Bench:
                 print("benches: no paramiko to be had: the incumbent is left out", file=sys.stderr)
                 return None
             (folder / "ready").touch()
-        return f"{folder}/bin/python {ROOT}/benches/incumbent.py {ADDRESS} {self.device.home}/.ssh/id_o3r"
+        return f"{folder}/bin/python {ROOT}/benches/incumbent.py {self.device.host} {self.device.home}/.ssh/id_o3r"
 
     def with_incumbent(self, peers, words):
         words = words if self.incumbent() else None
@@ -224,7 +237,7 @@ class Bench:
         self.device.shape(RATES[rate])
         results = {name: [] for name in peers}
         for run in range(self.runs):
-            for name, line in peers.items():
+            for name, line in turned(peers.items(), run):
                 self.device.shape(None)
                 prepare()
                 self.device.shape(RATES[rate])
@@ -253,6 +266,8 @@ class Bench:
             if workloads.takes_hours(after, rate):
                 continue
 
+            # Another link: what was learned of the last one would mislead.
+            shutil.rmtree(self.device.home / ".cache", ignore_errors=True)
             if before:
                 # The developer's computer has delivered the version before over the same link, and knows both.
                 self.device.clear_images()
@@ -283,17 +298,17 @@ class Bench:
         device = self.device
         ours = image_peers(device, self.binary, image.path)["o3r-deploy"].removeprefix("exec ")
         again = "n=0; until {} ; do n=$((n+1)); [ $n -lt 30 ] || exit 1; done"
-        ours = again.format(f"{ours} --port {CUT_PORT} --accept-new")
+        ours = again.format(f"{ours} --IP {ADDRESS} --port {CUT_PORT} --accept-new")
         # Over the whole link first, so that its speed is known as it is to anybody who has used it before.
         device.clear_images()
         device.shape(RATES[rate])
         sh(image_peers(device, self.binary, image.path)["o3r-deploy"], env=device.environment)
-        relay = subprocess.Popen([sys.executable, ROOT / "benches/cutter.py", ADDRESS, str(CUT_PORT), "22", "100000000"],
+        relay = subprocess.Popen([sys.executable, ROOT / "benches/cutter.py", ADDRESS, str(CUT_PORT), device.host, "22", "100000000"],
                                  stdout=subprocess.PIPE)
         relay.stdout.readline()
         try:
             self.compare("W6 cut every 100 MB", rate, {"o3r-deploy": ours}, device.clear_images, lambda: self.same_id(image))
-            stock = f"{device.ssh} -p {CUT_PORT} -o StrictHostKeyChecking=no {device.login} docker load < {image.path}"
+            stock = f"{device.ssh} -p {CUT_PORT} -o StrictHostKeyChecking=no oem@{ADDRESS} docker load < {image.path}"
             device.clear_images()
             device.shape(RATES[rate])
             done = subprocess.run(["bash", "-c", stock], env=device.environment, capture_output=True, check=False)
@@ -320,7 +335,7 @@ class Bench:
             numbers = {name: 0 for name in peers}
             for workload, lines, prepare, check in steps:
                 prepare()
-                for name in peers:
+                for name in turned(peers, run):
                     if not workload.startswith("again"):
                         self.turn += 1
                         numbers[name] = self.turn
@@ -336,7 +351,7 @@ class Bench:
 
     def both_ways(self, what, source, peers_up, peers_down, tools):
         """Something up and down, in turn; each is checked by its digests on both sides."""
-        device, back = self.device, WORK / "back"
+        device, back = self.device, BACK
         shutil.rmtree(back, ignore_errors=True)
         back.mkdir()
         device.root("mkdir -p /home/oem/bench && chown oem: /home/oem/bench")
@@ -356,12 +371,12 @@ class Bench:
                 continue
             self.steps(rate, tools, [(f"{what}, up", peers_up, lambda: None, same_there),
                                      (f"{what}, down", peers_down, lambda: None, same_here)])
-        device.root("rm -rf /home/oem/bench")
+        device.root(f"mv /home/oem/bench /home/oem/old-{self.turn}" if source.is_dir() else "rm -rf /home/oem/bench")
 
     def tree(self):
         device, tree = self.device, workloads.tree(WORK)
         device.add_rsync()
-        back = WORK / "back"
+        back = BACK
         up = self.with_incumbent({
             "o3r-deploy": f"exec {self.binary} {NOTHING} --transfers_to_vpu {tree},~/bench/{{n}}",
             "scp -r": f"scp -qr {device.options} {tree} {device.login}:bench/{{n}}",
@@ -377,7 +392,7 @@ class Bench:
         self.both_ways("2,000 files of 4 KiB", tree, up, down, list(up))
 
     def bulk(self):
-        device, file, back = self.device, workloads.big_file(WORK), WORK / "back"
+        device, file, back = self.device, workloads.big_file(WORK), BACK
         gcm = f"{device.ssh} -c aes128-gcm@openssh.com {device.login}"
         up = self.with_incumbent({
             "o3r-deploy": f"exec {self.binary} {NOTHING} --transfers_to_vpu {file},~/bench/{{n}}",
@@ -403,7 +418,7 @@ class Bench:
 
     def logs(self):
         """3,000 logs: pulled first, again unchanged, again when 1 % of them have grown by their size, which is 1 % of all bytes."""
-        device, back = self.device, WORK / "back"
+        device, back = self.device, BACK
         device.add_rsync()
         shutil.rmtree(back, ignore_errors=True)
         back.mkdir()
@@ -429,11 +444,11 @@ class Bench:
                                            ("again, W4 unchanged", lines, lambda: None, check),
                                            ("again, W4 1 % grown", lines, grow, check)])
         shutil.rmtree(back, ignore_errors=True)
-        device.root("rm -rf /home/oem/old /home/oem/share/logs")
+        device.root(f"mv /home/oem/share/logs /home/oem/old/{self.turn}-last")
 
     def stages(self, image):
         """A tree up, logs down, an image into docker, by one command each."""
-        device, tree, back = self.device, workloads.tree(WORK), WORK / "back"
+        device, tree, back = self.device, workloads.tree(WORK), BACK
         shutil.rmtree(back, ignore_errors=True)
         back.mkdir()
         device.root("mkdir -p /home/oem/bench && chown oem: /home/oem/bench")
@@ -467,8 +482,8 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", "--workloads", dest="workloads", default="W1,W2a,W2b,W3,W6,W4,tree,bulk,stages",
-                        help="W1, W2a, W2b, W3, W6 (over the last of the rates), W4, tree, bulk, stages; separated by commas")
+    parser.add_argument("--only", "--workloads", dest="workloads", default="W1,W1d,W2a,W2b,W3,W6,W4,tree,bulk,stages",
+                        help="W1, W1d, W2a, W2b, W3, W6 (over the last of the rates), W4, tree, bulk, stages; separated by commas")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--rates", default="unshaped,400mbit,50mbit", type=lambda text: text.split(","))
     parser.add_argument("--size", type=int, default=1000, help="size of the W1 image in MB")
@@ -483,14 +498,18 @@ def main():
     images = workloads.Images(WORK, arguments.size)
     # In a process of its own: what this one has in memory would count for its children.
     wanted = set(arguments.workloads.split(","))
-    with_images = "images" if wanted - {"W4", "tree", "bulk"} else "files"
-    subprocess.run([sys.executable, workloads.__file__, WORK, str(arguments.size), with_images], check=True)
+    made = ["files"] + ["images"] * bool(wanted - {"W4", "tree", "bulk"}) + ["dense"] * ("W1d" in wanted)
+    for what in made:
+        subprocess.run([sys.executable, workloads.__file__, WORK, str(arguments.size), what], check=True)
     bench = Bench(arguments)
     try:
         for workload in arguments.workloads.split(","):
             match workload:
                 case "W1":
                     bench.images("W1 first deploy", None, images.base())
+                case "W1d":
+                    dense = workloads.Images(WORK, arguments.size, dense=True)
+                    bench.images("W1d first deploy, hardly compressible", None, dense.base())
                 case "W2a":
                     bench.images("W2 one line in 5 MB", images.base(), images.small_change())
                 case "W2b":
@@ -510,6 +529,7 @@ def main():
                 case other:
                     raise SystemExit(f"benches: there is no workload `{other}`")
     finally:
+        shutil.rmtree(BACK, ignore_errors=True)
         sh(f"{ROOT}/docker/vpu/down --address {ADDRESS} >&2", check=False)
     bench.small_things()
     print(f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, {arguments.runs} runs, medians\n")

@@ -1,9 +1,8 @@
 //! Compression that is never slower than none.
 //!
-//! Whether a stream is compressed is decided when its first piece is there, by the speed of the link so far: a device's docker
-//! unpacks gzip more slowly than a fast link brings bytes, and what is only stored in gzip costs it as well, so over a fast link
-//! the stream goes as it is. Over a slower one it is a row of gzip members, which every gunzip reads as one. While the wire waits
-//! for bytes, a member only stores its bytes; once finished members wait for the wire, there is time to compress the next ones.
+//! A device's docker unpacks gzip more slowly than a fast link brings bytes, and what is only stored in gzip costs it as well. So a
+//! stream over a link that is known to be fast goes as it is. Any other is a row of gzip members, which every gunzip reads as one,
+//! each compressed as fits the link when its turn comes. While the wire waits for bytes, a member only stores its bytes.
 
 use std::{
     io::Write,
@@ -21,14 +20,15 @@ use tokio::sync::mpsc;
 use super::gate::Pieces;
 
 /// Bytes of a member before compression: large enough that its 18 bytes of frame and its fresh dictionary do not matter.
-const MEMBER: usize = 512 << 10;
+const MEMBER: usize = 256 << 10;
 
 /// Finished members that may wait for the wire.
-const WAITING: usize = 8;
+const WAITING: usize = 12;
 
-/// From so many waiting members on, members are compressed fast, and from so many on, thoroughly.
-const FAST: usize = 2;
-const THOROUGH: usize = 6;
+/// From so many waiting members on, members are compressed fast; where the link is not known yet; and thoroughly.
+const FAST: usize = 1;
+const UNKNOWN: usize = 3;
+const THOROUGH: usize = 9;
 
 /// Bytes a second of a link of which nothing is known: Gigabit Ethernet's payload.
 pub(super) const LINK: f64 = 117e6;
@@ -80,9 +80,10 @@ impl Link {
         Self { rate: Arc::new(known.unwrap_or_default().into()), ratio: f64::from(ratio.clamp(1, 100)) / 100.0 }
     }
 
-    fn packing(&self) -> Packing {
+    /// What fits it, once it is known.
+    fn packing(&self) -> Option<Packing> {
         let known = self.rate.load(Ordering::Relaxed);
-        Packing::of(if known == 0 { LINK } else { known as f64 }, self.ratio).0
+        (known > 0).then(|| Packing::of(known as f64, self.ratio).0)
     }
 }
 
@@ -125,7 +126,7 @@ impl Meter {
     }
 }
 
-type Job = (Vec<u8>, Packing, SyncSender<std::io::Result<Vec<u8>>>);
+type Job = (Vec<u8>, Option<Packing>, SyncSender<std::io::Result<Vec<u8>>>);
 
 /// Compresses pieces on all cores, in order, or not at all where that is faster and the receiver is no gunzip. The threads end
 /// with the stream or when the receiver is dropped.
@@ -164,8 +165,7 @@ fn deal(
     order: &SyncSender<Receiver<std::io::Result<Vec<u8>>>>,
 ) {
     let Some(first) = pieces.blocking_recv() else { return };
-    let packing = link.packing();
-    if packing == Packing::Plain && !gunzip {
+    if link.packing() == Some(Packing::Plain) && !gunzip {
         let mut next = Some(first);
         while let Some(piece) = next {
             if plain.blocking_send(piece).is_err() {
@@ -187,7 +187,7 @@ fn deal(
         if member.len() >= MEMBER || (ends && !member.is_empty()) {
             let (answer, receiver) = threads::sync_channel(1);
             let member = std::mem::replace(&mut member, Vec::with_capacity(MEMBER));
-            if jobs.send((member, packing, answer)).is_err() || order.send(receiver).is_err() {
+            if jobs.send((member, link.packing(), answer)).is_err() || order.send(receiver).is_err() {
                 return;
             }
         }
@@ -213,10 +213,10 @@ fn work(queue: &Mutex<Receiver<Job>>, out: &mpsc::WeakSender<std::io::Result<Vec
 }
 
 /// How thoroughly to compress while so many finished members wait for the wire.
-fn level(packing: Packing, waiting: usize) -> Compression {
+fn level(packing: Option<Packing>, waiting: usize) -> Compression {
     match (packing, waiting) {
-        (Packing::Thorough, THOROUGH..) => Compression::new(6),
-        (Packing::Fast | Packing::Thorough, FAST..) => Compression::fast(),
+        (Some(Packing::Thorough), THOROUGH..) => Compression::new(6),
+        (Some(Packing::Fast | Packing::Thorough), FAST..) | (None, UNKNOWN..) => Compression::fast(),
         _ => Compression::none(),
     }
 }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn fast() -> Link {
-        Link::new(None, 50)
+        Link::new(Some(1_000_000_000), 50)
     }
 
     #[test]
@@ -298,14 +298,14 @@ mod tests {
     fn a_link_is_measured_where_it_was_the_slowest_and_decides_for_the_next_stream() {
         let link = Link::new(None, 50);
         let mut meter = Meter::new(link.clone(), Duration::from_millis(100), 500);
-        assert_eq!((meter.rate(), link.packing()), (None, Packing::Plain));
+        assert_eq!((meter.rate(), link.packing()), (None, None));
         // In every other span the device is busy.
         let mut sent = 500;
         for span in 0..10 {
             sent += if span % 2 == 0 { 1_000_000 } else { 100_000 };
             meter.tick(sent);
         }
-        assert_eq!((meter.rate(), link.packing()), (Some(10_000_000), Packing::Thorough));
+        assert_eq!((meter.rate(), link.packing()), (Some(10_000_000), Some(Packing::Thorough)));
         assert_eq!(Packing::of(50e6, 0.7).0, Packing::Fast);
         assert_eq!(Packing::of(50e6, 1.0).0, Packing::Plain);
     }
