@@ -2,8 +2,6 @@
 
 VPU_FOLDER=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 DEFAULT_ADDRESS=127.0.0.69
-# A network of their own: the default bridge disappears under its containers when a second engine is started without one.
-NETWORK=o3r-vpu
 # A boot takes a few seconds; a busy machine may need many more.
 READY_SECONDS=${VPU_READY_SECONDS:-120}
 
@@ -14,6 +12,7 @@ die() {
     exit 1
 }
 
+# The name of its network, too.
 container_of() { printf 'vpu-%s\n' "$1"; }
 
 check_address() {
