@@ -1,5 +1,6 @@
 //! Commands to docker-compose, however it is called there.
 
+use super::systemd;
 use crate::{command::Command, facts::ComposeTool};
 
 /// A compose project on the device.
@@ -30,6 +31,11 @@ impl Project {
         let command = if recreate { command.arg("--force-recreate") } else { command };
         let command = if services.is_empty() { command.arg("--remove-orphans") } else { command };
         command.args(services)
+    }
+
+    /// Has systemd let go of its containers, before they change.
+    pub fn release(&self) -> Command {
+        systemd::release(&self.name, self.files.first().map_or("", String::as_str))
     }
 
     /// Removes the project's containers and networks.

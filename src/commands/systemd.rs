@@ -26,6 +26,12 @@ pub fn disable_single(project: &str) -> Command {
     Command::script(include_str!("scripts/disable_single.sh")).arg(project)
 }
 
+/// Ends the unit that follows the containers of a project, without ending them: when the containers are replaced, it would stop the
+/// new ones.
+pub fn release(project: &str, file: &str) -> Command {
+    Command::script(include_str!("scripts/release.sh")).arg(project).arg(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -200,7 +200,7 @@ impl Bringing {
         let wait = format!("wait up to {} s for {services} to run and be healthy", self.wait.as_secs());
         let or_else = self.keeping.as_ref().map(|_| "should it not: put the version that runs now back".to_owned());
         let settle = self.settle().shown();
-        [self.command().shown(), wait].into_iter().chain(or_else).chain([settle]).collect()
+        [self.project.release().shown(), self.command().shown(), wait].into_iter().chain(or_else).chain([settle]).collect()
     }
 }
 

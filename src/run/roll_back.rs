@@ -69,6 +69,7 @@ impl<R: Remote> Runner<'_, R> {
         let mut keeping = Keeping::of(application, &project, true, &containers);
         keeping.lines.extend(kept.now);
         self.keep(Stage::Compose, &keeping).await?;
+        self.remote.check(&project.release()).await?;
         self.begin_swap(application, wait).await?;
         let result = self.go_back_to(application, &kept.project, &kept.running, wait, begin).await;
         let result = match result {

@@ -11,6 +11,7 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 impl<R: Remote> Runner<'_, R> {
     pub(super) async fn up(&mut self, stage: Stage, bringing: &Bringing) -> Result<String, Failure> {
         let command = bringing.command();
+        self.remote.check(&bringing.project.release()).await?;
         let mut since = None;
         if let Some(keeping) = &bringing.keeping {
             since = Some(self.begin_swap(&keeping.application, bringing.wait).await?);

@@ -1,12 +1,13 @@
 //! One version after another: what is back after one that does not run, and what can be gone back to. All of it is looked up by
 //! docker on the device and in its files.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{
     device::{Kind, OVP80X, OVP81X, Vpu},
     images::Image,
     state::State,
+    witness::wait_for,
 };
 
 /// Seconds within which the previous version has to run again.
@@ -186,4 +187,30 @@ fn rollback_goes_back_by_hand_and_forward_again_and_the_history_tells_it() {
         let said = vpu.succeed(&[]);
         assert!(said.contains("nothing to change on the device"), "{said}");
     }
+}
+
+/// A unit of autostart model A follows its containers and stops those of its project when they end. Once it began them, at the start
+/// of the device, an update ends the ones it follows.
+#[test]
+fn what_the_autostart_has_started_is_replaced_and_stays() {
+    let vpu = Vpu::trusted(OVP81X);
+    let first = first_version(&vpu);
+    let begun = |id: &str, motto| {
+        vpu.power_cut();
+        wait_for("the unit", || (!vpu.root("pgrep -u oem -f 'docker-compose.* up' || true").is_empty()).then_some(()));
+        runs(&vpu, id, motto);
+    };
+    // Longer than docker-compose takes to stop a container that does not listen.
+    let lasts = |id: &str, motto| {
+        std::thread::sleep(Duration::from_secs(15));
+        runs(&vpu, id, motto);
+        assert_eq!(vpu.container("app", "{{.RestartCount}}"), "0");
+    };
+    begun(&first, "one");
+    let second = second_version(&vpu, &Image::new("app:1", SERVES).health("true"), "");
+    vpu.succeed(&[]);
+    lasts(&second, "two");
+    begun(&second, "two");
+    vpu.succeed(&["rollback"]);
+    lasts(&first, "one");
 }
