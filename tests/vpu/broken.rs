@@ -70,7 +70,7 @@ fn with_files(kind: Kind) -> Vpu {
         vpu.write(&format!("tree/{number}"), noise(40_000));
     }
     vpu.ssh(
-        "mkdir -p ~/there/sub ~/empty && echo old > ~/there/sub/large && mkdir ~/out && head -c 24M /dev/urandom > ~/out/large",
+        "mkdir -p ~/there/sub ~/empty && echo old > ~/there/sub/large && mkdir ~/out && truncate -s 256M ~/out/large",
     );
     vpu
 }
