@@ -2,16 +2,14 @@
 //!
 //! A device's docker unpacks gzip more slowly than a fast link brings bytes, and what is only stored in gzip costs it as well. So a
 //! stream over a link that is known to be fast goes as it is. Any other is a row of gzip members, which every gunzip reads as one,
-//! each compressed as fits the link when its turn comes. While the wire waits for bytes, a member only stores its bytes.
+//! each compressed as fits the link. While the wire waits for bytes, a member only stores its bytes.
 
 use std::{
     io::Write,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
         mpsc::{self as threads, Receiver, SyncSender},
     },
-    time::Duration,
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -66,71 +64,14 @@ impl Packing {
     }
 }
 
-/// The link as it is seen while bytes are sent.
-#[derive(Clone, Debug)]
-pub struct Link {
-    /// Bytes a second; 0 when nothing is known.
-    rate: Arc<AtomicU64>,
-    ratio: f64,
-}
-
-impl Link {
-    /// A link that had so many bytes a second, for bytes of which compression leaves so many percent.
-    pub fn new(known: Option<u64>, ratio: u8) -> Self {
-        Self { rate: Arc::new(known.unwrap_or_default().into()), ratio: f64::from(ratio.clamp(1, 100)) / 100.0 }
-    }
-
-    /// What fits it, once it is known.
-    fn packing(&self) -> Option<Packing> {
-        let known = self.rate.load(Ordering::Relaxed);
-        (known > 0).then(|| Packing::of(known as f64, self.ratio).0)
-    }
-}
-
-/// Measures a link by what it takes in equal spans of time. Those in which the device was slower than the link count for little.
-#[derive(Debug)]
-pub struct Meter {
-    link: Link,
-    span: Duration,
-    last: u64,
-    seen: Vec<u64>,
-}
-
-impl Meter {
-    /// So many spans say something of the link.
-    const ENOUGH: usize = 5;
-
-    /// Begins when `sent` bytes were sent.
-    pub fn new(link: Link, span: Duration, sent: u64) -> Self {
-        Self { link, span, last: sent, seen: Vec::new() }
-    }
-
-    /// A span is over, and `sent` bytes were sent.
-    pub fn tick(&mut self, sent: u64) {
-        let bytes = sent.saturating_sub(self.last);
-        self.last = sent;
-        if bytes > 0 {
-            self.seen.push(bytes);
-        }
-        if let Some(rate) = self.rate() {
-            self.link.rate.store(rate, Ordering::Relaxed);
-        }
-    }
-
-    /// Bytes a second: what a quarter of the spans exceeds.
-    pub fn rate(&self) -> Option<u64> {
-        let mut seen = self.seen.clone();
-        seen.sort_unstable();
-        let typical = seen.get(seen.len() * 3 / 4).filter(|_| seen.len() >= Self::ENOUGH)?;
-        Some((*typical as f64 / self.span.as_secs_f64()) as u64)
-    }
-}
-
 type Job = (Vec<u8>, Option<Packing>, SyncSender<std::io::Result<Vec<u8>>>);
 
 /// Compresses pieces on all cores, in order, or not at all where that is faster and the receiver is no gunzip. The threads end
-/// with the stream or when the receiver is dropped.
-pub fn compress(pieces: Pieces, link: Link, gunzip: bool) -> Pieces {
+/// with the stream or when the receiver is dropped. Without a packing nothing is known of the link.
+pub fn compress(pieces: Pieces, packing: Option<Packing>, gunzip: bool) -> Pieces {
+    if packing == Some(Packing::Plain) && !gunzip {
+        return pieces;
+    }
     let (out, receiver) = mpsc::channel(WAITING);
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let (jobs, queue) = threads::sync_channel::<Job>(workers);
@@ -140,8 +81,7 @@ pub fn compress(pieces: Pieces, link: Link, gunzip: bool) -> Pieces {
         std::thread::spawn(move || work(&queue, &out));
     }
     let (order, ordered) = threads::sync_channel(workers * 2);
-    let plain = out.clone();
-    std::thread::spawn(move || deal(pieces, &link, gunzip, plain, &jobs, &order));
+    std::thread::spawn(move || deal(pieces, packing, &jobs, &order));
     std::thread::spawn(move || {
         while let Ok(result) = ordered.recv() {
             let result: Receiver<std::io::Result<Vec<u8>>> = result;
@@ -154,32 +94,16 @@ pub fn compress(pieces: Pieces, link: Link, gunzip: bool) -> Pieces {
     receiver
 }
 
-/// Cuts the stream into members and deals them to the workers; the answers are awaited in the same order. A stream that goes as
-/// it is goes to `plain`.
+/// Cuts the stream into members and deals them to the workers; the answers are awaited in the same order.
 fn deal(
     mut pieces: Pieces,
-    link: &Link,
-    gunzip: bool,
-    plain: mpsc::Sender<std::io::Result<Vec<u8>>>,
+    packing: Option<Packing>,
     jobs: &SyncSender<Job>,
     order: &SyncSender<Receiver<std::io::Result<Vec<u8>>>>,
 ) {
-    let Some(first) = pieces.blocking_recv() else { return };
-    if link.packing() == Some(Packing::Plain) && !gunzip {
-        let mut next = Some(first);
-        while let Some(piece) = next {
-            if plain.blocking_send(piece).is_err() {
-                return;
-            }
-            next = pieces.blocking_recv();
-        }
-        return;
-    }
-    drop(plain);
-    let mut first = Some(first);
     let mut member = Vec::with_capacity(MEMBER);
     loop {
-        let piece = first.take().or_else(|| pieces.blocking_recv());
+        let piece = pieces.blocking_recv();
         let ends = !matches!(piece, Some(Ok(_)));
         if let Some(Ok(piece)) = &piece {
             member.extend_from_slice(piece);
@@ -187,7 +111,7 @@ fn deal(
         if member.len() >= MEMBER || (ends && !member.is_empty()) {
             let (answer, receiver) = threads::sync_channel(1);
             let member = std::mem::replace(&mut member, Vec::with_capacity(MEMBER));
-            if jobs.send((member, link.packing(), answer)).is_err() || order.send(receiver).is_err() {
+            if jobs.send((member, packing, answer)).is_err() || order.send(receiver).is_err() {
                 return;
             }
         }
@@ -249,7 +173,7 @@ mod tests {
     fn the_members_are_one_stream_for_gunzip() {
         let content: Vec<u8> = (0..3_000_000u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
         let pieces = content.chunks(256 << 10).map(|piece| Ok(piece.to_vec())).collect();
-        let packed = all(compress(source(pieces), slow(), false)).concat();
+        let packed = all(compress(source(pieces), Some(Packing::Thorough), false)).concat();
         let mut back = Vec::new();
         flate2::read::MultiGzDecoder::new(packed.as_slice()).read_to_end(&mut back).expect("gzip");
         assert_eq!(back, content);
@@ -258,7 +182,7 @@ mod tests {
     #[test]
     fn a_slow_wire_gets_smaller_members_than_a_fast_one() {
         let zeros = || (0..64).map(|_| Ok(vec![0; MEMBER])).collect();
-        let slow = compress(source(zeros()), slow(), false);
+        let slow = compress(source(zeros()), Some(Packing::Thorough), false);
         // Nobody takes anything until the queue is full: from then on there is time to compress.
         while slow.len() < WAITING {
             std::thread::yield_now();
@@ -270,43 +194,27 @@ mod tests {
 
     #[test]
     fn an_error_comes_through_behind_what_was_before_it() {
-        for link in [slow(), fast()] {
-            let mut packed = compress(source(vec![Ok(vec![1; 10]), Err(std::io::Error::other("cut"))]), link, false);
+        for packing in [None, Some(Packing::Plain), Some(Packing::Thorough)] {
+            let mut packed = compress(source(vec![Ok(vec![1; 10]), Err(std::io::Error::other("cut"))]), packing, false);
             assert!(packed.blocking_recv().expect("a member").is_ok());
             assert_eq!(packed.blocking_recv().expect("an end").expect_err("the error").to_string(), "cut");
             assert!(packed.blocking_recv().is_none());
         }
     }
 
-    fn slow() -> Link {
-        Link::new(Some(1_000_000), 50)
-    }
-
-    fn fast() -> Link {
-        Link::new(Some(1_000_000_000), 50)
-    }
-
     #[test]
     fn over_a_fast_link_a_stream_goes_as_it_is_unless_gunzip_waits_for_it() {
         let zeros = || vec![Ok(vec![0; MEMBER]), Ok(vec![0; 10])];
-        assert_eq!(all(compress(source(zeros()), fast(), false)).concat(), vec![0; MEMBER + 10]);
-        let stored = all(compress(source(zeros()), fast(), true)).concat();
+        assert_eq!(all(compress(source(zeros()), Some(Packing::Plain), false)).concat(), vec![0; MEMBER + 10]);
+        let stored = all(compress(source(zeros()), Some(Packing::Plain), true)).concat();
         assert!(stored.starts_with(&[0x1f, 0x8b]) && stored.len() > MEMBER);
     }
 
     #[test]
-    fn a_link_is_measured_where_it_was_the_slowest_and_decides_for_the_next_stream() {
-        let link = Link::new(None, 50);
-        let mut meter = Meter::new(link.clone(), Duration::from_millis(100), 500);
-        assert_eq!((meter.rate(), link.packing()), (None, None));
-        // In every other span the device is busy.
-        let mut sent = 500;
-        for span in 0..10 {
-            sent += if span % 2 == 0 { 1_000_000 } else { 100_000 };
-            meter.tick(sent);
-        }
-        assert_eq!((meter.rate(), link.packing()), (Some(10_000_000), Some(Packing::Thorough)));
+    fn what_is_compressed_and_how_depends_on_the_link_and_on_what_it_saves() {
+        assert_eq!(Packing::of(5e6, 0.5).0, Packing::Thorough);
         assert_eq!(Packing::of(50e6, 0.7).0, Packing::Fast);
         assert_eq!(Packing::of(50e6, 1.0).0, Packing::Plain);
+        assert_eq!(Packing::of(500e6, 0.1).0, Packing::Plain);
     }
 }

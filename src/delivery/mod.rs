@@ -17,7 +17,7 @@ mod rebuild;
 mod speeds;
 mod supply;
 
-pub use compress::{Link, Meter, compress};
+pub use compress::{Packing, compress};
 pub use forecast::{Forecast, Offer, Strategy, choose};
 pub use gate::{Gate, Pieces, Turn, behind};
 pub use rebuild::{Rebuild, Run, Shelf};

@@ -10,7 +10,7 @@ use super::{RunError, Runner};
 use crate::{
     command::Command,
     commands::docker,
-    delivery::{Delivery, Gate, Link, Measured, Meter, Pieces, Supply, Turn, Way, behind, compress},
+    delivery::{Delivery, Gate, Measured, Packing, Pieces, Supply, Turn, Way, behind, compress},
     facts::here::hexadecimal,
     failure::{ExitCode, Failure},
     plan::Loading,
@@ -23,17 +23,25 @@ use crate::{
 /// How often the bytes sent are told.
 const TICK: Duration = Duration::from_millis(100);
 
+/// What sends more, in bytes, looks at the link first.
+const MUCH: u64 = 64 << 20;
+
+/// With so many bytes at a time the link is looked at, until one of them takes as long as is long.
+const LOOKS: [usize; 4] = [64 << 10, 512 << 10, 2 << 20, 8 << 20];
+const LONG: Duration = Duration::from_millis(40);
+
 /// Two parcels are under way at once: one is unpacked, the next arrives.
 const UNDER_WAY: usize = 2;
 
 impl<R: Remote> Runner<'_, R> {
     pub(super) async fn load(&mut self, stage: Stage, loading: &Loading) -> Result<String, Failure> {
         self.report.event(&Event::Step { stage, says: format!("send {}", loading.shown) });
+        let seen = self.link(&loading.delivery).await?;
         self.supply.learn(loading.source, &loading.id);
         let begin = Instant::now();
         let sent = self.remote.bytes_sent();
         let mut delivery = loading.delivery.clone();
-        while let Err(failure) = self.deliver(stage, loading, &delivery).await {
+        while let Err(failure) = self.deliver(stage, loading, &delivery, seen).await {
             let refused = failure.exit_code() == ExitCode::RemoteCommand;
             let without = if refused && delivery.rebuilds() {
                 delivery = delivery.thin();
@@ -60,13 +68,40 @@ impl<R: Remote> Runner<'_, R> {
         ))
     }
 
-    async fn deliver(&mut self, stage: Stage, loading: &Loading, delivery: &Delivery) -> Result<(), Failure> {
+    /// Bytes a second that the link takes now, if there is enough to send to ask. While docker reads it cannot be told from what
+    /// docker takes.
+    async fn link(&self, delivery: &Delivery) -> Result<Option<u64>, Failure> {
+        // After a cut it is known, and every byte counts.
+        if delivery.travels() < MUCH || delivery.ways.contains(&Way::Files) {
+            return Ok(None);
+        }
+        let mut looks = Vec::new();
+        for bytes in LOOKS {
+            let begin = Instant::now();
+            let nowhere = docker::nowhere();
+            self.remote.run(&nowhere, Input::Bytes(vec![0; bytes])).await?.success(&nowhere)?;
+            looks.push((bytes, begin.elapsed()));
+            if begin.elapsed() >= LONG {
+                break;
+            }
+        }
+        Ok(speed(&looks))
+    }
+
+    async fn deliver(
+        &mut self,
+        stage: Stage,
+        loading: &Loading,
+        delivery: &Delivery,
+        seen: Option<u64>,
+    ) -> Result<(), Failure> {
         let gate = Gate::default();
         let (remote, supply) = (self.remote, self.supply);
-        let link = Link::new(loading.forecast.link, loading.forecast.ratio);
+        let ratio = f64::from(loading.forecast.ratio.clamp(1, 100)) / 100.0;
+        let packing = seen.or(loading.forecast.link).map(|link| Packing::of(link as f64, ratio).0);
         let parcels = Turn::of(delivery).into_iter().map(|turn| {
             let parcel = Parcel { loading, delivery, turn };
-            parcel.load(remote, supply, &gate, link.clone())
+            parcel.load(remote, supply, &gate, packing)
         });
         let all = stream::iter(parcels).buffered(UNDER_WAY).try_collect::<Vec<()>>();
         tokio::pin!(all);
@@ -75,7 +110,6 @@ impl<R: Remote> Runner<'_, R> {
         // The archives' own headers are no payload.
         let progress = |gate: &Gate| Event::Progress { stage, bytes: gate.passed().min(travels), total: Some(travels) };
         let (begin, sent) = (Instant::now(), remote.bytes_sent());
-        let mut meter = Meter::new(link.clone(), TICK, sent);
         loop {
             tokio::select! {
                 result = &mut all => {
@@ -86,16 +120,13 @@ impl<R: Remote> Runner<'_, R> {
                     supply.measured(Measured {
                         sent: remote.bytes_sent() - sent,
                         sending: all_passed - begin,
-                        link: meter.rate(),
+                        link: seen,
                         unpacked: last,
                         unpacking: all_passed.elapsed(),
                     });
                     return Ok(());
                 }
-                _ = tick.tick() => {
-                    meter.tick(remote.bytes_sent());
-                    self.report.event(&progress(&gate));
-                }
+                _ = tick.tick() => self.report.event(&progress(&gate)),
             }
         }
     }
@@ -116,6 +147,17 @@ impl<R: Remote> Runner<'_, R> {
     }
 }
 
+/// Bytes a second, from how long so many took: what the last took more than the one before it, so that a command's way there and
+/// back does not count.
+fn speed(looks: &[(usize, Duration)]) -> Option<u64> {
+    let (bytes, time) = match looks {
+        [] => return None,
+        [only] => *only,
+        [.., before, last] => (last.0 - before.0, last.1.saturating_sub(before.1)),
+    };
+    Some((bytes as f64 / time.as_secs_f64().max(0.001)) as u64)
+}
+
 /// One parcel of a delivery.
 struct Parcel<'a> {
     loading: &'a Loading,
@@ -124,7 +166,7 @@ struct Parcel<'a> {
 }
 
 impl Parcel<'_> {
-    async fn load(self, remote: &impl Remote, supply: &Supply, gate: &Gate, link: Link) -> Result<(), Failure> {
+    async fn load(self, remote: &impl Remote, supply: &Supply, gate: &Gate, packing: Option<Packing>) -> Result<(), Failure> {
         let Loading { source, id, .. } = self.loading;
         let number = self.turn.parcel;
         let pieces = supply.pieces(*source, id, self.delivery, number)?;
@@ -141,7 +183,7 @@ impl Parcel<'_> {
             },
             _ => (docker::load(), pieces),
         };
-        let pieces = compress(gate.pass(self.turn, pieces), link, gunzip);
+        let pieces = compress(gate.pass(self.turn, pieces), packing, gunzip);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut collect = |stream: Stream, bytes: &[u8]| {
             if stream == Stream::Stdout { stdout.extend_from_slice(bytes) } else { stderr.extend_from_slice(bytes) }
@@ -172,5 +214,22 @@ impl Parcel<'_> {
         }
         let there = there.parse::<u64>().unwrap_or_default().min(size);
         Ok(Some((docker::receive(&directory, size), behind(there, pieces))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_speed_of_a_link_is_told_from_the_time_a_command_takes() {
+        let looks = |times: &[u64]| -> Vec<_> {
+            LOOKS.into_iter().zip(times.iter().map(|&time| Duration::from_millis(time))).collect()
+        };
+        assert_eq!(speed(&looks(&[100])), Some(655_360));
+        assert_eq!(speed(&looks(&[10, 20, 50])), Some(52_428_800));
+        // Faster than can be told.
+        assert_eq!(speed(&looks(&[10, 9, 9])), Some(1_572_864_000));
+        assert_eq!(speed(&[]), None);
     }
 }

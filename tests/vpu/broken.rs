@@ -69,9 +69,7 @@ fn with_files(kind: Kind) -> Vpu {
     for number in 0..200 {
         vpu.write(&format!("tree/{number}"), noise(40_000));
     }
-    vpu.ssh(
-        "mkdir -p ~/there/sub ~/empty && echo old > ~/there/sub/large && mkdir ~/out && truncate -s 256M ~/out/large",
-    );
+    vpu.ssh("mkdir -p ~/there/sub ~/empty && echo old > ~/there/sub/large && mkdir ~/out && truncate -s 256M ~/out/large");
     vpu
 }
 

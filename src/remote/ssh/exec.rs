@@ -180,9 +180,11 @@ async fn send(writer: &ChannelWriteHalf<Msg>, input: Input, sent: &mut dyn FnMut
     let mut pieces = match input {
         Input::Empty => return writer.eof().await.map_err(|_| SendEnd::Closed),
         Input::Bytes(bytes) => {
-            let (sender, pieces) = mpsc::channel(1);
-            // There is room for one.
-            let _ = sender.try_send(Ok(bytes));
+            let (sender, pieces) = mpsc::channel(bytes.len() / PIECE + 1);
+            for piece in bytes.chunks(PIECE) {
+                // There is room for all.
+                let _ = sender.try_send(Ok(piece.to_vec()));
+            }
             pieces
         }
         Input::Pieces(pieces) => pieces,
