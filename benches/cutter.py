@@ -1,6 +1,6 @@
 """A TCP relay that cuts each connection after so many bytes to the device.
 
-    cutter.py ADDRESS PORT TARGET TARGET_PORT BYTES
+    cutter.py ADDRESS PORT HOST HOST_PORT BYTES
 """
 
 import socket
@@ -26,13 +26,13 @@ def relay(source, target, limit):
 
 
 def main():
-    address, port, target, target_port, limit = sys.argv[1:6]
+    address, port, host, host_port, limit = sys.argv[1:6]
     limit = int(limit)
     with socket.create_server((address, int(port))) as server:
         print("ready", flush=True)
         while True:
             client, _ = server.accept()
-            device = socket.create_connection((target, int(target_port)))
+            device = socket.create_connection((host, int(host_port)))
             for source, target, bound in ((client, device, limit), (device, client, 0)):
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=relay, args=(source, target, bound), daemon=True).start()

@@ -4,9 +4,9 @@ A layer is a tree of 1 MB files, a part of each random bytes and the rest words.
 (0.38 of the virtual VPU's own: `docker save o3r-vpu | gzip -1`), or 0.75 of a dense one.
 """
 
-import functools
 import hashlib
 import io
+import itertools
 import json
 import random
 import sys
@@ -32,24 +32,24 @@ def takes_hours(image, rate):
     return image.size * 8 / bits > 600
 
 
-def words():
-    """16 MB of words, the frequent ones far more so than the rest."""
+def vocabulary():
+    """Words, and weights that make the frequent ones far more so than the rest."""
     numbers = random.Random("words")
-    known = [bytes(numbers.choices(LETTERS, k=numbers.randint(2, 12))) + b" " for _ in range(1_500)]
-    weights = [1 / (rank + 3) for rank in range(len(known))]
-    return b"".join(numbers.choices(known, weights, k=2_600_000))[:16_000_000]
+    words = [bytes(numbers.choices(LETTERS, k=numbers.randint(2, 12))) + b" " for _ in range(1_500)]
+    return words, list(itertools.accumulate(1 / (rank + 3) for rank in range(len(words))))
 
 
-def layer(seed, megabytes, changed, words, dense):
-    """An uncompressed layer; `changed` puts a line into the middle of its middle file."""
+def layer(seed, megabytes, changed, dense):
+    """An uncompressed layer, its files in docker's order; `changed` puts a line into the middle of its middle file."""
     numbers, out = random.Random(seed), io.BytesIO()
+    words, weights = vocabulary()
     share = DENSE if dense else RANDOM
     with tarfile.open(fileobj=out, mode="w") as archive:
-        for index in range(megabytes):
+        for index in sorted(range(megabytes), key=str):
             content = numbers.randbytes(share)
             while len(content) < 1_000_000:
-                begin = numbers.randrange(len(words) - 100_000)
-                content += words[begin : begin + min(50_000, 1_000_000 - len(content))]
+                content += b"".join(numbers.choices(words, cum_weights=weights, k=20_000))
+            content = content[:1_000_000]
             if changed and index == megabytes // 2:
                 content = content[:700_000] + LINE + content[700_000:]
             entry = tarfile.TarInfo(f"data/{seed}/{index}")
@@ -85,13 +85,9 @@ class Images:
         known = json.loads(note.read_text())
         return Image(path, reference, known["id"], known["size"])
 
-    @functools.cached_property
-    def words(self):
-        return words()
-
     def blob(self, index, size, changed):
         if (index, changed) not in self.layers:
-            self.layers[index, changed] = layer(index, size, changed, self.words, self.dense)
+            self.layers[index, changed] = layer(index, size, changed, self.dense)
         return self.layers[index, changed]
 
 

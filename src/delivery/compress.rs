@@ -5,14 +5,14 @@
 //! each compressed as fits the link. While the wire waits for bytes, a member only stores its bytes.
 
 use std::{
-    io::Write,
+    collections::HashMap,
     sync::{
         Arc, Mutex,
         mpsc::{self as threads, Receiver, SyncSender},
     },
 };
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use tokio::sync::mpsc;
 
 use super::gate::Pieces;
@@ -20,13 +20,16 @@ use super::gate::Pieces;
 /// Bytes of a member before compression: large enough that its 18 bytes of frame and its fresh dictionary do not matter.
 const MEMBER: usize = 256 << 10;
 
+/// A member that only stores its bytes is longer by less than this.
+const FRAME: usize = 4 << 10;
+
 /// Finished members that may wait for the wire.
-const WAITING: usize = 12;
+const WAITING: usize = 8;
 
 /// From so many waiting members on, members are compressed fast; where the link is not known yet; and thoroughly.
 const FAST: usize = 1;
-const UNKNOWN: usize = 3;
-const THOROUGH: usize = 9;
+const UNKNOWN: usize = 2;
+const THOROUGH: usize = 6;
 
 /// Bytes a second of a link of which nothing is known: Gigabit Ethernet's payload.
 pub(super) const LINK: f64 = 117e6;
@@ -128,11 +131,13 @@ fn deal(
 }
 
 fn work(queue: &Mutex<Receiver<Job>>, out: &mpsc::WeakSender<std::io::Result<Vec<u8>>>) {
+    // Made once, and members of one size: what is given back can be taken again, and memory does not grow by pieces in between.
+    let mut engines = HashMap::new();
     loop {
         let job = queue.lock().map(|queue| queue.recv());
         let Ok(Ok((member, packing, answer))) = job else { return };
         let waiting = out.upgrade().map_or(0, |out| WAITING - out.capacity());
-        let _ = answer.send(pack(&member, level(packing, waiting)));
+        let _ = answer.send(pack(&member, level(packing, waiting), &mut engines));
     }
 }
 
@@ -145,10 +150,25 @@ fn level(packing: Option<Packing>, waiting: usize) -> Compression {
     }
 }
 
-fn pack(member: &[u8], level: Compression) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(member.len() / 2), level);
-    encoder.write_all(member)?;
-    encoder.finish()
+/// A member of a gzip stream (RFC 1952).
+fn pack(member: &[u8], level: Compression, engines: &mut HashMap<u32, Compress>) -> std::io::Result<Vec<u8>> {
+    let engine = engines.entry(level.level()).or_insert_with(|| Compress::new(level, false));
+    engine.reset();
+    let mut packed = Vec::with_capacity(MEMBER + FRAME);
+    packed.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
+    let mut crc = Crc::new();
+    crc.update(member);
+    loop {
+        let read = usize::try_from(engine.total_in()).unwrap_or(usize::MAX);
+        let rest = member.get(read..).unwrap_or_default();
+        if engine.compress_vec(rest, &mut packed, FlushCompress::Finish)? == Status::StreamEnd {
+            break;
+        }
+        packed.reserve(FRAME);
+    }
+    packed.extend_from_slice(&crc.sum().to_le_bytes());
+    packed.extend_from_slice(&crc.amount().to_le_bytes());
+    Ok(packed)
 }
 
 #[cfg(test)]
