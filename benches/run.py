@@ -302,7 +302,9 @@ class Bench:
         # Over the whole link first, so that its speed is known as it is to anybody who has used it before.
         device.clear_images()
         device.shape(RATES[rate])
-        sh(image_peers(device, self.binary, image.path)["o3r-deploy"], env=device.environment)
+        uncut = image_peers(device, self.binary, image.path)["o3r-deploy"]
+        sh(uncut, env=device.environment)
+        self.compare("W6 not cut", rate, {"o3r-deploy": uncut}, device.clear_images, lambda: self.same_id(image))
         relay = subprocess.Popen([sys.executable, ROOT / "benches/cutter.py", ADDRESS, str(CUT_PORT), device.host, "22", "100000000"],
                                  stdout=subprocess.PIPE)
         relay.stdout.readline()
