@@ -1,7 +1,7 @@
 //! Words through the real shell of a device and back: whatever they hold, they come back unchanged.
 //!
-//! `O3R_WORDS=100000 cargo nextest run --test vpu -E 'test(random_words)' --no-capture` is the long run; `O3R_WORDS_SEED` is where
-//! it begins.
+//! `O3R_WORDS=100000 cargo nextest run --profile long --test vpu -E 'test(random_words)'` is the long run; `O3R_WORDS_SEED` is
+//! where it begins.
 
 use o3r_deploy::{
     command::Command,
