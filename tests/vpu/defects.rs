@@ -13,7 +13,7 @@
 //! | 8. exit codes on the device are never looked at | [`a_command_that_fails_on_the_device_ends_the_run`] |
 //! | 9. attach loses output, hangs, burns a core, kills | all of [`crate::attach`]; `run::lines` for torn characters |
 //! | 10. `~` and `./` replaced anywhere; commas, colons, spaces | [`odd_paths_are_themselves_on_both_sides`]; `config::paths`, `cli::pairs` |
-//! | 11. no host key check, known_hosts rewritten | [`known_hosts_is_only_appended_to_and_an_unknown_device_refused`]; `tests/ssh.rs` for changed keys |
+//! | 11. no host key check, known_hosts rewritten | [`known_hosts_is_only_appended_to_and_an_unknown_device_refused`]; `tests/ssh` for changed keys |
 //! | 12. no shell quoting | [`a_name_never_runs_as_a_command`]; `command` |
 //! | 13. every file sent whole each time, no temporary name, no room check | [`only_what_changed_travels_and_a_full_disk_keeps_the_old_file`] |
 //! | 14. the name is lost at a reboot | [`a_name_is_saved_by_its_pointer_and_outlives_a_reboot`] |

@@ -106,12 +106,7 @@ async fn converse(
                     exit = Some(Exit::Signal(signal_text(signal_name)));
                     is_sending = false;
                 }
-                Some(ChannelMsg::Eof) => {
-                    ended = true;
-                    if let Sink::Pieces(pieces, _) = sink {
-                        let _ = hand_over(pieces, &mut gathered).await;
-                    }
-                }
+                Some(ChannelMsg::Eof) => ended = true,
                 Some(ChannelMsg::Failure) => return Err(refused(command, "the device refuses to run it")),
                 Some(ChannelMsg::Close) => {
                     ended = true;
@@ -122,7 +117,7 @@ async fn converse(
             }
         }
     }
-    // What came before a connection was lost is of use, too.
+    // Of a connection that was lost, too.
     if let Sink::Pieces(pieces, _) = sink {
         let _ = hand_over(pieces, &mut gathered).await;
     }
