@@ -13,8 +13,8 @@ use crate::{
     readme::{blocks, readme},
 };
 
-/// Commands that are themselves what runs the tests, or that `scripts/check` runs.
-const ELSEWHERE: [&str; 3] = ["scripts/check", "cargo install --locked --path .", "cargo nextest run --lib"];
+/// Commands that are themselves what runs the tests, that `scripts/check` runs, or that take an hour.
+const ELSEWHERE: [&str; 4] = ["scripts/check", "cargo install --locked --path .", "cargo nextest run --lib", "benches/run.py"];
 
 /// A copy of the project in which the example may be built and deployed.
 fn project(vpu: &Vpu) -> PathBuf {
