@@ -17,8 +17,8 @@ use crate::image::{Archive, Layer};
 const UNPACK: f64 = 60e6;
 /// How many times faster than unpacking the device reads an image back.
 const READ: f64 = 2.0;
-/// Seconds of one call of `docker image load`.
-const CALL: f64 = 0.15;
+/// What one call of `docker image load` takes besides unpacking.
+pub(super) const CALL: Duration = Duration::from_millis(150);
 /// Seconds to make the container that an image is read from, and to remove it.
 const CONTAINER: f64 = 0.25;
 /// Seconds for each path that is read.
@@ -99,16 +99,13 @@ pub fn choose(delivery: &Delivery, offer: &Offer, speeds: &Speeds, strategy: Str
         costs.of(costs.with_files(delivery.thin()), strategy)
     };
     let in_layer = |asked: bool| {
-        let mut delivery = costs.with_files(delivery.thin());
-        let rebuilds = if offer.parcels == delivery.parcels { offer.rebuilds.as_slice() } else { &[] };
-        for (number, rebuild) in rebuilds.iter().enumerate() {
-            let bytes = delivery.parcels.get(number).map_or(0, |parcel| delivery.bytes(parcel));
-            if let (Some(rebuild), Some(way)) = (rebuild, delivery.ways.get_mut(number))
-                && (asked || costs.rebuilt(rebuild) < costs.wire(bytes).0)
-            {
-                *way = Way::Rebuild(rebuild.clone());
-            }
-        }
+        let delivery = delivery.with(|parcel| {
+            let number = offer.parcels.iter().position(|offered| offered == parcel)?;
+            let rebuild = offer.rebuilds.get(number)?.as_ref()?;
+            let worth = asked || costs.rebuilt(rebuild) < costs.wire(delivery.bytes(parcel)).0;
+            worth.then(|| rebuild.clone())
+        });
+        let delivery = costs.with_files(delivery);
         let strategy = if delivery.rebuilds() { Strategy::InLayer } else { Strategy::Thin };
         costs.of(delivery, strategy)
     };
@@ -172,7 +169,7 @@ impl Costs<'_> {
     fn with_files(&self, mut delivery: Delivery) -> Delivery {
         let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
         for (way, bytes) in delivery.ways.iter_mut().zip(sizes) {
-            if self.wire(bytes).0 > LONG || (self.speeds.cut && bytes > LARGE) {
+            if *way == Way::Stream && (self.wire(bytes).0 > LONG || (self.speeds.cut && bytes > LARGE)) {
                 *way = Way::Files;
             }
         }
@@ -200,7 +197,7 @@ impl Costs<'_> {
                     }
                 }
             }
-            done = arrived.max(done) + size as f64 / self.unpack() + CALL;
+            done = arrived.max(done) + size as f64 / self.unpack() + CALL.as_secs_f64();
         }
         let time = Duration::from_millis((done * 1000.0) as u64);
         let ratio = (self.ratio * 100.0) as u8;
@@ -225,7 +222,7 @@ mod tests {
 
     fn chosen(size: u64, offer: Option<Rebuild>, link: u64, strategy: Strategy) -> (Strategy, u64) {
         let delivery = Delivery::new(vec![100 * MB, size], 1);
-        let offer = Offer { parcels: delivery.parcels.clone(), rebuilds: vec![offer], ratio: Some(90) };
+        let offer = Offer { parcels: delivery.candidates(), rebuilds: vec![offer], ratio: Some(90) };
         let (_, forecast) = choose(&delivery, &offer, &speeds(link), strategy);
         (forecast.strategy, forecast.bytes)
     }

@@ -1,13 +1,20 @@
 //! Lets the parcels follow each other closely, and no closer than the device can bear.
 
-use std::{cell::Cell, rc::Rc, time::Instant};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::Delivery;
+use super::{Delivery, forecast::CALL};
 
 /// So many bytes of the next parcel may arrive beyond the room that the largest parcel needs.
 pub(super) const AHEAD: u64 = 8 << 20;
+
+/// What is smaller, in bytes, tells nothing of how fast the device unpacks: its end may still be on its way when the device begins.
+const TELLING: u64 = 32 << 20;
 
 /// Pieces of an archive.
 pub type Pieces = mpsc::Receiver<std::io::Result<Vec<u8>>>;
@@ -27,6 +34,10 @@ struct Shared {
     passed: Cell<u64>,
     /// When the last piece passed.
     last: Cell<Option<Instant>>,
+    /// When the last piece of a parcel passed that no other was before: from then on the device works on that parcel alone.
+    begun: Cell<Option<Instant>>,
+    /// How long the device worked, and on how many bytes, as far as that can be told.
+    worked: Cell<(Duration, u64)>,
 }
 
 /// A parcel's place in the row.
@@ -60,8 +71,9 @@ impl Gate {
             let mut held = pieces.recv().await;
             while let Some(piece) = held {
                 held = pieces.recv().await;
+                let is_last = held.is_none();
                 let bytes = piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                if held.is_none() || sent + bytes > turn.early {
+                if is_last || sent + bytes > turn.early {
                     gate.wait(turn.parcel).await;
                 }
                 if sender.send(piece).await.is_err() {
@@ -70,6 +82,9 @@ impl Gate {
                 sent += bytes;
                 gate.shared.passed.set(gate.shared.passed.get() + bytes);
                 gate.shared.last.set(Some(Instant::now()));
+                if is_last {
+                    gate.shared.begun.set(Some(Instant::now()));
+                }
             }
         });
         receiver
@@ -86,8 +101,13 @@ impl Gate {
         }
     }
 
-    /// Says that the device has unpacked a parcel.
-    pub fn unpacked(&self) {
+    /// Says that the device has unpacked a parcel: of so many bytes of layers, if they came as they are.
+    pub fn unpacked(&self, bytes: Option<u64>) {
+        let begun = self.shared.begun.take();
+        if let (Some(bytes), Some(begun)) = (bytes.filter(|bytes| *bytes >= TELLING), begun) {
+            let (time, before) = self.shared.worked.get();
+            self.shared.worked.set((time + begun.elapsed().saturating_sub(CALL), before + bytes));
+        }
         self.shared.done.set(self.shared.done.get() + 1);
         self.shared.changed.notify_waiters();
     }
@@ -95,6 +115,11 @@ impl Gate {
     /// When the last piece passed.
     pub fn all_passed(&self) -> Instant {
         self.shared.last.get().unwrap_or_else(Instant::now)
+    }
+
+    /// How long the device took to unpack so many bytes.
+    pub fn worked(&self) -> (Duration, u64) {
+        self.shared.worked.get()
     }
 
     /// Bytes that have passed, of all parcels.
@@ -149,10 +174,26 @@ mod tests {
             assert_eq!(out.recv().await.map(|piece| piece.expect("a piece")[0]), Some(1));
             tokio::task::yield_now().await;
             assert!(out.try_recv().is_err());
-            gate.unpacked();
+            gate.unpacked(None);
             assert_eq!(out.recv().await.map(|piece| piece.expect("a piece")[0]), Some(2));
             assert!(out.recv().await.is_none());
             assert_eq!(gate.passed(), 30);
+        });
+    }
+
+    #[test]
+    fn how_fast_the_device_unpacks_is_told_by_large_parcels_that_come_as_they_are() {
+        run(async {
+            for (bytes, told) in [(Some(TELLING), TELLING), (Some(TELLING - 1), 0), (None, 0)] {
+                let gate = Gate::default();
+                let mut out = gate.pass(Turn { parcel: 0, early: 1000 }, pieces(2));
+                while out.recv().await.is_some() {}
+                std::thread::sleep(CALL + Duration::from_millis(50));
+                gate.unpacked(bytes);
+                let (time, worked) = gate.worked();
+                assert_eq!(worked, told, "{bytes:?}");
+                assert_eq!(time >= Duration::from_millis(50), told > 0, "{time:?}");
+            }
         });
     }
 
@@ -164,7 +205,7 @@ mod tests {
             assert!(out.recv().await.is_some());
             tokio::task::yield_now().await;
             assert!(out.try_recv().is_err());
-            gate.unpacked();
+            gate.unpacked(None);
             assert!(out.recv().await.is_some());
         });
     }

@@ -26,11 +26,12 @@ pub use supply::Supply;
 
 pub use crate::commands::docker::PARTIAL;
 
-/// Layers smaller than this are joined: a call to `docker load` costs 0.1 to 0.3 s, a temporary copy of this size nothing.
-const JOINED: u64 = 16 << 20;
+/// A parcel has one layer, and others as long as these are not larger together, in bytes: a call to `docker load` costs 0.1 to
+/// 0.3 s, and a cut costs the parcels that are under way.
+const JOINED: u64 = 1 << 20;
 
-/// Less than this is not worth a second call.
-const SINGLE: u64 = 32 << 20;
+/// The same for a parcel that is put together on the device: little of it travels.
+const JOINED_THERE: u64 = gate::AHEAD;
 
 /// What is sent of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,19 +61,7 @@ pub enum Way {
 impl Delivery {
     /// Plans the delivery of an image with layers of these sizes, of which the first `present` are there.
     pub fn new(sizes: Vec<u64>, present: usize) -> Self {
-        let missing: u64 = sizes.iter().skip(present).sum();
-        let mut parcels: Vec<Range<usize>> = Vec::new();
-        let mut load = 0;
-        for (index, size) in sizes.iter().enumerate().skip(present) {
-            match parcels.last_mut() {
-                Some(parcel) if missing <= SINGLE || load + size <= JOINED => parcel.end = index + 1,
-                _ => {
-                    parcels.push(index..index + 1);
-                    load = 0;
-                }
-            }
-            load += size;
-        }
+        let mut parcels = joined(&sizes, present..sizes.len(), JOINED);
         // An image whose layers are all there still needs its configuration.
         if parcels.is_empty() {
             parcels.push(sizes.len()..sizes.len());
@@ -86,10 +75,32 @@ impl Delivery {
         Self::new(layers.iter().map(|(_, size)| *size).collect(), present(layers, there))
     }
 
+    /// The parcels that are worth a look whether the device can put them together.
+    pub fn candidates(&self) -> Vec<Range<usize>> {
+        joined(&self.sizes, self.present..self.sizes.len(), JOINED_THERE)
+    }
+
+    /// The same with some of its [candidates](Self::candidates) put together on the device.
+    #[must_use]
+    pub fn with(&self, mut rebuild: impl FnMut(&Range<usize>) -> Option<Rebuild>) -> Self {
+        let (mut parcels, mut ways) = (Vec::new(), Vec::new());
+        for candidate in self.candidates() {
+            if let Some(rebuild) = rebuild(&candidate) {
+                parcels.push(candidate);
+                ways.push(Way::Rebuild(rebuild));
+            } else {
+                let sent = joined(&self.sizes, candidate, JOINED);
+                ways.extend(sent.iter().map(|_| Way::Stream));
+                parcels.extend(sent);
+            }
+        }
+        if parcels.is_empty() { self.thin() } else { Self { parcels, ways, ..self.clone() } }
+    }
+
     /// The same with each parcel as a stream: needs nothing of the device but its layers.
     #[must_use]
     pub fn thin(&self) -> Self {
-        Self { ways: vec![Way::Stream; self.parcels.len()], ..self.clone() }
+        Self::new(self.sizes.clone(), self.present)
     }
 
     /// How a parcel is rebuilt, if it is.
@@ -140,6 +151,24 @@ impl Delivery {
     }
 }
 
+/// Neighbouring layers in parcels, each with one layer and others of at most so many bytes together.
+fn joined(sizes: &[u64], layers: Range<usize>, others: u64) -> Vec<Range<usize>> {
+    let mut parcels: Vec<Range<usize>> = Vec::new();
+    let (mut all, mut largest) = (0, 0);
+    for (index, &size) in sizes.iter().enumerate().take(layers.end).skip(layers.start) {
+        match parcels.last_mut() {
+            Some(parcel) if all + size - largest.max(size) <= others => parcel.end = index + 1,
+            _ => {
+                parcels.push(index..index + 1);
+                (all, largest) = (0, 0);
+            }
+        }
+        all += size;
+        largest = largest.max(size);
+    }
+    parcels
+}
+
 /// How many layers of an image, bottom first, are on the device on the same chain of parents.
 pub fn present(layers: &[(String, u64)], there: &[DockerImage]) -> usize {
     let common =
@@ -173,17 +202,27 @@ mod tests {
     }
 
     #[test]
-    fn small_layers_are_joined_and_large_ones_travel_alone() {
-        let delivery = Delivery::new(vec![100 * MB, 5 * MB, 5 * MB, 5 * MB, 5 * MB, 200 * MB], 0);
-        assert_eq!(delivery.parcels, [0..1, 1..4, 4..5, 5..6]);
-        assert_eq!(delivery.bytes(&(1..4)), 15 * MB);
+    fn a_parcel_has_one_layer_and_what_is_small_beside_it() {
+        const KB: u64 = 1 << 10;
+        let delivery = Delivery::new(vec![100 * MB, 500 * KB, 500 * KB, 500 * KB, 5 * MB, 10, 400 * KB, 200 * MB], 0);
+        assert_eq!(delivery.parcels, [0..3, 3..7, 7..8]);
+        assert_eq!(delivery.bytes(&(3..7)), 5 * MB + 900 * KB + 10);
         assert_eq!(delivery.peak(), 200 * MB + gate::AHEAD);
+        assert_eq!(Delivery::new(vec![MB; 5], 1).parcels, [1..3, 3..5]);
+        assert_eq!(Delivery::new(vec![10; 100], 0).parcels, Vec::from_iter([0..100; 1]));
     }
 
     #[test]
-    fn little_goes_in_one_parcel() {
-        assert_eq!(Delivery::new(vec![6 * MB, 18 * MB, 1], 0).parcels, vec![0..3]);
-        assert_eq!(Delivery::new(vec![600 * MB, 5 * MB, 1], 1).parcels, vec![1..3]);
+    fn what_is_put_together_on_the_device_may_be_more_at_once() {
+        let delivery = Delivery::new(vec![100 * MB, 5 * MB, 2 * MB, 3 * MB, 3 * MB], 0);
+        assert_eq!(delivery.parcels.len(), 5);
+        assert_eq!(delivery.candidates(), [0..3, 3..5]);
+        let rebuild = Rebuild { base: "sha256:1".into(), roots: vec![], runs: vec![], read: 0, inserted: 10 };
+        let delivery = delivery.with(|parcel| (parcel.start == 0).then(|| rebuild.clone()));
+        assert_eq!(delivery.parcels, [0..3, 3..4, 4..5]);
+        assert_eq!(delivery.ways, [Way::Rebuild(rebuild), Way::Stream, Way::Stream]);
+        assert_eq!(delivery.travels(), 10 + 6 * MB);
+        assert_eq!(delivery.thin().parcels.len(), 5);
     }
 
     #[test]

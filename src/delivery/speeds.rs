@@ -28,9 +28,9 @@ pub struct Measured {
     pub sending: Duration,
     /// Bytes a second that the link takes, where that could be told from what the device takes.
     pub link: Option<u64>,
-    /// Bytes of layers in the last parcel.
+    /// Bytes of layers that the device unpacked.
     pub unpacked: u64,
-    /// How long the device worked after its last byte was sent.
+    /// How long it took for that.
     pub unpacking: Duration,
 }
 
@@ -62,11 +62,8 @@ impl Speeds {
             (None, known) if measured.sent >= TELLING => mean(known, seen(measured.sent, measured.sending)),
             (None, known) => known.map(|known| known.max(seen(measured.sent, measured.sending))),
         };
-        let unpack = if measured.unpacked >= TELLING {
-            mean(self.unpack, seen(measured.unpacked, measured.unpacking))
-        } else {
-            self.unpack
-        };
+        let unpack =
+            if measured.unpacked > 0 { mean(self.unpack, seen(measured.unpacked, measured.unpacking)) } else { self.unpack };
         Self { link, unpack, cut: false }
     }
 }
@@ -88,8 +85,9 @@ mod tests {
         let first = Speeds { cut: true, ..Speeds::default() }.with(&measured(100_000_000, 10));
         assert_eq!(first, Speeds { link: Some(10_000_000), unpack: Some(100_000_000), cut: false });
         assert_eq!(first.with(&measured(100_000_000, 5)).link, Some(15_000_000));
-        assert_eq!(first.with(&measured(1_000_000, 5)), first);
-        assert_eq!(Speeds::default().with(&measured(1_000_000, 5)), Speeds::default());
+        let little = Measured { unpacked: 0, ..measured(1_000_000, 5) };
+        assert_eq!(first.with(&little), first);
+        assert_eq!(Speeds::default().with(&little), Speeds::default());
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Supply {
             Strategy::Full | Strategy::Thin => Vec::new(),
             Strategy::Auto | Strategy::InLayer => rebuild::rebuilds(&archive, &image, delivery, there, &self.shelf)?,
         };
-        Ok(Offer { parcels: delivery.parcels.clone(), rebuilds, ratio })
+        Ok(Offer { parcels: delivery.candidates(), rebuilds, ratio })
     }
 
     /// Learns, while other things go on, what the layers of a delivery hold: the next one may need less of them.

@@ -115,14 +115,13 @@ impl<R: Remote> Runner<'_, R> {
                 result = &mut all => {
                     self.report.event(&progress(&gate));
                     result?;
-                    let last = delivery.parcels.last().map_or(0, |parcel| delivery.bytes(parcel));
-                    let all_passed = gate.all_passed();
+                    let (unpacking, unpacked) = gate.worked();
                     supply.measured(Measured {
                         sent: remote.bytes_sent() - sent,
-                        sending: all_passed - begin,
+                        sending: gate.all_passed() - begin,
                         link: seen,
-                        unpacked: last,
-                        unpacking: all_passed.elapsed(),
+                        unpacked,
+                        unpacking,
                     });
                     return Ok(());
                 }
@@ -177,7 +176,7 @@ impl Parcel<'_> {
             Some(Way::Files) => match self.by_file(remote, supply, pieces).await? {
                 Some(rest) => rest,
                 None => {
-                    gate.unpacked();
+                    gate.unpacked(None);
                     return Ok(());
                 }
             },
@@ -190,7 +189,8 @@ impl Parcel<'_> {
         };
         let exit = remote.exec(&command, Input::Pieces(pieces), &mut collect).await?;
         Output { exit, stdout, stderr }.success(&command)?;
-        gate.unpacked();
+        let parcel = self.delivery.parcels.get(number).filter(|_| !gunzip);
+        gate.unpacked(parcel.map(|parcel| self.delivery.bytes(parcel)));
         Ok(())
     }
 

@@ -52,7 +52,7 @@ pub struct Rebuild {
     pub inserted: u64,
 }
 
-/// Finds, for each parcel of a delivery, what of it the device can copy from the images that it has; `None` where there is
+/// Finds, for each of a delivery's [candidates](Delivery::candidates), what of it the device can copy from the images that it has; `None` where there is
 /// nothing to gain.
 ///
 /// # Errors
@@ -65,6 +65,7 @@ pub fn rebuilds(
     shelf: &Shelf,
 ) -> Result<Vec<Option<Rebuild>>, ImageError> {
     let mut known = Known { archive, shelf, indices: HashMap::new() };
+    let delivery = Delivery { parcels: delivery.candidates(), ..delivery.clone() };
     let mut found: Vec<Option<Rebuild>> = vec![None; delivery.parcels.len()];
     if delivery.missing() < WORTH {
         return Ok(found);
@@ -73,7 +74,7 @@ pub fn rebuilds(
         let Some(layers) = base.1.iter().map(|layer| known.index(layer)).collect::<Option<Vec<_>>>() else { continue };
         let system = FileSystem::of(layers.iter().map(Rc::as_ref).collect());
         for (number, best) in found.iter_mut().enumerate() {
-            let stream = supply::parcel(archive, image, delivery, number, true)?;
+            let stream = supply::parcel(archive, image, &delivery, number, true)?;
             let rebuild = known.rebuild(&stream, &base.0.id, &system);
             *best = [best.take(), rebuild].into_iter().flatten().min_by_key(|rebuild| rebuild.inserted);
         }
