@@ -147,39 +147,37 @@ impl Target {
     /// # Errors
     /// A `ProxyJump` that is not understood.
     pub fn with_config(mut self) -> Result<Self, ConnectError> {
-        let said = HostConfig::of(&self.address)?;
         let named = self.address.clone();
-        self.address = said.host_name.unwrap_or(self.address);
+        let mut said = HostConfig::of(&named)?;
+        let jumps = said.jump.take();
         if self.user == DEFAULT_USER {
-            self.user = said.user.unwrap_or(self.user);
+            self.user = said.user.take().unwrap_or(self.user);
         }
-        if self.port == DEFAULT_PORT {
-            self.port = said.port.unwrap_or(self.port);
-        }
-        if said.identities_only {
-            (self.agent, self.keys) = (None, Vec::new());
-        }
-        self.keys.splice(0..0, said.identities);
-        self.alias = said.alias;
+        let mut this = self.with(said);
         // The last of several is the nearest to the device.
-        for word in said.jump.iter().flat_map(|jumps| jumps.split(',')) {
+        for word in jumps.iter().flat_map(|jumps| jumps.split(',')) {
             let mut jump = config::jump(word).ok_or_else(|| ConnectError::Jump { host: named.clone(), jump: word.into() })?;
-            jump.known_hosts = self.known_hosts.clone();
-            jump.accept_new = self.accept_new;
+            jump.known_hosts = this.known_hosts.clone();
+            jump.accept_new = this.accept_new;
             let mut jump = jump.with_own_config()?;
-            jump.jump = self.jump.take();
-            self.jump = Some(Box::new(jump));
+            jump.jump = this.jump.take();
+            this.jump = Some(Box::new(jump));
         }
-        Ok(self)
+        Ok(this)
     }
 
     /// The same for a jump host, whose own jump hosts stand in the list that names it.
     fn with_own_config(mut self) -> Result<Self, ConnectError> {
-        let said = HostConfig::of(&self.address)?;
-        self.address = said.host_name.unwrap_or(self.address);
+        let mut said = HostConfig::of(&self.address)?;
         if self.user.is_empty() {
-            self.user = said.user.or_else(config::own_user).unwrap_or_default();
+            self.user = said.user.take().or_else(config::own_user).unwrap_or_default();
         }
+        Ok(self.with(said))
+    }
+
+    /// What a user's configuration says of any host, be it the device or a jump host.
+    fn with(mut self, said: HostConfig) -> Self {
+        self.address = said.host_name.unwrap_or(self.address);
         if self.port == DEFAULT_PORT {
             self.port = said.port.unwrap_or(self.port);
         }
@@ -188,7 +186,7 @@ impl Target {
         }
         self.keys.splice(0..0, said.identities);
         self.alias = said.alias;
-        Ok(self)
+        self
     }
 
     /// The claim, once it is known that it came or never will.
