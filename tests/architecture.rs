@@ -135,7 +135,10 @@ fn a_script_is_a_file_and_no_program_is_pasted_together() {
         for rest in code.split("Command::script(").skip(1) {
             scripts += 1;
             let files = ["include_str!(", "concat!(include_str!(", "script)"];
-            if !files.iter().any(|file| rest.trim_start().starts_with(file)) {
+            let is_file = |text: &str| files.iter().any(|file| text.trim_start().starts_with(file));
+            let name = rest.split(')').next().unwrap_or_default();
+            let constant = code.split(&format!("const {name}: &str =")).nth(1);
+            if !is_file(rest) && !constant.is_some_and(is_file) {
                 wrong.push(format!("{}: a script that is no file", path.display()));
             }
         }

@@ -176,17 +176,19 @@ impl Run<'_> {
             hold = Some(taken);
         }
         let (report, progress) = (&mut session.report, &mut self.progress);
-        let (device, accept_new) = (&self.wanted.device, self.options.accept_new);
+        let (wanted, accept_new) = (self.wanted, self.options.accept_new);
         let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
-            Box::pin(async move { session::aside(device, accept_new, &command).await })
+            Box::pin(async move { session::aside(wanted, accept_new, &command).await })
         };
         let (interface, supply, aside) = (&self.interface, &self.supply, Some(&aside as &crate::run::Aside<'_>));
         let mut runner = Runner { remote: work.remote, interface, report, supply, interrupt, aside, progress };
-        let run = runner.run(&work.plan);
-        let Some(mut hold) = hold else { return run.await };
-        let result = hold.during(run).await;
+        let Some(mut hold) = hold else { return runner.run(&work.plan, ..).await };
+        // Who looks on for hours keeps nobody from the device.
+        let looks_on = work.plan.looks_on();
+        let result = hold.during(runner.run(&work.plan, ..looks_on)).await;
         hold.release().await;
-        result
+        result?;
+        runner.run(&work.plan, looks_on..).await
     }
 
     /// Reads the device once more and plans anew; what differs is shown and asked about.
@@ -243,10 +245,7 @@ async fn look(
     here: here::Here,
 ) -> Result<(Ssh, Facts), Failure> {
     let asked = Asked::begin(interface);
-    let mut target = session::target(&wanted.device, options.accept_new, asked.claim.clone())?;
-    if let (None, Some(password)) = (&target.password, &wanted.password) {
-        target.password = Some(password.value()?);
-    }
+    let target = session::target_of(wanted, options.accept_new, asked.claim.clone())?;
     let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     let questions = plan::questions(wanted, &here);
     let name_limit = async {

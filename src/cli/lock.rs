@@ -116,7 +116,7 @@ pub(super) async fn unlock(options: &Options) -> ExitCode {
 }
 
 async fn unlock_in(session: &mut Session, wanted: &Deployment, options: &Options) -> Result<(), Failure> {
-    let remote = session.connect(&wanted.device, options.accept_new).await?;
+    let remote = session.connect(wanted, options.accept_new).await?;
     let result = break_lock(&remote, options.yes, &mut session.report).await;
     remote.disconnect().await;
     session.report.event(&Event::Note { text: result? });

@@ -47,9 +47,9 @@ impl Session {
     }
 
     /// Connects and logs in.
-    pub(super) async fn connect(&mut self, device: &Device, accept_new: bool) -> Result<Ssh, Failure> {
-        let asked = Asked::begin(&interface(device));
-        let target = target(device, accept_new, asked.claim)?;
+    pub(super) async fn connect(&mut self, wanted: &Deployment, accept_new: bool) -> Result<Ssh, Failure> {
+        let asked = Asked::begin(&interface(&wanted.device));
+        let target = target_of(wanted, accept_new, asked.claim)?;
         Ok(ssh::connect(&target, &mut AskReport(&mut self.report)).await?)
     }
 
@@ -90,10 +90,23 @@ pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<O
     target.with_config()
 }
 
+/// The same to the device of a deployment, with the password that stands there.
+pub(super) fn target_of(
+    wanted: &Deployment,
+    accept_new: bool,
+    claim: watch::Receiver<Option<Claim>>,
+) -> Result<Target, Failure> {
+    let mut target = target(&wanted.device, accept_new, claim)?;
+    if let (None, Some(password)) = (&target.password, &wanted.password) {
+        target.password = Some(password.value()?);
+    }
+    Ok(target)
+}
+
 /// Runs a command over a connection of its own, for which nobody is asked anything.
-pub(super) async fn aside(device: &Device, accept_new: bool, command: &Command) -> Result<(), Failure> {
-    let asked = Asked::begin(&interface(device));
-    let remote = ssh::connect(&target(device, accept_new, asked.claim)?, &mut Nobody).await?;
+pub(super) async fn aside(wanted: &Deployment, accept_new: bool, command: &Command) -> Result<(), Failure> {
+    let asked = Asked::begin(&interface(&wanted.device));
+    let remote = ssh::connect(&target_of(wanted, accept_new, asked.claim)?, &mut Nobody).await?;
     let result = remote.check(command).await;
     remote.disconnect().await;
     result?;

@@ -38,7 +38,7 @@ pub(super) async fn versions(options: &Options, which: Versions) -> ExitCode {
         Err(failure) => return session::refuse(style, failure),
     };
     let result = async {
-        let remote = session.connect(&wanted.device, options.accept_new).await?;
+        let remote = session.connect(&wanted, options.accept_new).await?;
         let result = match which {
             Versions::History => history(&remote, &wanted, options.json).await,
             Versions::Rollback => rollback(&mut session, &remote, &wanted, options).await,
@@ -92,7 +92,7 @@ async fn rollback(session: &mut Session, remote: &Ssh, wanted: &Deployment, opti
     };
     let wait = wanted.compose.as_ref().map_or(std::time::Duration::from_secs(120), |compose| compose.wait);
     let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
-        Box::pin(async move { session::aside(&wanted.device, options.accept_new, &command).await })
+        Box::pin(async move { session::aside(wanted, options.accept_new, &command).await })
     };
     let (interface, supply, mut progress) = (session::interface(&wanted.device), Supply::default(), Progress::default());
     let mut runner = Runner {

@@ -1,6 +1,6 @@
 //! Commands to the device's docker.
 
-use crate::command::Command;
+use crate::{command::Command, facts::APPLICATION_LABEL};
 
 /// The repository of the intermediate images of deliveries. Nothing else has this name, and none is left after a delivery.
 pub const PARTIAL: &str = "o3r-deploy.partial";
@@ -29,7 +29,7 @@ pub fn create_bind_volume(name: &str, path: &str, application: &str) -> Command 
     docker(&["volume", "create", "--driver", "local", "--opt", "type=none", "--opt", "o=bind", "--opt"])
         .arg(format!("device={path}"))
         .arg("--label")
-        .arg(format!("o3r-deploy.application={application}"))
+        .arg(format!("{APPLICATION_LABEL}={application}"))
         .arg("--")
         .arg(name)
 }
@@ -45,7 +45,7 @@ pub fn load() -> Command {
 }
 
 /// The directory on the device in which image archives arrive that take long.
-const ARRIVING: &str = "/home/oem/.o3r-deploy/arriving";
+const ARRIVING: &str = "/home/oem/.o3r-deploy/.arriving";
 
 /// Loads an image archive that is put together from the contents of `roots` in the image `base`, and steps on standard input,
 /// compressed with gzip: lines `<skip> <copy> <insert>` of bytes, each followed by the bytes to insert.
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(
             settle(&names(&["app:1"])).shown(),
             "sh -c '# removes what a delivery needed on its way and prints the IDs of its images…' sh o3r-deploy.partial \
-             /home/oem/.o3r-deploy/arriving app:1"
+             /home/oem/.o3r-deploy/.arriving app:1"
         );
     }
 

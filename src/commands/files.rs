@@ -34,9 +34,9 @@ pub fn write_file(file: &str, content: &str) -> Command {
     Command::script(include_str!("scripts/write_file.sh")).arg(file).arg(content)
 }
 
-/// Writes its standard input to a file that only the user may read. A secret is never a word of a command.
-pub fn write_secret(file: &str) -> Command {
-    Command::script(include_str!("scripts/write_secret.sh")).arg(file)
+/// Writes its standard input, `size` bytes, to a file that only the user may read. A secret is never a word of a command.
+pub fn write_secret(file: &str, size: usize) -> Command {
+    Command::script(include_str!("scripts/write_secret.sh")).arg(file).arg(size.to_string())
 }
 
 /// Compares its standard input with such a file: 0 the same, 3 another, 4 none.

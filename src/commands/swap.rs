@@ -1,5 +1,6 @@
 //! Commands that change one version of an application for another, and back: `docs/swap.md` tells how.
 
+use super::lock;
 use crate::{command::Command, config::REMOTE_HOME};
 
 /// The repository of the names that keep the images of a version that can be gone back to.
@@ -25,17 +26,17 @@ pub fn previous(application: &str) -> String {
     format!("{}/previous", home(application))
 }
 
+/// Puts the version that is kept in the directory `$1` back.
+const PUT_BACK: &str = concat!(include_str!("scripts/put_back.sh"), include_str!("scripts/let_go.sh"));
+
 /// Keeps the version that runs; what there is to keep comes on standard input, a line each.
 pub fn keep(application: &str) -> Command {
-    Command::script(include_str!("scripts/keep.sh"))
-        .arg(home(application))
-        .arg(application)
-        .text(include_str!("scripts/put_back.sh"))
+    Command::script(include_str!("scripts/keep.sh")).arg(home(application)).arg(application).text(PUT_BACK)
 }
 
 /// Puts the version that is kept in a directory back. It is there as `put_back` too, for hands and for the guard.
 pub fn put_back(version: &str) -> Command {
-    Command::script(include_str!("scripts/put_back.sh")).arg(version)
+    Command::script(PUT_BACK).arg(version)
 }
 
 /// For how many seconds the lock may be nobody's until the guard takes its deployer for gone.
@@ -51,6 +52,7 @@ pub fn begin(application: &str, limit: u64) -> Command {
         .arg(GRACE.to_string())
         .text(include_str!("scripts/guard.sh"))
         .text(include_str!("scripts/lock.sh"))
+        .arg(lock::PLACE)
 }
 
 /// Prints `swap` or `previous`, whichever can be gone back to, its state, and after `now` what there is instead.
@@ -58,9 +60,9 @@ pub fn look(application: &str) -> Command {
     Command::script(include_str!("scripts/versions.sh")).arg(home(application))
 }
 
-/// Prints the record of an application.
+/// Prints the record of an application; nothing where there is none.
 pub fn record(application: &str) -> Command {
-    Command::new("cat").arg("--").arg(format!("{}/record.json", home(application)))
+    Command::script(include_str!("scripts/record.sh")).arg(format!("{}/record.json", home(application)))
 }
 
 /// Prints the histories of all applications.

@@ -29,7 +29,7 @@ pub fn disable_single(project: &str) -> Command {
 /// Ends the unit that follows the containers of a project, without ending them: when the containers are replaced, it would stop the
 /// new ones.
 pub fn release(project: &str, file: &str) -> Command {
-    Command::script(include_str!("scripts/release.sh")).arg(project).arg(file)
+    Command::script(concat!(include_str!("scripts/release.sh"), include_str!("scripts/let_go.sh"))).arg(project).arg(file)
 }
 
 #[cfg(test)]

@@ -99,7 +99,12 @@ pub struct DockerVolume {
     pub options: BTreeMap<String, String>,
     /// The compose project that made it.
     pub project: Option<String>,
+    /// The application whose deployment made it.
+    pub application: Option<String>,
 }
+
+/// The label of volumes that names the application whose deployment made them.
+pub const APPLICATION_LABEL: &str = "o3r-deploy.application";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -245,11 +250,15 @@ pub fn images(bytes: &[u8]) -> serde_json::Result<Vec<DockerImage>> {
 pub fn volumes(bytes: &[u8]) -> serde_json::Result<Vec<DockerVolume>> {
     Ok(array::<RawVolume>(bytes)?
         .into_iter()
-        .map(|raw| DockerVolume {
-            name: raw.name,
-            driver: raw.driver,
-            options: raw.options.unwrap_or_default(),
-            project: raw.labels.and_then(|mut labels| labels.remove("com.docker.compose.project")),
+        .map(|raw| {
+            let mut labels = raw.labels.unwrap_or_default();
+            DockerVolume {
+                name: raw.name,
+                driver: raw.driver,
+                options: raw.options.unwrap_or_default(),
+                project: labels.remove("com.docker.compose.project"),
+                application: labels.remove(APPLICATION_LABEL),
+            }
         })
         .collect())
 }

@@ -21,7 +21,7 @@ pub(crate) fn read_docker(bytes: &[u8]) {
     let _ = inspect::volumes(bytes);
 }
 
-pub use inspect::{Container, ContainerState, DockerImage, DockerVolume, Health, containers};
+pub use inspect::{APPLICATION_LABEL, Container, ContainerState, DockerImage, DockerVolume, Health, containers};
 pub use probe::{FactsError, Probe, Section, nonce};
 
 /// Everything the plan needs to know.

@@ -89,12 +89,15 @@ impl Planner<'_> {
         let digest = format!("{digest} {}", services.join(" "));
         let containers: Vec<_> = self.docker().project(&project).cloned().collect();
         let secrets = self.secrets_to_write();
+        // An update that was cut off: it is carried on to its end, or its guard puts the version before back. Whether its
+        // containers have what it had sent, nobody knows.
+        let pending = self.is_pending();
         let recreate = !containers.is_empty()
-            && (!secrets.is_empty() || self.replaces_bound_files(&sending, &file, &directory(&compose.files)));
+            && (pending || !secrets.is_empty() || self.replaces_bound_files(&sending, &file, &directory(&compose.files)));
         let settled = services.iter().all(|service| self.runs(&containers, service, &file));
         let up = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref());
         let (recorded, another) = (up == Some(&digest), up.is_some_and(|up| *up != digest));
-        if sending.is_empty() && secrets.is_empty() && !recreate && settled && recorded {
+        if sending.is_empty() && secrets.is_empty() && !recreate && !pending && settled && recorded {
             self.add(Stage::Compose, format!("{} up as wanted", services.join(", ")), Vec::new());
             return Ok(());
         }
@@ -123,6 +126,7 @@ impl Planner<'_> {
             expected: services.clone(),
             wait: compose.wait,
             recreate,
+            fresh: containers.is_empty(),
             keeping,
             settling,
         }));

@@ -46,7 +46,7 @@ impl Planner<'_> {
             return Err(PlanError::NoDocker);
         }
         let mut actions = Vec::new();
-        let mut created = Vec::new();
+        let (mut created, mut own) = (Vec::new(), Vec::new());
         for volume in &self.wanted.volume {
             match self.docker().volumes.iter().find(|there| there.name == volume.name) {
                 Some(there) => {
@@ -57,6 +57,10 @@ impl Planner<'_> {
                             hint: "choose another name, or remove it and what uses it with `--remove_running_containers --remove_volumes`".into(),
                         });
                     }
+                    // One that was cut off may have made it and not have noted it.
+                    own.extend(
+                        there.application.as_ref().filter(|name| **name == self.application).map(|_| volume.name.clone()),
+                    );
                 }
                 None => {
                     let mut making = Sending::default();
@@ -74,7 +78,8 @@ impl Planner<'_> {
         }
         let says = if created.is_empty() { "there already".to_owned() } else { format!("create {}", created.join(", ")) };
         self.wanted.volume.iter().for_each(|volume| self.expect_directory(&volume.path));
-        actions.extend(self.remember(|record| record.volumes.extend(created)));
+        own.extend(created);
+        actions.extend(self.remember(|record| record.volumes.extend(own)));
         self.add(Stage::Volume, says, actions);
         Ok(())
     }

@@ -144,8 +144,9 @@ pub struct Bringing {
     pub wait: Duration,
     /// Whether containers are made anew even where docker-compose sees no change.
     pub recreate: bool,
-    /// What is there to be gone back to; `None` when no container of the project was there before: then a failure removes what
-    /// it made.
+    /// Whether no container of the project was there before: then a failure removes what it made.
+    pub fresh: bool,
+    /// What is there to be gone back to; `None` where that would be the same.
     pub keeping: Option<Keeping>,
     /// What makes it the version that is deployed, once it runs.
     pub settling: Settling,
@@ -293,6 +294,12 @@ impl Plan {
     /// Whether carrying it out delivers an image.
     pub fn delivers(&self) -> bool {
         self.stages.iter().flat_map(|stage| &stage.actions).any(|action| matches!(action, Action::Load(_)))
+    }
+
+    /// The stage from which on it only looks at the device.
+    pub fn looks_on(&self) -> Stage {
+        let mut attach = self.stages.iter().filter(|stage| stage.stage == Stage::Attach).flat_map(|stage| &stage.actions);
+        if attach.any(Action::changes_device) { Stage::LogsAgain } else { Stage::Attach }
     }
 
     /// Whether carrying it out changes anything on the device.

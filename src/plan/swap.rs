@@ -109,9 +109,9 @@ impl Keeping {
         format!("keep the version that runs, for the way back: {}, {}", count(services, "container"), count(files, "file"))
     }
 
-    /// The lines as the device reads them.
+    /// The lines as the device reads them, and the one that ends them.
     pub fn input(&self) -> Vec<u8> {
-        (self.lines.join("\n") + "\n").into_bytes()
+        (self.lines.join("\n") + "\nend\n").into_bytes()
     }
 }
 
@@ -136,9 +136,13 @@ impl Planner<'_> {
             let image = self.docker().image(&super::engine::with_tag(&container.reference));
             image.is_some_and(|image| image.id == container.image)
         };
-        let pending = self.facts.paths.contains_key(&swap::state(&swap::pending(&self.application)));
-        let differs = recreate || pending || another || !containers.iter().all(is_newest);
+        let differs = recreate || another || !containers.iter().all(is_newest);
         Keeping { differs, ..Keeping::of(&self.application, &project, recreate, containers) }
+    }
+
+    /// Whether the device has an update that was cut off.
+    pub(super) fn is_pending(&self) -> bool {
+        self.facts.paths.contains_key(&swap::state(&swap::pending(&self.application)))
     }
 
     /// Has the version that runs kept before anything of it is replaced. `before` is what is there now.

@@ -15,6 +15,7 @@ pub struct Interrupt {
 #[derive(Debug, Default)]
 struct State {
     pressed: std::cell::Cell<bool>,
+    deferred: std::cell::Cell<bool>,
     notify: Notify,
 }
 
@@ -44,15 +45,48 @@ impl Interrupt {
     pub async fn wait(&self) {
         loop {
             let notified = self.state.notify.notified();
-            if self.state.pressed.get() {
+            if self.state.pressed.get() && !self.state.deferred.get() {
                 return;
             }
             notified.await;
         }
     }
 
+    /// Does work that nobody may stop half-way: the request is answered after it.
+    pub async fn after<T>(&self, work: impl Future<Output = T>) -> T {
+        self.state.deferred.set(true);
+        let result = work.await;
+        self.state.deferred.set(false);
+        self.state.notify.notify_waiters();
+        result
+    }
+
     /// Takes the request: what comes afterwards is not interrupted by it.
     pub fn take(&self) {
         self.state.pressed.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_may_not_be_stopped_half_way_is_done_first() {
+        let interrupt = Interrupt::default();
+        let done = std::cell::Cell::new(false);
+        let work = interrupt.after(async {
+            interrupt.press();
+            tokio::task::yield_now().await;
+            done.set(true);
+        });
+        // As an action is awaited: the request has precedence.
+        tokio::select! {
+            biased;
+            () = interrupt.wait() => panic!("stopped half-way"),
+            () = work => {}
+        }
+        assert!(done.get());
+        interrupt.wait().await;
     }
 }

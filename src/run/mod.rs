@@ -1,6 +1,6 @@
 //! Walks a plan over a device and tells a report what happens.
 
-use std::time::Instant;
+use std::{ops::RangeBounds, time::Instant};
 
 use crate::{
     command::Command,
@@ -63,12 +63,13 @@ pub struct Runner<'a, R> {
 }
 
 impl<R: Remote> Runner<'_, R> {
-    /// Carries a plan out.
+    /// Carries a plan's stages out, all or some of them.
     ///
     /// # Errors
     /// The first failure, with its stage. What that stage had begun is taken back as far as it can be; finished stages stay.
-    pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
-        for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
+    pub async fn run(&mut self, plan: &Plan, stages: impl RangeBounds<Stage>) -> Result<(), Failure> {
+        let wanted = |stage: &StagePlan| stages.contains(&stage.stage) && !stage.actions.is_empty();
+        for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| wanted(stage)) {
             if let Err(failure) = self.stage(stage).await {
                 let failure = self.go_back(plan, index, failure).await;
                 let interrupted = failure.exit_code() == ExitCode::Interrupted;
@@ -175,7 +176,7 @@ impl<R: Remote> Runner<'_, R> {
             Action::WriteSecret(writing) if writing.new => {
                 let _ = self.remote.run(&crate::commands::files::remove_secret(&writing.path), Input::Empty).await;
             }
-            Action::Up(bringing) if bringing.keeping.is_none() => {
+            Action::Up(bringing) if bringing.fresh => {
                 let _ = self.remote.run(&bringing.project.down(), Input::Empty).await;
             }
             _ => {}

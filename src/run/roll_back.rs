@@ -69,7 +69,6 @@ impl<R: Remote> Runner<'_, R> {
         let mut keeping = Keeping::of(application, &project, true, &containers);
         keeping.lines.extend(kept.now);
         self.keep(Stage::Compose, &keeping).await?;
-        self.remote.check(&project.release()).await?;
         self.begin_swap(application, wait).await?;
         let result = self.go_back_to(application, &kept.project, &kept.running, wait, begin).await;
         let result = match result {
@@ -110,6 +109,7 @@ impl<R: Remote> Runner<'_, R> {
         let record = self.remote.check(&swap::record(&entry.application)).await?;
         let entry = Entry { services: running.to_vec(), ..entry.clone() };
         let line = serde_json::to_string(&entry).unwrap_or_default();
-        self.confirm(swap::settle(&entry.application, &String::from_utf8_lossy(&record), &line)).await
+        let settle = swap::settle(&entry.application, &String::from_utf8_lossy(&record), &line);
+        self.interrupt.after(self.confirm(settle)).await
     }
 }

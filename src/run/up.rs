@@ -29,7 +29,7 @@ impl<R: Remote> Runner<'_, R> {
         let (ready, down) = tokio::join!(self.see_ready(stage, bringing, begin), down);
         ready?;
         let healthy = begin.elapsed().as_secs_f64();
-        self.confirm(bringing.settle()).await?;
+        self.interrupt.after(self.confirm(bringing.settle())).await?;
         let down = down.map(|down| format!(", down for {}", span(down))).unwrap_or_default();
         Ok(format!("{} up and healthy after {healthy:.1} s{down}", bringing.expected.join(", ")))
     }

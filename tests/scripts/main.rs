@@ -9,6 +9,7 @@ mod files;
 mod lock;
 mod probe;
 mod shell;
+mod swap;
 
 /// Scripts are read by whoever has to find out what happened to a device: no warnings in them.
 #[test]

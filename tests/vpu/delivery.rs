@@ -275,7 +275,7 @@ fn a_large_layer_on_a_slow_link_goes_on_within_the_layer_after_a_cut() {
         serde_json::from_str::<serde_json::Value>(&serial).expect("JSON")["serial"].as_str().expect("a serial").to_owned();
     let slow = || std::fs::write(devices.join(format!("{serial}.json")), r#"{"link":100000}"#).expect("written");
     slow();
-    let arrived = || vpu.root("du -cb /home/oem/.o3r-deploy/arriving/*/[0-9]* 2>/dev/null | tail -n 1 | cut -f 1");
+    let arrived = || vpu.root("du -cb /home/oem/.o3r-deploy/.arriving/*/[0-9]* 2>/dev/null | tail -n 1 | cut -f 1");
     let arrived = || arrived().trim().parse::<u64>().unwrap_or(0);
     let mut program = vpu.command(&["--image", &path]).spawn().expect("the program runs");
     eventually("20 MB arrive", || arrived() > 20_000_000);
@@ -287,7 +287,7 @@ fn a_large_layer_on_a_slow_link_goes_on_within_the_layer_after_a_cut() {
     let sent = deliver(&vpu, &path);
     assert!(sent < 61_440_000 - there + (4 << 20), "{sent} bytes after {there}");
     assert_eq!(id(&vpu, "app:1"), expected);
-    assert_eq!(vpu.root("ls -A /home/oem/.o3r-deploy/arriving 2>/dev/null || true"), "");
+    assert_eq!(vpu.root("ls -A /home/oem/.o3r-deploy/.arriving 2>/dev/null || true"), "");
     assert_eq!(images(&vpu).trim(), format!("app:1 {expected}"));
 }
 

@@ -1,11 +1,14 @@
 //! Who started an update goes away in its middle: the guard on the device puts the version before it back, also after a power
 //! cut, and leaves nothing behind.
 
+use std::time::Duration;
+
 use crate::{
     device::{Kind, OVP80X, OVP81X, Vpu},
     images::Image,
     program::Program,
-    swap::{SERVES, first_version, lasting, runs, second_version},
+    proxy::{Fault, Proxy},
+    swap::{SERVES, compose, first_version, lasting, runs, second_version},
     witness::wait_for,
 };
 
@@ -103,4 +106,130 @@ fn a_second_try_stands_the_guard_of_the_first_down() {
     // What can be gone back to is what ran before the first try.
     assert_eq!(vpu.root("docker image ls --no-trunc --format '{{.ID}}' o3r-deploy.previous").trim(), first);
     assert_eq!(vpu.root("cat /home/oem/.o3r-deploy/app/previous/files/home/oem/settings/motto"), "one\n");
+}
+
+/// Starts an update and kills its deployer as soon as the new container runs.
+fn killed_with_the_new_container(vpu: &Vpu, image: &Image) -> String {
+    let (program, id) = in_the_middle(vpu, image);
+    program.signal("KILL");
+    program.end();
+    id
+}
+
+/// Until a guard that believes its deployer gone would have acted.
+fn stays(vpu: &Vpu, id: &str, motto: &str) {
+    std::thread::sleep(Duration::from_secs(30));
+    runs(vpu, id, motto);
+    assert_eq!(guards(vpu), "");
+}
+
+/// Nothing is left to send, the new container runs, and yet nobody has confirmed it.
+#[test]
+fn an_update_that_was_cut_off_at_its_end_is_carried_on_and_stays() {
+    let vpu = Vpu::trusted(OVP81X);
+    let first = first_version(&vpu);
+    // All else is as it was.
+    let second = Image::new("app:1", &format!("{SERVES}; true")).save(&vpu.home.path().join("app.tar"));
+    let program = vpu.start(&[]);
+    wait_for("the new container", || (vpu.container("app", "{{.Image}}") == second).then_some(()));
+    program.signal("KILL");
+    program.end();
+    let said = vpu.succeed(&[]);
+    assert!(said.contains("up and healthy"), "{said}");
+    stays(&vpu, &second, "one");
+    assert_eq!(vpu.root("docker image ls --no-trunc --format '{{.ID}}' o3r-deploy.previous").trim(), first);
+    assert!(vpu.succeed(&[]).contains("nothing to change on the device"));
+}
+
+/// A guard that has begun and cannot end does not stand in the way of a version that runs.
+#[test]
+fn what_a_guard_that_failed_has_left_is_no_hindrance() {
+    let vpu = Vpu::trusted(OVP80X);
+    let first = first_version(&vpu);
+    killed_with_the_new_container(&vpu, &slow());
+    // What the version before needs is gone for now: its name is another container's.
+    vpu.root("docker container rename app away && docker container create --name app app:1 true >/dev/null");
+    wait_for("the guard", || vpu.root("ls /home/oem/.o3r-deploy/app/swap").contains("putting_back").then_some(()));
+    std::thread::sleep(Duration::from_secs(5));
+    vpu.root("docker container rm --force app");
+    let second = second_version(&vpu, &Image::new("app:1", SERVES).health("true"), "");
+    vpu.succeed(&["--lock-wait", "60"]);
+    stays(&vpu, &second, "two");
+    assert_eq!(vpu.root("docker image ls --no-trunc --format '{{.ID}}' o3r-deploy.previous").trim(), first);
+}
+
+/// It tries again: what it needs may be there in a while.
+#[test]
+fn a_guard_that_fails_at_first_brings_the_version_before_back_in_the_end() {
+    let vpu = Vpu::trusted(OVP81X);
+    let first = first_version(&vpu);
+    let before = lasting(&vpu);
+    killed_with_the_new_container(&vpu, &slow());
+    vpu.root("docker container rename app away && docker container create --name app app:1 true >/dev/null");
+    wait_for("the guard", || vpu.root("ls /home/oem/.o3r-deploy/app/swap").contains("putting_back").then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    vpu.root("docker container rm --force app");
+    wait_for("the old container", || {
+        (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {first}")).then_some(())
+    });
+    runs(&vpu, &first, "one");
+    wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
+    wait_for("the device as it was", || (lasting(&vpu) == before).then_some(()));
+}
+
+/// Its own deployer's lock is the sign of life that it waits for, not that of whoever comes next.
+#[test]
+fn another_who_has_the_lock_does_not_hold_the_guard_off() {
+    let vpu = Vpu::trusted(OVP81X);
+    let first = first_version(&vpu);
+    killed_with_the_new_container(&vpu, &slow());
+    vpu.write("other.yaml", "application: other\nlogs: []\nstamp: ''\ndirectories: [~/other]\nattach: { container: quiet }\n");
+    vpu.root("docker container run --detach --name quiet --entrypoint /bin/sh app:1 -c 'sleep 1000' >/dev/null");
+    let mut other = vpu.start(&["--config", "other.yaml", "--lock-wait", "30"]);
+    other.wait_until_it_says("attach: ");
+    wait_for("the old container", || {
+        (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {first}")).then_some(())
+    });
+    assert!(other.runs(), "it looks on and has no lock");
+    runs(&vpu, &first, "one");
+}
+
+/// What systemd starts at boot follows the containers, and would stop what the guard has brought back.
+#[test]
+fn after_a_power_cut_the_guard_is_first_though_the_deployment_says_nothing_of_the_autostart() {
+    let vpu = Vpu::trusted(OVP81X);
+    let first = first_version(&vpu);
+    let text = std::fs::read_to_string(vpu.home.path().join("o3r-deploy.yaml")).expect("it is there");
+    vpu.write("o3r-deploy.yaml", text.lines().filter(|line| !line.starts_with("autostart")).collect::<Vec<_>>().join("\n"));
+    let (program, _) = in_the_middle(&vpu, &slow());
+    vpu.power_cut();
+    drop(program);
+    wait_for("the old container", || {
+        (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {first}")).then_some(())
+    });
+    wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
+    wait_for("the unit", || (!vpu.root("pgrep -u oem -f 'docker-compose.* up' || true").is_empty()).then_some(()));
+    std::thread::sleep(Duration::from_secs(15));
+    runs(&vpu, &first, "one");
+}
+
+/// docker-compose goes on by itself when the connection goes. The next one waits for it.
+#[test]
+fn a_connection_that_is_lost_while_docker_compose_works_is_made_again_and_the_update_ends_well() {
+    let vpu = Vpu::trusted(OVP81X);
+    first_version(&vpu);
+    // The version that runs takes its ten seconds to end.
+    vpu.write("docker-compose.yml", compose("    restart: unless-stopped\n    stop_signal: SIGTERM\n"));
+    vpu.succeed(&[]);
+    let proxy = Proxy::new(&vpu.address, 22);
+    let port = proxy.port.to_string();
+    let second = second_version(&vpu, &Image::new("app:1", SERVES).health("true"), "    stop_signal: SIGTERM\n");
+    let mut program = vpu.start(&["--accept-new", "--port", &port]);
+    program.wait_until_it_says("docker-compose --project-name app");
+    std::thread::sleep(Duration::from_secs(2));
+    proxy.trip(Fault::Cut);
+    let (code, said) = program.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("connecting again"), "{said}");
+    stays(&vpu, &second, "two");
 }

@@ -26,7 +26,7 @@ autostart: { enable: [{ service: app }] }
 ";
 
 /// The compose file, with more lines of the service.
-fn compose(more: &str) -> String {
+pub fn compose(more: &str) -> String {
     let volumes = "volumes: ['/home/oem/settings:/settings:ro', '/data']";
     format!(
         "version: '2.4'\nservices:\n  app:\n    image: app:1\n    container_name: app\n    env_file: app.env\n    {volumes}\n{more}"
@@ -213,4 +213,36 @@ fn what_the_autostart_has_started_is_replaced_and_stays() {
     begun(&second, "two");
     vpu.succeed(&["rollback"]);
     lasts(&first, "one");
+}
+
+/// What was on the device before this tool came has no record.
+#[test]
+fn rollback_goes_back_to_what_something_else_put_there() {
+    let vpu = Vpu::trusted(OVP80X);
+    let first = first_version(&vpu);
+    vpu.root("rm -r /home/oem/.o3r-deploy/app");
+    let second = second_version(&vpu, &Image::new("app:1", SERVES).health("sleep 0"), "");
+    vpu.succeed(&[]);
+    runs(&vpu, &second, "two");
+    vpu.succeed(&["rollback"]);
+    runs(&vpu, &first, "one");
+    vpu.succeed(&["rollback"]);
+    runs(&vpu, &second, "two");
+}
+
+/// A deployment that changes nothing but has one of two services to bring up again leaves the other alone when it cannot.
+#[test]
+fn a_service_that_runs_is_not_taken_down_with_one_that_does_not_come_back() {
+    let vpu = Vpu::trusted(OVP81X);
+    first_version(&vpu);
+    let side = "  side:\n    image: app:1\n    container_name: side\n    volumes: ['/home/oem/share:/share']\n    command: sh -c 'cat /share/camera && sleep 100000'\n";
+    vpu.write("docker-compose.yml", compose(side));
+    vpu.root("mkdir -p /home/oem/share && touch /home/oem/share/camera && chown -R oem: /home/oem/share");
+    vpu.succeed(&[]);
+    let app = vpu.container("app", "{{.Id}}");
+    vpu.root("rm /home/oem/share/camera && docker container restart --time 0 side >/dev/null");
+    wait_for("its end", || (vpu.container("side", "{{.State.Status}}") == "exited").then_some(()));
+    let (code, said) = vpu.run(&[]);
+    assert_eq!(code, 10, "{said}");
+    assert_eq!(vpu.container("app", "{{.State.Running}} {{.Id}}"), format!("true {app}"), "{said}");
 }

@@ -33,7 +33,7 @@ fn a_first_deployment_sends_the_project_and_brings_it_up() {
     compose: bring web up
       make /home/oem/app (mode 755)
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (37 B)
-      sh -c '# has systemd let go of the containers of an application that it has started…' sh app /home/oem/app/docker-compose.yml
+      sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
@@ -70,7 +70,7 @@ fn a_changed_compose_file_leaves_it_to_docker_compose_what_is_made_anew() {
     compose: bring web up
       keep the version that runs, for the way back: 1 container, 1 file
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (37 B)
-      sh -c '# has systemd let go of the containers of an application that it has started…' sh app /home/oem/app/docker-compose.yml
+      sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       should it not: put the version that runs now back
@@ -114,7 +114,7 @@ fn an_image_that_comes_with_the_deployment_is_neither_missing_nor_the_old_one() 
       stream layers 1..1 of web:1 (1.0 MB) into docker image load --quiet
       sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
     compose: bring web up
-      sh -c '# has systemd let go of the containers of an application that it has started…' sh app /home/oem/app/docker-compose.yml
+      sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       should it not: put the version that runs now back
@@ -180,7 +180,7 @@ fn a_name_that_a_container_of_others_has_is_refused_unless_clean_up_frees_it() {
     compose: bring web up
       make /home/oem/app (mode 755)
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (58 B)
-      sh -c '# has systemd let go of the containers of an application that it has started…' sh app /home/oem/app/docker-compose.yml
+      sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f73409ee566ca1490936022f96d43e12956380373ce8b6c3e36d35333c538f8a web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
@@ -205,7 +205,7 @@ fn a_compose_file_on_the_device_is_read_there() {
     docker(&mut facts).images = vec![image_there("sha256:web", &["web:1"])];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     compose: bring web up
-      sh -c '# has systemd let go of the containers of an application that it has started…' sh other /home/oem/other/my.yml
+      sh -c '# ends what else works on the containers of an application…' sh other /home/oem/other/my.yml
       docker-compose --project-name other --file /home/oem/other/my.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["other"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'

@@ -13,6 +13,7 @@ pub(super) fn volume(name: &str, path: &str) -> DockerVolume {
         driver: "local".into(),
         options: options.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         project: None,
+        application: None,
     }
 }
 
@@ -51,6 +52,12 @@ fn an_identical_volume_is_left_and_a_different_one_is_an_error_that_says_how() {
     wants_volume(&mut wanted);
     docker(&mut facts).volumes = vec![volume("share", "/home/oem/share")];
     insta::assert_snapshot!(shown(&wanted, &facts), @"volume: nothing to do: there already");
+    // A deployment that was cut off has made it and did not come to note it.
+    docker(&mut facts).volumes = vec![DockerVolume { application: Some("app".into()), ..volume("share", "/home/oem/share") }];
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
+    volume: there already
+      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":["share"],"projects":[],"up":null}'
+    "#);
     docker(&mut facts).volumes = vec![volume("share", "/home/oem/other")];
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     Conflict: volume: volume `share` is there already and differs: it binds `/home/oem/other` and not `/home/oem/share`

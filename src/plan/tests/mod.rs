@@ -192,7 +192,7 @@ fn a_service_of_autostart_has_the_compose_file_of_the_deployment_unless_it_names
     compose: bring web up
       make /home/oem/app (mode 755)
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (37 B)
-      sh -c '# has systemd let go of the containers of an application that it has started…' sh app /home/oem/app/docker-compose.yml
+      sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'

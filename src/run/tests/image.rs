@@ -54,7 +54,7 @@ fn an_image_is_streamed_and_read_back_by_name_and_id() {
     assert!(result.is_ok());
     insta::assert_snapshot!(log, @r"
         docker image load --quiet
-        sh -c '# removes what a delivery needed on its way and prints the IDs of its images…' sh o3r-deploy.partial /home/oem/.o3r-deploy/arriving app:1 sha256:…
+        sh -c '# removes what a delivery needed on its way and prints the IDs of its images…' sh o3r-deploy.partial /home/oem/.o3r-deploy/.arriving app:1 sha256:…
         ");
     assert!(told.starts_with("image started: some work\nimage step: send app:1\nimage progress: "), "{told}");
     assert!(told.contains("image finished: Done: app:1: 0 B sent in 0."), "{told}");
@@ -66,7 +66,7 @@ fn another_image_than_the_one_sent_is_an_error() {
     let (_, log, result) = load(|_| Fake::default().on("prints the IDs", says(&[b"sha256:other\n"])));
     let said = failure(result);
     assert!(said.starts_with("Image: image: the image on the device has the ID `sha256:other`, and the one sent has `sha256:"));
-    assert!(log.ends_with("…' sh o3r-deploy.partial /home/oem/.o3r-deploy/arriving"), "{log}");
+    assert!(log.ends_with("…' sh o3r-deploy.partial /home/oem/.o3r-deploy/.arriving"), "{log}");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_full_disk_while_loading_has_its_own_exit_code_and_what_came_is_taken_back()
     ");
     insta::assert_snapshot!(log, @r"
         docker image load --quiet
-        sh -c '# removes what a delivery needed on its way…' sh o3r-deploy.partial /home/oem/.o3r-deploy/arriving
+        sh -c '# removes what a delivery needed on its way…' sh o3r-deploy.partial /home/oem/.o3r-deploy/.arriving
         ");
 }
 

@@ -22,6 +22,7 @@ fn bringing(first: bool, wait: u64) -> Plan {
         completing: Vec::new(),
         wait: Duration::from_secs(wait),
         recreate: false,
+        fresh: first,
         keeping: (!first).then(Keeping::default),
         settling: Settling::default(),
     };
@@ -62,7 +63,7 @@ fn an_application_is_up_when_it_is_healthy_and_what_is_waited_for_is_told_once()
     attach finished: Done: some work
     ");
     insta::assert_snapshot!(fake.log(), @"
-    sh -c '# has systemd let go of the containers of an application that it has started…' sh app /home/oem/app/docker-compose.yml
+    sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
     docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
     sh -c '# describes the containers of a compose project…' sh app
     sh -c '# describes the containers of a compose project…' sh app
@@ -85,7 +86,7 @@ fn a_first_application_that_ends_is_shown_with_its_last_lines_and_taken_down() {
     |   [31mKeyError
     ");
     insta::assert_snapshot!(fake.log(), @r"
-    sh -c '# has systemd let go of the containers of an application that it has started…' sh app /home/oem/app/docker-compose.yml
+    sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
     docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
     sh -c '# describes the containers of a compose project…' sh app
     sh -c '# prints the last lines of a container's output…' sh web 20
