@@ -22,7 +22,7 @@ use crate::{
         Remote,
         ssh::{self, Ssh},
     },
-    report::{DeviceSummary, Event, Question, Report, Style},
+    report::{DeviceSummary, Event, Question, Report},
     run::{Hold, Interrupt, Progress, RunError, Runner, look_for_secrets},
     secret::Secret,
     stage::Stage,
@@ -30,7 +30,7 @@ use crate::{
 
 /// Deploys, or shows what would be done.
 pub(super) async fn deploy(options: &Options, dry_run: bool) -> ExitCode {
-    let style = Style::of(options.json, options.quiet, options.level());
+    let style = options.display.style();
     let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
         Ok(wanted) => wanted.deployment,
         Err(error) => return session::refuse(style, error.into()),
@@ -165,7 +165,7 @@ impl Run<'_> {
         let mut hold = None;
         if work.plan.changes_device() {
             let owner = lock::owner(self.wanted, "deploys");
-            let mut wish = lock::wish(self.wanted, self.options, &owner);
+            let mut wish = lock::wish(self.wanted, &self.options.lock, &owner);
             // The lock that a lost connection may have left there is this run's own.
             wish.token = self.token.get_or_insert(wish.token).clone();
             let taken = Hold::take(work.remote, &wish, &mut session.report, &interrupt).await?;
@@ -176,7 +176,7 @@ impl Run<'_> {
             hold = Some(taken);
         }
         let (report, progress) = (&mut session.report, &mut self.progress);
-        let (wanted, accept_new) = (self.wanted, self.options.accept_new);
+        let (wanted, accept_new) = (self.wanted, self.options.device.accept_new);
         let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
             Box::pin(async move { session::aside(wanted, accept_new, &command).await })
         };
@@ -245,7 +245,7 @@ async fn look(
     here: here::Here,
 ) -> Result<(Ssh, Facts), Failure> {
     let asked = Asked::begin(interface);
-    let target = session::target_of(wanted, options.accept_new, asked.claim.clone())?;
+    let target = session::target_of(wanted, options.device.accept_new, asked.claim.clone())?;
     let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     let questions = plan::questions(wanted, &here);
     let name_limit = async {

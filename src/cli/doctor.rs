@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
-    options::{self, Options},
+    options::{self, DeviceOptions, DisplayOptions},
     session::{self, Asked, Session},
 };
 use crate::{
@@ -33,11 +33,20 @@ impl Ask for Nobody {
     }
 }
 
+/// What `doctor` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorOptions {
+    #[command(flatten)]
+    device: DeviceOptions,
+    #[command(flatten)]
+    display: DisplayOptions,
+}
+
 /// Looks, and gives 0 when nothing is wrong.
-pub(super) async fn doctor(options: &Options) -> ExitCode {
-    let style = Style::of(options.json, true, options.level());
-    let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
-        Ok(wanted) => wanted.deployment,
+pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
+    let style = Style::of(options.display.json, true, options.display.level());
+    let wanted = match options::device(&options.device, &std::env::current_dir().unwrap_or_default()) {
+        Ok(wanted) => wanted,
         Err(error) => return session::refuse(style, error.into()),
     };
     let _session = match Session::begin(style, LogDir::None) {
@@ -46,7 +55,7 @@ pub(super) async fn doctor(options: &Options) -> ExitCode {
     };
     let interface = session::interface(&wanted.device);
     let asked = Asked::begin(&interface);
-    let target = match session::target(&wanted.device, options.accept_new, asked.claim.clone()) {
+    let target = match session::target(&wanted.device, options.device.accept_new, asked.claim.clone()) {
         Ok(target) => target,
         Err(error) => return session::refuse(style, error.into()),
     };
@@ -78,7 +87,11 @@ pub(super) async fn doctor(options: &Options) -> ExitCode {
     }
     let findings = doctor::examine(&seen);
     for finding in &findings {
-        crate::report::data(&if options.json { serde_json::to_string(finding).unwrap_or_default() } else { line(finding) });
+        crate::report::data(&if options.display.json {
+            serde_json::to_string(finding).unwrap_or_default()
+        } else {
+            line(finding)
+        });
     }
     let wrong = findings.iter().any(|finding| finding.state == State::Wrong);
     match &seen.connection {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    options::{self, Options},
+    options::{self, DeviceOptions, DisplayOptions, LockOptions},
     session::{self, Refusal, Session},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     failure::{ExitCode, Failure},
     plan::application_name,
     remote::{Input, Remote, ssh::Ssh},
-    report::{Event, LogDir, Question, Report, Style},
+    report::{Event, LogDir, Question, Report},
     run::{Owner, Wish},
 };
 
@@ -30,7 +30,7 @@ pub(super) fn owner(wanted: &Deployment, does: &str) -> Owner {
 }
 
 /// How the lock is to be taken.
-pub(super) fn wish<'a>(wanted: &Deployment, options: &Options, owner: &'a Owner) -> Wish<'a> {
+pub(super) fn wish<'a>(wanted: &Deployment, options: &LockOptions, owner: &'a Owner) -> Wish<'a> {
     let hold_off = wanted.hold_off.as_ref().filter(|_| !options.force);
     Wish {
         owner,
@@ -100,11 +100,23 @@ fn host() -> String {
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
+/// What `unlock` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct UnlockOptions {
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Take it from a deployment that lives, without asking
+    #[arg(long, help_heading = "This run")]
+    yes: bool,
+    #[command(flatten)]
+    display: DisplayOptions,
+}
+
 /// Takes the lock away from whoever has it.
-pub(super) async fn unlock(options: &Options) -> ExitCode {
-    let style = Style::of(options.json, options.quiet, options.level());
-    let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
-        Ok(wanted) => wanted.deployment,
+pub(super) async fn unlock(options: &UnlockOptions) -> ExitCode {
+    let style = options.display.style();
+    let wanted = match options::device(&options.device, &std::env::current_dir().unwrap_or_default()) {
+        Ok(wanted) => wanted,
         Err(error) => return session::refuse(style, error.into()),
     };
     let mut session = match Session::begin(style, LogDir::None) {
@@ -115,8 +127,8 @@ pub(super) async fn unlock(options: &Options) -> ExitCode {
     session.end(result)
 }
 
-async fn unlock_in(session: &mut Session, wanted: &Deployment, options: &Options) -> Result<(), Failure> {
-    let remote = session.connect(wanted, options.accept_new).await?;
+async fn unlock_in(session: &mut Session, wanted: &Deployment, options: &UnlockOptions) -> Result<(), Failure> {
+    let remote = session.connect(wanted, options.device.accept_new).await?;
     let result = break_lock(&remote, options.yes, &mut session.report).await;
     remote.disconnect().await;
     session.report.event(&Event::Note { text: result? });

@@ -20,7 +20,6 @@ mod verify;
 mod versions;
 
 use options::Options;
-use versions::Versions;
 
 /// Deploys containerised applications over SSH to an ifm O3R VPU.
 ///
@@ -59,34 +58,33 @@ enum Command {
     /// Once more, it goes forward again. After an update that was cut off it puts back what ran before that.
     ///
     /// Example: o3r-deploy rollback --config deployment_examples/python_app
-    Rollback(Box<Options>),
+    Rollback(versions::RollbackOptions),
     /// List what was deployed to the device: when, by whom, from which archive
     ///
     /// The times are those of the computers that deployed. With --json one object a line.
     ///
     /// Example: o3r-deploy history --IP 192.168.0.70
-    History(Box<Options>),
+    History(options::ApplicationOptions),
     /// Take the lock of the device away from a deployment that nobody waits for any more
     ///
     /// One deployment at a time changes a device. Its lock goes by itself when it ends, is killed, or is not heard of for a
     /// minute, and at a power cut. One that lives is taken away after a question, or with --yes; its deployment then fails.
     ///
     /// Example: o3r-deploy unlock --IP 192.168.0.70
-    Unlock(Box<Options>),
+    Unlock(lock::UnlockOptions),
     /// See that the application runs; with --reboot, that it comes back by itself
     ///
     /// With --reboot the device is rebooted, waited for until it says that it is ready, and each container has to have started
     /// again and to be healthy. Five soft reboots without a power cycle can leave a device off the network: the fifth is warned of.
     ///
     /// Example: o3r-deploy verify --reboot
-    Verify(Box<verify::VerifyOptions>),
+    Verify(verify::VerifyOptions),
     /// Say why it does not work: each thing on the way to an application that runs, what was found, and what to do
     ///
-    /// It changes nothing, asks nothing, and works where the device does not answer, too. It takes the options of a deployment, of
-    /// which those for the device count; with --json, one object a line.
+    /// It changes nothing, asks nothing, and works where the device does not answer, too. With --json, one object a line.
     ///
     /// Example: o3r-deploy doctor --IP 192.168.0.70
-    Doctor(Box<Options>),
+    Doctor(doctor::DoctorOptions),
     /// Print the JSON Schema of `o3r-deploy.yaml`, for editors
     ///
     /// Kept beside the file, it lets an editor complete and check it, once this is its first line:
@@ -138,8 +136,8 @@ pub fn main() -> std::process::ExitCode {
         match cli.command {
             None => deploy::deploy(&cli.options, cli.options.dry_run).await,
             Some(Command::Plan(options)) => deploy::deploy(&options, true).await,
-            Some(Command::Rollback(options)) => versions::versions(&options, Versions::Rollback).await,
-            Some(Command::History(options)) => versions::versions(&options, Versions::History).await,
+            Some(Command::Rollback(options)) => versions::rollback(&options).await,
+            Some(Command::History(options)) => versions::history(&options).await,
             Some(Command::Unlock(options)) => lock::unlock(&options).await,
             Some(Command::Trust(options)) => trust::trust(&options).await,
             Some(Command::Verify(options)) => verify::verify(&options).await,
@@ -150,4 +148,22 @@ pub fn main() -> std::process::ExitCode {
     // A prompt or a slow file system may still hold a thread: nothing waits for it.
     runtime.shutdown_background();
     (code as u8).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_refuses_what_means_nothing_to_it() {
+        for words in ["rollback", "unlock", "verify --reboot", "history", "doctor"] {
+            let parsed =
+                |more: &[&str]| Cli::try_parse_from(["o3r-deploy"].into_iter().chain(words.split(' ')).chain(more.to_vec()));
+            assert!(parsed(&["--IP", "127.0.0.9", "--config", "", "--quiet", "--json"]).is_ok(), "{words}");
+            for option in ["--dry-run", "--remove_images", "--make-room"] {
+                let error = parsed(&[option]).expect_err("it is refused");
+                assert_eq!((error.exit_code(), error.kind()), (2, clap::error::ErrorKind::UnknownArgument), "{words} {option}");
+            }
+        }
+    }
 }

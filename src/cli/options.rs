@@ -5,63 +5,21 @@ use std::path::{Path, PathBuf};
 
 use super::told;
 use crate::{
-    config::{self, ConfigError, Deployment},
+    config::{self, ConfigError, Deployment, Layer, Problem},
     delivery::Strategy,
 };
+
+mod parts;
+
+pub use parts::{ApplicationOptions, DeviceOptions, DisplayOptions, LockOptions};
 
 /// What to deploy, and how. Options override the configuration file key by key: one that is given replaces what the file says
 /// about the same thing, and an empty value (`''`) turns it off.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The configuration file, or a folder with an `o3r-deploy.yaml` in it; '' uses none
-    ///
-    /// Without this option the `o3r-deploy.yaml` (or `.yml`) of the working directory is used, if there is one. Options
-    /// override it key by key: an option that is given replaces what the file says about the same thing.
-    ///
-    /// Example: --config deployment_examples/python_app
-    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
-    pub config: Option<String>,
-
-    /// The device's address [default: 192.168.0.69]
-    ///
-    /// Overrides the file, as does the environment variable IFM3D_IP.
-    ///
-    /// Example: --IP 192.168.0.70
-    #[arg(
-        long = "IP",
-        alias = "ip",
-        env = "IFM3D_IP",
-        hide_env_values = true,
-        value_name = "ADDRESS",
-        help_heading = "Device"
-    )]
-    pub ip: Option<String>,
-
-    /// The port of the device's sshd [default: 22]
-    ///
-    /// Example: --port 2222
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Device")]
-    pub port: Option<u16>,
-
-    /// The user to log in as [default: oem]
-    ///
-    /// Example: --user oem
-    #[arg(long, value_name = "USER", help_heading = "Device")]
-    pub user: Option<String>,
-
-    /// The private key to log in with, before all others
-    ///
-    /// Example: --identity ~/.ssh/id_o3r
-    #[arg(long, value_name = "FILE", help_heading = "Device")]
-    pub identity: Option<String>,
-
-    /// Accept the key of a device that is not known yet, without asking
-    ///
-    /// A key that has changed is refused all the same.
-    ///
-    /// Example: --accept-new
-    #[arg(long = "accept-new", alias = "accept_new", help_heading = "Device")]
-    pub accept_new: bool,
+    /// Which device, and which file tells about it.
+    #[command(flatten)]
+    pub device: DeviceOptions,
 
     /// Logs to pull, before anything is destroyed and at the end [default: ~/share/logs>~/o3r_logs/From_VPUs]
     ///
@@ -344,35 +302,13 @@ pub struct Options {
     #[arg(long, value_name = "TIMES", help_heading = "This run")]
     pub reconnects: Option<u32>,
 
-    /// How many seconds to wait while another deployment is under way or the application holds updates off [default: 0]
-    ///
-    /// Example: --lock-wait 120
-    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = told::seconds, default_value = "0", hide_default_value = true, help_heading = "This run")]
-    pub lock_wait: f64,
+    /// How the lock of the device is taken.
+    #[command(flatten)]
+    pub lock: LockOptions,
 
-    /// Go on although the application holds updates off
-    ///
-    /// Example: --force
-    #[arg(long, help_heading = "This run")]
-    pub force: bool,
-
-    /// Say nothing but warnings and failures
-    ///
-    /// Example: --quiet
-    #[arg(long, help_heading = "This run")]
-    pub quiet: bool,
-
-    /// Write events to standard output, one JSON object a line
-    ///
-    /// Example: --json
-    #[arg(long, help_heading = "This run")]
-    pub json: bool,
-
-    /// How much to say: DEBUG, INFO, WARNING, ERROR or CRITICAL (or trace, warn), in any case
-    ///
-    /// Example: --log_level DEBUG
-    #[arg(long = "log_level", alias = "log-level", value_name = "LEVEL", value_parser = told::level, default_value = "INFO", help_heading = "This run")]
-    pub log_level: tracing::Level,
+    /// How much is said, and in which form.
+    #[command(flatten)]
+    pub display: DisplayOptions,
 
     /// Where this tool's own logs go [default: ~/o3r_logs]
     ///
@@ -381,18 +317,6 @@ pub struct Options {
     /// Example: --log_dir ./logs
     #[arg(long = "log_dir", alias = "log-dir", value_name = "FOLDER", help_heading = "This run")]
     pub log_dir: Option<String>,
-}
-
-impl Options {
-    /// How much is said.
-    pub fn level(&self) -> crate::report::Level {
-        match self.log_level {
-            tracing::Level::ERROR => crate::report::Level::Error,
-            tracing::Level::WARN => crate::report::Level::Warning,
-            tracing::Level::INFO => crate::report::Level::Info,
-            _ => crate::report::Level::Debug,
-        }
-    }
 }
 
 /// What is wanted, and which file had a part in it.
@@ -410,8 +334,35 @@ pub struct Wanted {
 /// # Errors
 /// All that is wrong, at once where possible.
 pub fn deployment(options: &Options, working_directory: &Path) -> Result<Wanted, ConfigError> {
-    let (told, mut problems) = told::layer(options, working_directory);
-    let config_file = config::file::find(options.config.as_deref(), working_directory)?;
+    with_file(told::layer(options, working_directory), options.device.config.as_deref(), working_directory, config::check)
+}
+
+/// The same for commands that deploy nothing: what a deployment takes from this computer need not be there.
+///
+/// # Errors
+/// As [`deployment`].
+pub fn application(options: &ApplicationOptions, working_directory: &Path) -> Result<Deployment, ConfigError> {
+    let compose = options.docker_compose_to_initialize.as_ref();
+    let told = told::part(&options.device, compose, working_directory);
+    Ok(with_file(told, options.device.config.as_deref(), working_directory, config::check_without_sources)?.deployment)
+}
+
+/// The same for commands that are about the device alone.
+///
+/// # Errors
+/// As [`deployment`].
+pub fn device(options: &DeviceOptions, working_directory: &Path) -> Result<Deployment, ConfigError> {
+    let told = told::part(options, None, working_directory);
+    Ok(with_file(told, options.config.as_deref(), working_directory, config::check_without_sources)?.deployment)
+}
+
+fn with_file(
+    (told, mut problems): (Layer, Vec<Problem>),
+    named: Option<&str>,
+    working_directory: &Path,
+    check: fn(&[Layer], Vec<Problem>) -> Result<Deployment, ConfigError>,
+) -> Result<Wanted, ConfigError> {
+    let config_file = config::file::find(named, working_directory)?;
     let mut layers = vec![told];
     if let Some(path) = &config_file {
         let name = path.strip_prefix(working_directory).unwrap_or(path).display().to_string();
@@ -419,7 +370,7 @@ pub fn deployment(options: &Options, working_directory: &Path) -> Result<Wanted,
         problems.extend(found);
         layers.push(layer);
     }
-    let deployment = config::check(&layers, problems)?;
+    let deployment = check(&layers, problems)?;
     Ok(Wanted { deployment, config_file })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    options::Options,
+    options::{DeviceOptions, Options},
     pairs::{Form, PairError, file_and_service, one_or_two, pair, split},
 };
 use crate::config::{
@@ -27,8 +27,15 @@ const SERVICE: Form = Form { says: "[FILE:]SERVICE", example: "~/python_app/dock
 pub(super) fn layer(options: &Options, working_directory: &Path) -> (Layer, Vec<Problem>) {
     let mut told = Told::default();
     let settings = told.settings(options);
-    let base = std::path::absolute(working_directory).unwrap_or_else(|_| working_directory.to_owned());
-    (Layer { settings, base, origin: Origin::Options(told.names) }, told.problems)
+    told.layer(settings, working_directory)
+}
+
+/// The same of options that name a device, and the compose file of its application.
+pub(super) fn part(device: &DeviceOptions, compose: Option<&String>, working_directory: &Path) -> (Layer, Vec<Problem>) {
+    let mut told = Told::default();
+    let device = Some(told.device(device));
+    let settings = Settings { device, compose: told.compose(compose), ..Settings::default() };
+    told.layer(settings, working_directory)
 }
 
 #[derive(Default)]
@@ -75,18 +82,16 @@ impl Told {
         Some(items)
     }
 
+    fn layer(self, settings: Settings, working_directory: &Path) -> (Layer, Vec<Problem>) {
+        let base = std::path::absolute(working_directory).unwrap_or_else(|_| working_directory.to_owned());
+        (Layer { settings, base, origin: Origin::Options(self.names) }, self.problems)
+    }
+
     fn settings(&mut self, options: &Options) -> Settings {
         Settings {
             application: None,
             log_dir: self.text("log_dir", "--log_dir", options.log_dir.as_ref()),
-            device: Some(Device {
-                // An IFM3D_IP that is set to nothing says nothing.
-                address: self.text("device.address", "--IP", options.ip.as_ref().filter(|address| !address.is_empty())),
-                port: options.port,
-                user: self.text("device.user", "--user", options.user.as_ref()),
-                identity: self.text("device.identity", "--identity", options.identity.as_ref()),
-                password: None,
-            }),
+            device: Some(self.device(&options.device)),
             hold_off: None,
             logs: self.list("logs", "--get_logs_from_vpu", options.get_logs_from_vpu.as_ref(), |word| {
                 pair(word, LOGS).map(|(remote, local)| vec![LogPull { remote, local }])
@@ -113,7 +118,7 @@ impl Told {
             }),
             image: self.images(options),
             leftovers: self.list("leftovers", "--items_to_cleanup", options.items_to_cleanup.as_ref(), |word| split(word, ',')),
-            compose: self.compose(options),
+            compose: self.compose(options.docker_compose_to_initialize.as_ref()),
             autostart: Some(self.autostart(options)),
             attach: Some(Attach {
                 container: self.text("attach.container", "--attach_to", options.attach_to.as_ref()),
@@ -129,6 +134,17 @@ impl Told {
                     options.dont_stop_upon_exit,
                 ),
             }),
+        }
+    }
+
+    fn device(&mut self, options: &DeviceOptions) -> Device {
+        Device {
+            // An IFM3D_IP that is set to nothing says nothing.
+            address: self.text("device.address", "--IP", options.ip.as_ref().filter(|address| !address.is_empty())),
+            port: options.port,
+            user: self.text("device.user", "--user", options.user.as_ref()),
+            identity: self.text("device.identity", "--identity", options.identity.as_ref()),
+            password: None,
         }
     }
 
@@ -167,10 +183,9 @@ impl Told {
         Some(images)
     }
 
-    fn compose(&mut self, options: &Options) -> Option<Compose> {
+    fn compose(&mut self, said: Option<&String>) -> Option<Compose> {
         self.note("compose", "--docker_compose_to_initialize");
-        let said = options.docker_compose_to_initialize.as_ref()?;
-        let (file, service) = file_and_service(said);
+        let (file, service) = file_and_service(said?);
         let on_device = file.starts_with(['/', '~']);
         Some(Compose {
             file: (!on_device).then(|| OneOrMore::One(file.clone())),

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     ask::AskReport,
-    options::{self, Options},
+    options::{self, ApplicationOptions, LockOptions},
     session::{self, Asked, Session},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
         Remote,
         ssh::{self, Ssh},
     },
-    report::{Event, LogDir, Report, Style},
+    report::{Event, LogDir, Report},
 };
 
 /// How long a device may take to be back: the slowest boot takes 200 s.
@@ -38,7 +38,9 @@ pub(super) struct VerifyOptions {
     #[arg(long)]
     reboot: bool,
     #[command(flatten)]
-    options: Options,
+    application: ApplicationOptions,
+    #[command(flatten)]
+    lock: LockOptions,
 }
 
 /// Why the application is not proven.
@@ -71,9 +73,9 @@ impl Explain for VerifyError {
 
 /// Verifies.
 pub(super) async fn verify(options: &VerifyOptions) -> ExitCode {
-    let style = Style::of(options.options.json, options.options.quiet, options.options.level());
-    let wanted = match options::deployment(&options.options, &std::env::current_dir().unwrap_or_default()) {
-        Ok(wanted) => wanted.deployment,
+    let style = options.application.display.style();
+    let wanted = match options::application(&options.application, &std::env::current_dir().unwrap_or_default()) {
+        Ok(wanted) => wanted,
         Err(error) => return session::refuse(style, error.into()),
     };
     let mut session = match Session::begin(style, LogDir::None) {
@@ -147,7 +149,7 @@ async fn connect(
     interface: &ConfigurationInterface,
 ) -> Result<Ssh, Failure> {
     let asked = Asked::begin(interface);
-    let target = session::target(&wanted.device, options.options.accept_new, asked.claim.clone())?;
+    let target = session::target(&wanted.device, options.application.device.accept_new, asked.claim.clone())?;
     Ok(ssh::connect(&target, &mut AskReport(&mut session.report)).await?)
 }
 

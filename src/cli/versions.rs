@@ -2,7 +2,7 @@
 
 use super::{
     lock,
-    options::{self, Options},
+    options::{self, ApplicationOptions, LockOptions},
     session::{self, Session},
 };
 use crate::{
@@ -12,25 +12,35 @@ use crate::{
     failure::{ExitCode, Failure},
     plan::{Entry, application_name},
     remote::{Remote, ssh::Ssh},
-    report::{Event, LogDir, Report, Style, data},
+    report::{Event, LogDir, Report, data},
     run::{Hold, Interrupt, Progress, Runner},
     text::printable,
 };
 
-/// Which of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Versions {
-    /// Lists what was deployed.
-    History,
-    /// Goes back to the version before.
-    Rollback,
+/// What `rollback` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct RollbackOptions {
+    #[command(flatten)]
+    application: ApplicationOptions,
+    #[command(flatten)]
+    lock: LockOptions,
 }
 
-/// Runs one of the two.
-pub(super) async fn versions(options: &Options, which: Versions) -> ExitCode {
-    let style = Style::of(options.json, options.quiet, options.level());
-    let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
-        Ok(wanted) => wanted.deployment,
+/// Lists what was deployed.
+pub(super) async fn history(options: &ApplicationOptions) -> ExitCode {
+    versions(options, None).await
+}
+
+/// Goes back to the version before.
+pub(super) async fn rollback(options: &RollbackOptions) -> ExitCode {
+    versions(&options.application, Some(&options.lock)).await
+}
+
+/// Runs one of the two: only who goes back takes the lock.
+async fn versions(options: &ApplicationOptions, lock: Option<&LockOptions>) -> ExitCode {
+    let style = options.display.style();
+    let wanted = match options::application(options, &std::env::current_dir().unwrap_or_default()) {
+        Ok(wanted) => wanted,
         Err(error) => return session::refuse(style, error.into()),
     };
     let mut session = match Session::begin(style, LogDir::None) {
@@ -38,10 +48,10 @@ pub(super) async fn versions(options: &Options, which: Versions) -> ExitCode {
         Err(failure) => return session::refuse(style, failure),
     };
     let result = async {
-        let remote = session.connect(&wanted, options.accept_new).await?;
-        let result = match which {
-            Versions::History => history(&remote, &wanted, options.json).await,
-            Versions::Rollback => rollback(&mut session, &remote, &wanted, options).await,
+        let remote = session.connect(&wanted, options.device.accept_new).await?;
+        let result = match lock {
+            None => list(&remote, &wanted, options.display.json).await,
+            Some(lock) => go_back(&mut session, &remote, &wanted, (lock, options.device.accept_new)).await,
         };
         remote.disconnect().await;
         result
@@ -51,7 +61,7 @@ pub(super) async fn versions(options: &Options, which: Versions) -> ExitCode {
 }
 
 /// Prints each deployment, the oldest first.
-async fn history(remote: &Ssh, wanted: &Deployment, json: bool) -> Result<(), Failure> {
+async fn list(remote: &Ssh, wanted: &Deployment, json: bool) -> Result<(), Failure> {
     let said = remote.check(&swap::history()).await?;
     let said = String::from_utf8_lossy(&said).into_owned();
     let entries = said.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
@@ -78,7 +88,12 @@ fn shown(entry: &Entry) -> String {
 }
 
 /// Goes back under the lock of the device.
-async fn rollback(session: &mut Session, remote: &Ssh, wanted: &Deployment, options: &Options) -> Result<(), Failure> {
+async fn go_back(
+    session: &mut Session,
+    remote: &Ssh,
+    wanted: &Deployment,
+    (options, accept_new): (&LockOptions, bool),
+) -> Result<(), Failure> {
     let interrupt = Interrupt::listen();
     let owner = lock::owner(wanted, "goes back to the previous version of");
     let wish = lock::wish(wanted, options, &owner);
@@ -92,7 +107,7 @@ async fn rollback(session: &mut Session, remote: &Ssh, wanted: &Deployment, opti
     };
     let wait = wanted.compose.as_ref().map_or(std::time::Duration::from_secs(120), |compose| compose.wait);
     let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
-        Box::pin(async move { session::aside(wanted, options.accept_new, &command).await })
+        Box::pin(async move { session::aside(wanted, accept_new, &command).await })
     };
     let (interface, supply, mut progress) = (session::interface(&wanted.device), Supply::default(), Progress::default());
     let mut runner = Runner {

@@ -15,7 +15,7 @@ pub mod settings;
 mod shape;
 mod yaml;
 
-pub use check::{DEFAULT_ADDRESS, check};
+pub use check::{DEFAULT_ADDRESS, check, check_without_sources};
 pub use key_path::KeyPath;
 pub use layer::{Layer, Origin};
 pub use paths::{LocalPath, PathError, REMOTE_HOME, RemotePath};

@@ -3,7 +3,7 @@ use std::{fs, path::Path, time::Duration};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use tempfile::TempDir;
 
-use super::{Options, Wanted, deployment};
+use super::{ApplicationOptions, DeviceOptions, Options, Wanted, application, deployment, device};
 use crate::{
     config::{AutostartService, ComposeFiles, ConfigError, ImageSource, RemotePath},
     failure::{ExitCode, Explain},
@@ -381,9 +381,9 @@ fn log_levels_are_those_of_python_and_ours() {
     for (text, level) in
         [("DEBUG", tracing::Level::DEBUG), ("Warning", tracing::Level::WARN), ("critical", tracing::Level::ERROR)]
     {
-        assert_eq!(options(&["--log_level", text]).log_level, level);
+        assert_eq!(options(&["--log_level", text]).display.log_level, level);
     }
-    assert_eq!(options(&[]).log_level, tracing::Level::INFO);
+    assert_eq!(options(&[]).display.log_level, tracing::Level::INFO);
 }
 
 #[test]
@@ -432,4 +432,34 @@ fn a_tilde_that_the_shell_has_replaced_is_noticed() {
     let home = std::env::home_dir().expect("a home").display().to_string();
     let said = refused(&["--dirs_to_make", &format!("{home}/share")]).replace(&home, "/here");
     insta::assert_snapshot!(said, @"--dirs_to_make: `/here/share` is below this computer's home: the shell made it of a `~`; quote it: '~/share'");
+}
+
+#[test]
+fn who_deploys_nothing_needs_nothing_of_what_is_deployed() {
+    let folder = with_file(
+        "application: app\ndevice: {address: vpu.local, identity: ./key}\nhold_off: ~/held\nimage: [{source: ./gone.tar}]\n\
+         transfers: {to_device: [{local: gone, remote: a}]}\ncompose: {file: gone.yml, wait: 5}\n",
+    );
+    assert_eq!(wanted_in(folder.path(), &[]).expect_err("it cannot be deployed").exit_code(), ExitCode::LocalFile);
+    let of_device = DeviceOptions { port: Some(2222), ..DeviceOptions::default() };
+    let wanted = device(&of_device, folder.path()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((wanted.device.address.as_str(), wanted.device.port), ("vpu.local", 2222));
+    assert_eq!(wanted.device.identity, Some(folder.path().join("key")));
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: ApplicationOptions,
+    }
+    let command = Line::command().mut_arg("ip", |argument| argument.env("NAMED_BY_NOBODY"));
+    let told = |words: &[&str]| {
+        let matches = command.clone().try_get_matches_from([&["it"], words].concat()).expect("options");
+        let line = Line::from_arg_matches(&matches).expect("options");
+        application(&line.options, folder.path()).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let wanted = told(&[]);
+    assert_eq!((wanted.application.as_deref(), wanted.hold_off), (Some("app"), Some(remote("~/held"))));
+    assert_eq!(wanted.compose.map(|compose| compose.wait), Some(Duration::from_secs(5)));
+    let words = ["--config", "", "--docker_compose_to_initialize", "./gone/other/docker-compose.yml"];
+    assert_eq!(told(&words).application.as_deref(), Some("other"), "named by the folder of the compose file");
 }

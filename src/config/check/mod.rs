@@ -29,30 +29,22 @@ pub const DEFAULT_ADDRESS: &str = "192.168.0.69";
 /// # Errors
 /// [`ConfigError::Wrong`] with all that is wrong.
 pub fn check(layers: &[Layer], problems: Vec<Problem>) -> Result<Deployment, ConfigError> {
-    let mut check = Check { layers, incomplete: !problems.is_empty(), problems };
-    let application = check.application();
-    let deployment = Deployment {
-        log_dir: check.log_dir(),
-        device: check.device(),
-        password: check.password(),
-        secrets: check.secrets(),
-        hold_off: check.hold_off(),
-        logs: check.logs(),
-        rename: check.rename(),
-        clean_up: check.clean_up(),
-        mount_usb: check.flag("mount_usb", |said| said.mount_usb.as_ref()),
-        directories: check.directories(),
-        stamp: check.stamp(),
-        transfers: check.transfers(),
-        volume: check.volumes(),
-        image: check.images(),
-        leftovers: check.leftovers(),
-        compose: check.compose(application.as_deref()),
-        autostart: check.autostart(),
-        attach: check.attach(),
-        application,
-    };
-    if check.problems.is_empty() { Ok(deployment) } else { Err(ConfigError::wrong(check.problems)) }
+    Check { layers, incomplete: !problems.is_empty(), problems, sources: Sources::Needed }.deployment()
+}
+
+/// The same for who deploys nothing: what a deployment takes from this computer need not be there.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_without_sources(layers: &[Layer], problems: Vec<Problem>) -> Result<Deployment, ConfigError> {
+    Check { layers, incomplete: !problems.is_empty(), problems, sources: Sources::NotLookedAt }.deployment()
+}
+
+/// Whether what is to be sent has to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sources {
+    Needed,
+    NotLookedAt,
 }
 
 struct Check<'a> {
@@ -60,9 +52,36 @@ struct Check<'a> {
     problems: Vec<Problem>,
     /// Whether the layers lack what was wrong in itself: what seems to be missing may have been said there.
     incomplete: bool,
+    sources: Sources,
 }
 
 impl<'a> Check<'a> {
+    fn deployment(mut self) -> Result<Deployment, ConfigError> {
+        let application = self.application();
+        let deployment = Deployment {
+            log_dir: self.log_dir(),
+            device: self.device(),
+            password: self.password(),
+            secrets: self.secrets(),
+            hold_off: self.hold_off(),
+            logs: self.logs(),
+            rename: self.rename(),
+            clean_up: self.clean_up(),
+            mount_usb: self.flag("mount_usb", |said| said.mount_usb.as_ref()),
+            directories: self.directories(),
+            stamp: self.stamp(),
+            transfers: self.transfers(),
+            volume: self.volumes(),
+            image: self.images(),
+            leftovers: self.leftovers(),
+            compose: self.compose(application.as_deref()),
+            autostart: self.autostart(),
+            attach: self.attach(),
+            application,
+        };
+        if self.problems.is_empty() { Ok(deployment) } else { Err(ConfigError::wrong(self.problems)) }
+    }
+
     fn said<T>(&self, path: &str, field: impl Fn(&'a Settings) -> Option<&'a T>) -> Option<(&'a T, Place<'a>)> {
         find(self.layers, path, field)
     }
@@ -108,7 +127,9 @@ impl<'a> Check<'a> {
     /// A local path at which there has to be something that can be read.
     fn local_source(&mut self, at: &Place<'_>, text: &str) -> Option<PathBuf> {
         let path = self.local(at, text)?;
-        if let Err(error) = readable(&path) {
+        if self.sources == Sources::Needed
+            && let Err(error) = readable(&path)
+        {
             let reason =
                 if error.kind() == io::ErrorKind::NotFound { "there is no such file".into() } else { error.to_string() };
             self.report(at, format!("`{}` on this computer: {reason}", path.display()), ProblemKind::LocalFile);
