@@ -48,7 +48,7 @@ enum Command {
     ///
     /// Once for each computer and device, and again after a firmware update or a factory reset. It makes an ed25519 key if there
     /// is none, adds it to the device's authorized keys through its configuration interface on port 80, shows the host key that
-    /// the device then has, and remembers it in `~/.ssh/known_hosts`.
+    /// the device then has, and remembers it in `~/.ssh/known_hosts`. `device:` of `o3r-deploy.yaml` counts here as in a deployment.
     ///
     /// Example: o3r-deploy trust --IP 192.168.0.70
     Trust(trust::TrustOptions),
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_command_refuses_what_means_nothing_to_it() {
-        for words in ["rollback", "unlock", "verify --reboot", "history", "doctor"] {
+        for words in ["rollback", "unlock", "verify --reboot", "history", "doctor", "trust"] {
             let parsed =
                 |more: &[&str]| Cli::try_parse_from(["o3r-deploy"].into_iter().chain(words.split(' ')).chain(more.to_vec()));
             assert!(parsed(&["--IP", "127.0.0.9", "--config", "", "--quiet", "--json"]).is_ok(), "{words}");

@@ -1,11 +1,14 @@
 //! `o3r-deploy trust`: gives this computer a key to the device and pins the host key that the device then shows.
 
+use std::path::{Path, PathBuf};
+
 use super::{
     ask::AskReport,
+    options::{self, DeviceOptions},
     session::{self, Refusal, Session},
 };
 use crate::{
-    config::{DEFAULT_ADDRESS, Device, LocalPath},
+    config::{ConfigError, Device, LocalPath},
     device::{ConfigurationInterface, FaultCode, InterfaceError},
     failure::{ExitCode, Failure},
     remote::ssh::{self, Ask, Changed},
@@ -19,18 +22,23 @@ const PASSWORD: &str = "O3R_DEPLOY_DEVICE_PASSWORD";
 /// What `trust` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct TrustOptions {
+    /// The configuration file whose `device:` is meant, or a folder with an `o3r-deploy.yaml` in it; '' uses none
+    ///
+    /// Without this option the `o3r-deploy.yaml` (or `.yml`) of the working directory is used, if there is one. Options override it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
     /// The device's address [default: 192.168.0.69]
     #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", hide_env_values = true, value_name = "ADDRESS")]
     ip: Option<String>,
-    /// The port of the device's sshd
-    #[arg(long, default_value_t = 22, value_name = "PORT")]
-    port: u16,
-    /// The user to log in as
-    #[arg(long, default_value = "oem", value_name = "USER")]
-    user: String,
-    /// The private key to give to the device; made if it is not there
-    #[arg(long, default_value = "~/.ssh/id_o3r", value_name = "FILE")]
-    identity: String,
+    /// The port of the device's sshd [default: 22]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// The user to log in as [default: oem]
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// The private key to give to the device; made if it is not there [default: ~/.ssh/id_o3r]
+    #[arg(long, value_name = "FILE")]
+    identity: Option<String>,
     /// Pin the host key without asking
     #[arg(long = "accept-new", alias = "accept_new")]
     accept_new: bool,
@@ -45,30 +53,45 @@ pub(super) struct TrustOptions {
     json: bool,
 }
 
+/// The key that is given where nothing names another.
+const KEY: &str = "~/.ssh/id_o3r";
+
 impl TrustOptions {
-    /// The device's address. An IFM3D_IP that is set to nothing says nothing.
-    fn address(&self) -> String {
-        self.ip.clone().filter(|address| !address.is_empty()).unwrap_or_else(|| DEFAULT_ADDRESS.into())
+    /// The device that is meant, and the key that it gets.
+    fn device(&self, working_directory: &Path) -> Result<(Device, PathBuf), ConfigError> {
+        let options = DeviceOptions {
+            config: self.config.clone(),
+            ip: self.ip.clone(),
+            port: self.port,
+            user: self.user.clone(),
+            identity: self.identity.clone(),
+            accept_new: self.accept_new,
+        };
+        let device = options::device(&options, working_directory)?.device;
+        let usual = || LocalPath::resolve(KEY, working_directory).unwrap_or_else(|_| working_directory.join(KEY));
+        let key = device.identity.clone().unwrap_or_else(usual);
+        Ok((device, key))
     }
 }
 
 /// Adds this computer's key to the device's.
 pub(super) async fn trust(options: &TrustOptions) -> ExitCode {
     let style = Style::of(options.json, options.quiet, Level::Info);
+    let (device, key) = match options.device(&std::env::current_dir().unwrap_or_default()) {
+        Ok(meant) => meant,
+        Err(error) => return session::refuse(style, error.into()),
+    };
     let mut session = match Session::begin(style, LogDir::None) {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };
-    let result = trust_in(&mut session, options).await;
+    let result = trust_in(&mut session, options, (device, &key)).await;
     session.end(result)
 }
 
-async fn trust_in(session: &mut Session, options: &TrustOptions) -> Result<(), Failure> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let path = LocalPath::resolve(&options.identity, &here).unwrap_or_else(|_| here.join(&options.identity));
-    let key = ssh::ensure_key(&path)?;
-    let device =
-        Device { address: options.address(), port: options.port, user: options.user.clone(), identity: Some(key.path.clone()) };
+async fn trust_in(session: &mut Session, options: &TrustOptions, (device, path): (Device, &Path)) -> Result<(), Failure> {
+    let key = ssh::ensure_key(path)?;
+    let device = Device { identity: Some(key.path.clone()), ..device };
     let interface = session::interface(&device);
     let identity = interface.identity().await?;
     let known = interface.authorized_keys().await?;
@@ -121,7 +144,7 @@ async fn set_keys(session: &mut Session, interface: &ConfigurationInterface, key
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, FromArgMatches, Parser};
 
     use super::*;
 
@@ -131,10 +154,27 @@ mod tests {
         options: TrustOptions,
     }
 
+    fn meant(words: &[&str], folder: &Path) -> String {
+        let command = Line::command().mut_arg("ip", |argument| argument.env("NAMED_BY_NOBODY"));
+        let matches = command.try_get_matches_from(["trust"].iter().chain(words)).expect("options");
+        let line = Line::from_arg_matches(&matches).expect("options");
+        let (Device { address, port, user, .. }, key) = line.options.device(folder).unwrap_or_else(|error| panic!("{error}"));
+        let key = key.strip_prefix(folder).map_or("usual".into(), |key| key.display().to_string());
+        format!("{user}@{address}:{port} {key}")
+    }
+
     #[test]
-    fn an_address_that_is_empty_is_that_of_a_new_device() {
-        let address = |words: &[&str]| Line::parse_from(["trust"].iter().chain(words)).options.address();
-        assert_eq!(address(&["--IP", ""]), "192.168.0.69");
-        assert_eq!(address(&["--ip", "192.168.0.70"]), "192.168.0.70");
+    fn the_device_that_is_meant_is_told_by_options_and_else_by_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(meant(&[], folder.path()), "oem@192.168.0.69:22 usual");
+        assert_eq!(meant(&["--IP", ""], folder.path()), "oem@192.168.0.69:22 usual");
+        assert_eq!(meant(&["--ip", "10.0.0.1", "--identity", "key"], folder.path()), "oem@10.0.0.1:22 key");
+        // What cannot be deployed from here can be trusted all the same.
+        let text = "device: {address: a, port: 2222, user: me, identity: ./mine}\nimage: [{source: ./gone.tar}]\n\
+                    transfers: {to_device: [{local: gone, remote: a}]}\ncompose: {file: gone.yml}\n";
+        std::fs::write(folder.path().join("o3r-deploy.yaml"), text).expect("written");
+        assert_eq!(meant(&[], folder.path()), "me@a:2222 mine");
+        assert_eq!(meant(&["--IP", "b", "--port", "22", "--user", "oem"], folder.path()), "oem@b:22 mine");
+        assert_eq!(meant(&["--config", ""], folder.path()), "oem@192.168.0.69:22 usual");
     }
 }
