@@ -75,7 +75,8 @@ enum Command {
     /// See that the application runs; with --reboot, that it comes back by itself
     ///
     /// With --reboot the device is rebooted, waited for until it says that it is ready, and each container has to have started
-    /// again and to be healthy. Five soft reboots without a power cycle can leave a device off the network: the fifth is warned of.
+    /// again and to be healthy. That takes the lock of the device, as a deployment does. Five soft reboots without
+    /// a power cycle can leave a device off the network: the fifth is warned of.
     ///
     /// Example: o3r-deploy verify --reboot
     Verify(verify::VerifyOptions),

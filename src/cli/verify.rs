@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     ask::AskReport,
+    lock,
     options::{self, ApplicationOptions, LockOptions},
     session::{self, Asked, Session},
 };
@@ -22,6 +23,7 @@ use crate::{
         ssh::{self, Ssh},
     },
     report::{Event, LogDir, Report},
+    run::{Hold, Interrupt, RunError},
 };
 
 /// How long a device may take to be back: the slowest boot takes 200 s.
@@ -101,21 +103,36 @@ async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyO
         remote.disconnect().await;
         return Ok(());
     }
-    let identity = interface.identity().await?;
-    let reboots = counted(&identity.serial);
-    if reboots >= TOO_MANY {
-        let text = format!(
-            "this is soft reboot {reboots} of device {} from this computer: five without a power cycle can leave it off the network",
-            identity.serial
-        );
-        session.report.event(&Event::Warning { text });
-    }
-    let boot = boot_of(&remote).await?;
-    remote.disconnect().await;
-    note(session, format!("rebooting device {}", identity.serial));
+    let interrupt = Interrupt::listen();
+    let proven = tokio::select! {
+        proven = reboot(session, wanted, options, (&interface, &remote), (&before, &interrupt)) => proven?,
+        () = interrupt.wait() => return Err(RunError::Interrupted.into()),
+    };
+    note(session, proven);
+    Ok(())
+}
+
+/// Reboots the device under its lock, and says how its containers came back.
+async fn reboot(
+    session: &mut Session,
+    wanted: &Deployment,
+    options: &VerifyOptions,
+    (interface, remote): (&ConfigurationInterface, &Ssh),
+    (before, interrupt): (&[Container], &Interrupt),
+) -> Result<String, Failure> {
+    let owner = lock::owner(wanted, "reboots the device of");
+    let wish = lock::wish(wanted, &options.lock, &owner);
+    let mut hold = Hold::take(remote, &wish, &mut session.report, interrupt).await?;
     let begin = Instant::now();
-    interface.reboot().await?;
-    let remote = back(session, wanted, options, &interface, &boot).await?;
+    let boot = match hold.during(begin_reboot(session, interface, remote)).await {
+        Ok(boot) => boot,
+        Err(failure) => {
+            hold.release().await;
+            return Err(failure);
+        }
+    };
+    // The lock goes with the device's RAM: until then nobody begins what the reboot would cut.
+    let remote = back(session, wanted, options, interface, &boot).await?;
     let ready = begin.elapsed();
     let started = Instant::now();
     loop {
@@ -134,8 +151,24 @@ async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyO
     remote.disconnect().await;
     let (ready, all) = (ready.as_secs(), begin.elapsed().as_secs());
     let names = count(before.len(), "container");
-    note(session, format!("{names} came back without help: the device was ready after {ready} s, all was well after {all} s"));
-    Ok(())
+    Ok(format!("{names} came back without help: the device was ready after {ready} s, all was well after {all} s"))
+}
+
+/// Has the device reboot; gives the ID of the boot that ends with it.
+async fn begin_reboot(session: &mut Session, interface: &ConfigurationInterface, remote: &Ssh) -> Result<String, Failure> {
+    let identity = interface.identity().await?;
+    let boot = boot_of(remote).await?;
+    let reboots = counted(&identity.serial);
+    if reboots >= TOO_MANY {
+        let text = format!(
+            "this is soft reboot {reboots} of device {} from this computer: five without a power cycle can leave it off the network",
+            identity.serial
+        );
+        session.report.event(&Event::Warning { text });
+    }
+    note(session, format!("rebooting device {}", identity.serial));
+    interface.reboot().await?;
+    Ok(boot)
 }
 
 fn note(session: &mut Session, text: String) {

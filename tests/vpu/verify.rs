@@ -21,7 +21,16 @@ fn an_application_that_comes_back_is_told_from_one_that_does_not() {
     let first = boot();
     assert!(vpu.succeed(&["verify"]).contains("1 container of `app` run"));
     assert_eq!(boot(), first, "nothing reboots unless it is asked for");
-    let said = vpu.succeed(&["verify", "--reboot"]);
+    // Nor below the hands of an application that holds updates off.
+    vpu.root(
+        "touch /home/oem/share/hold_off.lock && setsid flock /home/oem/share/hold_off.lock \
+         sh -c 'touch /held; until [ -e /enough ]; do sleep 0.1; done' </dev/null >/dev/null 2>&1 & \
+         until [ -e /held ]; do sleep 0.1; done",
+    );
+    assert!(vpu.fails(16, &["verify", "--reboot"]).contains("the application holds updates off"));
+    assert_eq!(boot(), first);
+    vpu.root("touch /enough");
+    let said = vpu.succeed(&["verify", "--reboot", "--lock-wait", "20"]);
     assert!(said.contains("1 container came back without help"), "{said}");
     assert_ne!(boot(), first, "it did reboot");
     assert_eq!(vpu.container("web", "{{.State.Running}}"), "true");
