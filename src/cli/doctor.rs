@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     commands::{docker, lock},
-    doctor::{self, Examined, Finding, Missing, Seen, State},
+    doctor::{self, Check, Examined, Finding, Missing, Seen, State},
     facts::{Probe, Section},
-    failure::{ExitCode, Explain},
+    failure::ExitCode,
     remote::{
         Input, Remote,
-        ssh::{self, Ask},
+        ssh::{self, Ask, ConnectError},
     },
     report::{LogDir, Style},
     secret::Secret,
@@ -66,7 +66,10 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
     seen.identity = identity.ok();
     seen.firewall = firewall.ok().and_then(|value| value.pointer("/device/network/firewall/active")?.as_bool());
     match connection {
-        Err(error) => seen.connection = Some((error.exit_code(), Missing::of(&error))),
+        Err(error) => {
+            let (check, tried) = fails(&error);
+            seen.connection = Some(Missing::of(&error, check, tried));
+        }
         Ok(remote) => {
             let mut probe = Probe { rooms: [crate::config::REMOTE_HOME.to_owned()].into(), ..Probe::default() };
             use Section::{Autostart, Compose, Containers, Docker, DockerRoot, Images, Volumes};
@@ -95,9 +98,28 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
     }
     let wrong = findings.iter().any(|finding| finding.state == State::Wrong);
     match &seen.connection {
-        Some((code, _)) => *code,
+        Some(missing) => missing.code,
         None if wrong => ExitCode::RemoteCommand,
         None => ExitCode::Success,
+    }
+}
+
+/// Which check an error belongs to, and whether those before it were passed.
+fn fails(error: &ConnectError) -> (Check, bool) {
+    match error {
+        ConnectError::Config { .. } | ConnectError::Jump { .. } => (Check::Address, false),
+        ConnectError::Name { .. } => (Check::Address, true),
+        ConnectError::NoWay { .. } | ConnectError::Refused { .. } | ConnectError::NoAnswer { .. } => (Check::Port, true),
+        ConnectError::NotSsh { .. } | ConnectError::Handshake { .. } => (Check::Ssh, true),
+        ConnectError::KnownHosts { .. } => (Check::HostKey, false),
+        ConnectError::HostKeyUnknown { .. }
+        | ConnectError::HostKeyChanged { .. }
+        | ConnectError::HostKeyReplaced { .. }
+        | ConnectError::HostKeyOfAnother { .. }
+        | ConnectError::HostKeyRevoked { .. }
+        | ConnectError::TwoDevices { .. } => (Check::HostKey, true),
+        ConnectError::Identity { .. } => (Check::Key, false),
+        ConnectError::NotAccepted { .. } => (Check::Key, true),
     }
 }
 

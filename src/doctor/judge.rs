@@ -1,7 +1,8 @@
 //! Judges the way to the device and what it says of itself; what is inside is the business of [`inside`].
 
+use std::cmp::Ordering;
+
 use super::{Check, Seen, State, inside::inside};
-use crate::failure::ExitCode;
 
 /// How it is, what was found, what can be done.
 pub(super) type Verdict = (State, String, String);
@@ -60,21 +61,15 @@ pub(super) fn judge(check: Check, seen: &Seen) -> Verdict {
     }
 }
 
-/// The way to the device: what failed, what comes before it and is fine, what comes after it and is not known.
+/// The way to the device: what failed, what comes before it and was passed, what comes after it and is not known.
 fn way(check: Check, seen: &Seen) -> Verdict {
-    let Some((code, missing)) = &seen.connection else { return fine("as it should be") };
-    let at = |code: &ExitCode| match code {
-        ExitCode::Unreachable if missing.why.contains("not a known host name") => Check::Address,
-        ExitCode::Unreachable if missing.why.contains("speak SSH") || missing.why.contains("come together") => Check::Ssh,
-        ExitCode::Unreachable => Check::Port,
-        ExitCode::HostKey => Check::HostKey,
-        _ => Check::Key,
-    };
-    let broken = at(code);
-    debug_assert!(broken.fails_with().is_some(), "only the way to the device is judged here");
-    match (check as u8).cmp(&(broken as u8)) {
-        std::cmp::Ordering::Less => fine("as it should be"),
-        std::cmp::Ordering::Equal => wrong(missing.why.clone(), &missing.hint),
-        std::cmp::Ordering::Greater => unknown(),
+    let Some(missing) = &seen.connection else { return fine("as it should be") };
+    match (check as u8).cmp(&(missing.check as u8)) {
+        Ordering::Less if missing.tried => fine("as it should be"),
+        Ordering::Less => {
+            (State::Unknown, "not tried: something on this computer has to be put right first".into(), String::new())
+        }
+        Ordering::Equal => wrong(missing.why.clone(), &missing.hint),
+        Ordering::Greater => unknown(),
     }
 }

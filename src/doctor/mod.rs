@@ -77,7 +77,7 @@ pub struct Finding {
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Why there is no connection; none where there is one.
-    pub connection: Option<(ExitCode, Missing)>,
+    pub connection: Option<Missing>,
     /// What the configuration interface says of the device.
     pub identity: Option<DeviceIdentity>,
     /// Whether its firewall is on, where it has one.
@@ -92,9 +92,15 @@ pub struct Seen {
     pub now: u64,
 }
 
-/// Why there is no connection, in words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
+    /// The check that failed.
+    pub check: Check,
+    /// Whether those before it were passed on the way; it may have failed before anything was tried.
+    pub tried: bool,
+    /// The exit code that it leads to.
+    pub code: ExitCode,
     /// What happened.
     pub why: String,
     /// The way out.
@@ -103,8 +109,8 @@ pub struct Missing {
 
 impl Missing {
     /// As an error tells it.
-    pub fn of(error: &dyn Explain) -> Self {
-        Self { why: error.to_string(), hint: error.hint().unwrap_or_default() }
+    pub fn of(error: &dyn Explain, check: Check, tried: bool) -> Self {
+        Self { check, tried, code: error.exit_code(), why: error.to_string(), hint: error.hint().unwrap_or_default() }
     }
 }
 
@@ -204,16 +210,6 @@ impl Check {
     pub fn name(self) -> String {
         serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
     }
-
-    /// How far along the way to the device it is: what comes after a failure is not known.
-    fn fails_with(self) -> Option<&'static [ExitCode]> {
-        match self {
-            Self::Address | Self::Port | Self::Ssh => Some(&[ExitCode::Unreachable]),
-            Self::HostKey => Some(&[ExitCode::HostKey]),
-            Self::Key => Some(&[ExitCode::Authentication, ExitCode::LocalFile]),
-            _ => None,
-        }
-    }
 }
 
 /// Judges each check.
@@ -234,32 +230,26 @@ mod tests {
         of_note.map(|finding| format!("{}: {}", finding.check.name(), finding.found)).collect::<Vec<_>>().join("\n")
     }
 
-    fn refused(code: ExitCode, why: &str) -> Seen {
-        Seen { connection: Some((code, Missing { why: why.into(), hint: "do something".into() })), ..Seen::default() }
-    }
-
     #[test]
     fn all_checks_are_in_their_order() {
         assert!(Check::ALL.iter().enumerate().all(|(index, check)| *check as usize == index));
     }
 
     #[test]
-    fn what_fails_on_the_way_is_named_and_what_comes_after_it_is_not_known() {
-        for (code, why, broken) in [
-            (ExitCode::Unreachable, "`x` is not a known host name: …", Check::Address),
-            (ExitCode::Unreachable, "`x` does not answer on port 22", Check::Port),
-            (ExitCode::Unreachable, "what answers does not speak SSH", Check::Ssh),
-            (ExitCode::HostKey, "the host key has changed", Check::HostKey),
-            (ExitCode::Authentication, "lets nobody in", Check::Key),
-            (ExitCode::LocalFile, "the key cannot be read", Check::Key),
-        ] {
-            let findings = examine(&refused(code, why));
-            let wrong: Vec<_> =
-                findings.iter().filter(|finding| finding.state == State::Wrong).map(|finding| finding.check).collect();
-            assert_eq!(wrong, [broken]);
-            let before = findings.iter().take_while(|finding| finding.check != broken);
-            assert!(before.map(|finding| finding.state).all(|state| state == State::Fine), "{broken:?}");
-            assert!(findings.iter().any(|finding| finding.check == Check::Docker && finding.state == State::Unknown));
+    fn what_fails_on_the_way_is_named_and_only_what_was_passed_before_it_is_known() {
+        for check in [Check::Address, Check::Port, Check::Ssh, Check::HostKey, Check::Key] {
+            for (tried, before) in [(true, State::Fine), (false, State::Unknown)] {
+                let (why, hint) = ("it failed".into(), "do something".into());
+                let missing = Missing { check, tried, code: ExitCode::Unreachable, why, hint };
+                let findings = examine(&Seen { connection: Some(missing), ..Seen::default() });
+                let wrong = findings.iter().filter(|finding| finding.state == State::Wrong);
+                assert_eq!(wrong.map(|finding| finding.check).collect::<Vec<_>>(), [check]);
+                let state = |finding: &Finding| if (finding.check as u8) < check as u8 { before } else { State::Unknown };
+                let others =
+                    findings.iter().filter(|finding| (finding.check as u8) <= Check::Key as u8 && finding.check != check);
+                assert!(others.clone().all(|finding| finding.state == state(finding)), "{check:?} {tried}");
+                assert!(findings.iter().any(|finding| finding.check == Check::Docker && finding.state == State::Unknown));
+            }
         }
     }
 
