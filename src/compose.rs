@@ -18,6 +18,8 @@ pub struct ComposeFile {
     pub services: BTreeMap<String, Service>,
     /// Relative paths it names: environment files, bind mounts, secrets, configs and files it extends.
     pub references: BTreeSet<String>,
+    /// Environment files that need not be there (`required: false`), also among the references.
+    pub optional: BTreeSet<String>,
     /// Compose files it extends or includes, also among the references.
     pub extends: BTreeSet<String>,
     /// Absolute paths that it binds.
@@ -48,7 +50,36 @@ pub enum ComposeError {
     NoServices,
 }
 
+/// A service that a compose file does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("service `{service}` is not in the compose file; it has {known}")]
+pub struct UnknownService {
+    /// The service.
+    pub service: String,
+    /// Those it has.
+    pub known: String,
+}
+
+impl UnknownService {
+    /// The way out.
+    pub const HINT: &str = "name one that it has, or none to bring up all";
+}
+
 impl ComposeFile {
+    /// Sees that all of these services are in it.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn has(&self, services: &[String]) -> Result<(), UnknownService> {
+        match services.iter().find(|service| !self.services.contains_key(*service)) {
+            Some(service) => {
+                let known = self.services.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                Err(UnknownService { service: service.clone(), known })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Reads one file's text.
     ///
     /// # Errors
@@ -82,6 +113,7 @@ impl ComposeFile {
             base.has_profiles |= service.has_profiles;
         }
         self.references.extend(other.references);
+        self.optional.extend(other.optional);
         self.extends.extend(other.extends);
         self.binds.extend(other.binds);
     }
@@ -93,7 +125,11 @@ impl ComposeFile {
         read.container_name = plain("container_name");
         read.has_profiles = !list(service.get("profiles")).is_empty();
         for entry in list(service.get("env_file")) {
-            self.refer(Some(entry.get("path").unwrap_or(entry)));
+            let path = entry.get("path").unwrap_or(entry);
+            self.refer(Some(path));
+            if entry.get("required").and_then(Value::as_bool) == Some(false) {
+                self.optional.insert(clean(&scalar(path)));
+            }
         }
         for entry in list(service.get("volumes")) {
             match entry.get("type").and_then(Value::as_str) {
@@ -182,7 +218,7 @@ services:
     volumes: ['./config:/app/config:ro', 'data:/data', '/home/oem/share:/share', {type: bind, source: ./more, target: /m}]
     extends: { file: ./common.yml, service: x }
     depends_on: { init: { condition: service_completed_successfully } }
-  init: { image: 'init:${TAG}', env_file: [a.env, {path: ./b.env}] }
+  init: { image: 'init:${TAG}', env_file: [a.env, {path: ./b.env, required: false}] }
 secrets: { key: { file: ./key.pem } }
 ";
         let file = ComposeFile::parse(text).expect("valid");
@@ -192,6 +228,7 @@ secrets: { key: { file: ./key.pem } }
         assert_eq!(file.binds.iter().collect::<Vec<_>>(), ["/home/oem/share"]);
         let references: Vec<_> = file.references.iter().map(String::as_str).collect();
         assert_eq!(references, ["a.env", "app.env", "b.env", "common.yml", "config", "key.pem", "more"]);
+        assert_eq!(file.optional.iter().collect::<Vec<_>>(), ["b.env"]);
         assert_eq!(file.extends.iter().collect::<Vec<_>>(), ["common.yml"]);
     }
 

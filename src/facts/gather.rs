@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::here::{self, Here, HereError, LocalCompose, Source};
 use crate::{
-    compose::{ComposeError, ComposeFile},
+    compose::{ComposeError, ComposeFile, UnknownService},
     config::{ComposeFiles, Deployment, RemotePath, Transfer},
     failure::{ExitCode, Explain, Failure},
     stage::Stage,
@@ -29,13 +29,16 @@ pub enum GatherError {
         /// Why.
         source: ComposeError,
     },
+    /// A service that the compose files do not have.
+    #[error(transparent)]
+    Service(#[from] UnknownService),
 }
 
 impl Explain for GatherError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::File(error) => error.exit_code(),
-            Self::Compose { .. } => ExitCode::Usage,
+            Self::Compose { .. } | Self::Service(_) => ExitCode::Usage,
         }
     }
 
@@ -43,6 +46,7 @@ impl Explain for GatherError {
         match self {
             Self::File(error) => error.hint(),
             Self::Compose { .. } => Some(crate::compose::HINT.into()),
+            Self::Service(_) => Some(UnknownService::HINT.into()),
         }
     }
 }
@@ -66,6 +70,12 @@ pub fn gather(wanted: &Deployment) -> Result<Here, Failure> {
         Some(ComposeFiles::OnDevice(path)) => transferred(path, &wanted.transfers.to_device, &found.sources),
         None => Ok(None),
     };
+    let compose = compose.and_then(|compose| {
+        if let (Some(compose), Some(wanted)) = (&compose, &wanted.compose) {
+            compose.file.has(&wanted.services)?;
+        }
+        Ok(compose)
+    });
     found.compose = compose.map_err(|error| Failure::from(error).in_stage(Stage::Compose))?;
     Ok(found)
 }
@@ -103,34 +113,54 @@ pub fn name_on_device(index: usize) -> String {
 fn project(files: &[PathBuf]) -> Result<LocalCompose, GatherError> {
     let mut compose = LocalCompose::default();
     let mut hash = Sha256::new();
+    let mut named = BTreeMap::new();
     for (index, path) in files.iter().enumerate() {
         let (file, text) = read_compose(path)?;
         hash.update(&text);
         compose.sources.insert(name_on_device(index), here::source(path)?);
+        note_names(&file, path, &mut named);
         if index == 0 { compose.file = file } else { compose.file.merge(file) }
     }
     let base = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("."));
-    add_references(base, &mut compose)?;
+    add_references(base, named, &mut compose)?;
     compose.digest = here::hexadecimal(&hash.finalize());
     Ok(compose)
 }
 
+/// What is named, and by which file first.
+type Named = BTreeMap<String, PathBuf>;
+
+fn note_names(file: &ComposeFile, path: &Path, named: &mut Named) {
+    for name in &file.references {
+        named.entry(name.clone()).or_insert_with(|| path.to_owned());
+    }
+}
+
 /// Adds what the files name, and what the files they extend name in turn.
-fn add_references(base: &Path, compose: &mut LocalCompose) -> Result<(), GatherError> {
+fn add_references(base: &Path, mut named: Named, compose: &mut LocalCompose) -> Result<(), GatherError> {
     let mut read = BTreeSet::new();
     while let Some(next) = compose.file.extends.iter().find(|name| !read.contains(*name)).cloned() {
         read.insert(next.clone());
-        if base.join(&next).is_file() {
-            let (file, _) = read_compose(&base.join(&next))?;
+        let path = base.join(&next);
+        if path.exists() {
+            let (file, _) = read_compose(&path)?;
+            note_names(&file, &path, &mut named);
             compose.file.references.extend(file.references);
+            compose.file.optional.extend(file.optional);
             compose.file.extends.extend(file.extends);
         }
     }
     compose.file.references.insert(".env".into());
+    compose.file.optional.insert(".env".into());
     for name in compose.file.references.iter().filter(|name| !climbs(name)) {
         let path = base.join(name);
-        if path.exists() && !compose.sources.contains_key(name) {
+        if compose.sources.contains_key(name) {
+            continue;
+        }
+        if path.exists() {
             compose.sources.insert(name.clone(), here::source(&path)?);
+        } else if let Some(file) = named.get(name).filter(|_| !compose.file.optional.contains(name)) {
+            compose.missing.insert(name.clone(), file.clone());
         }
     }
     Ok(())
@@ -166,9 +196,44 @@ fn transferred(
             if let Some(local) = local {
                 let (file, text) = read_compose(local)?;
                 let digest = here::hexadecimal(&Sha256::digest(&text));
-                return Ok(Some(LocalCompose { file, sources: BTreeMap::new(), digest }));
+                return Ok(Some(LocalCompose { file, digest, ..LocalCompose::default() }));
             }
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{check, file};
+
+    /// What is read of a compose file with this text, in a folder that has `here.env` and nothing else.
+    fn gathered(text: &str, services: &str) -> Result<LocalCompose, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("compose.yml"), text).expect("written");
+        std::fs::write(folder.path().join("here.env"), "A=1").expect("written");
+        let yaml = format!("compose: {{file: ./compose.yml, services: [{services}]}}\n");
+        std::fs::write(folder.path().join("o3r-deploy.yaml"), yaml).expect("written");
+        let (layer, problems) = file::read(&folder.path().join("o3r-deploy.yaml"), "o3r-deploy.yaml").expect("it is read");
+        let wanted = check(&[layer], problems).expect("nothing is wrong with it");
+        let shown = |failure: Failure| failure.to_string().replace(&folder.path().display().to_string(), "/here");
+        gather(&wanted).map_err(shown).map(|here| here.compose.expect("a project"))
+    }
+
+    #[test]
+    fn what_a_compose_file_names_and_is_not_here_is_noted_unless_it_need_not_be_there() {
+        let text = "services:\n  web:\n    env_file: [here.env, gone.env, {path: ./optional.env, required: false}]\n    \
+                    volumes: ['./data:/data', 'named:/x', '/home/oem/share:/y']\n";
+        let compose = gathered(text, "web").expect("it is read");
+        assert_eq!(compose.missing.keys().collect::<Vec<_>>(), ["data", "gone.env"]);
+        assert!(compose.missing.values().all(|file| file.ends_with("compose.yml")));
+        assert_eq!(compose.sources.keys().collect::<Vec<_>>(), ["docker-compose.yml", "here.env"]);
+    }
+
+    #[test]
+    fn a_service_that_there_is_not_is_refused_before_anybody_connects() {
+        let said = gathered("services: {web: {}, other: {}}", "nobody").expect_err("it is refused");
+        insta::assert_snapshot!(said, @"compose: service `nobody` is not in the compose file; it has `other`, `web`");
+    }
 }

@@ -58,6 +58,8 @@ pub struct LocalCompose {
     pub file: ComposeFile,
     /// All that is sent, by the path below the project's directory; empty when a transfer sends it.
     pub sources: BTreeMap<String, Source>,
+    /// What the files name and is not here, with the file that names it.
+    pub missing: BTreeMap<String, PathBuf>,
     /// Digest of the compose files' text.
     pub digest: String,
 }

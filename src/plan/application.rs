@@ -82,6 +82,7 @@ impl Planner<'_> {
         let (file, digest) = self.compose_file(compose)?;
         check_version(&tool, &file)?;
         let services = expected_services(compose, &file)?;
+        self.check_named()?;
         let mut sending = self.compose_sending()?;
         sending.clear(&self.facts);
         let project = project_name(directory(&compose.files).name());
@@ -274,10 +275,7 @@ fn check_version(tool: &ComposeTool, file: &ComposeFile) -> Result<(), PlanError
 
 /// The services that have to run: those named, or all.
 fn expected_services(compose: &Compose, file: &ComposeFile) -> Result<Vec<String>, PlanError> {
-    if let Some(service) = compose.services.iter().find(|service| !file.services.contains_key(*service)) {
-        let known = file.services.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        return Err(PlanError::UnknownService { service: service.clone(), known });
-    }
+    file.has(&compose.services)?;
     if !compose.services.is_empty() {
         return Ok(compose.services.clone());
     }

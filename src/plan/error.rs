@@ -1,6 +1,9 @@
 //! Why a plan cannot be made: what is wanted and what is there contradict each other. Nothing has been touched then.
 
-use crate::failure::{ExitCode, Explain};
+use crate::{
+    compose::UnknownService,
+    failure::{ExitCode, Explain},
+};
 
 /// A contradiction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,12 +81,17 @@ pub enum PlanError {
         path: String,
     },
     /// A service that the compose file does not have.
-    #[error("service `{service}` is not in the compose file; it has {known}")]
-    UnknownService {
-        /// The service.
-        service: String,
-        /// Those it has.
-        known: String,
+    #[error(transparent)]
+    UnknownService(#[from] UnknownService),
+    /// A file that the compose file names is nowhere.
+    #[error("`{name}`, which `{file}` names, is neither on this computer nor at `{path}` on the device")]
+    Nowhere {
+        /// The name.
+        name: String,
+        /// The compose file.
+        file: String,
+        /// Where it would have to be.
+        path: String,
     },
     /// A container that is not there.
     #[error("there is no container `{container}` on the device{}", if known.is_empty() { ", nor any other".to_owned() } else { format!("; there is {known}") })]
@@ -127,10 +135,11 @@ impl Explain for PlanError {
             Self::NoInterface => ExitCode::ConfigurationInterface,
             Self::NameTooLong { .. }
             | Self::Precious { .. }
-            | Self::UnknownService { .. }
+            | Self::UnknownService(_)
             | Self::NoComposeFile { .. }
             | Self::ComposeFile { .. }
             | Self::Outside { .. } => ExitCode::Usage,
+            Self::Nowhere { .. } => ExitCode::LocalFile,
             Self::NoDocker
             | Self::NoContainer { .. }
             | Self::NoCompose
@@ -152,7 +161,10 @@ impl Explain for PlanError {
                 "check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`".into()
             }
             Self::NoAutostart => "give the service `restart: unless-stopped` in its compose file: docker then starts it again".into(),
-            Self::UnknownService { .. } => "name one that it has, or none to bring up all".into(),
+            Self::UnknownService(_) => UnknownService::HINT.into(),
+            Self::Nowhere { .. } => {
+                "put it beside the compose file; `transfers:`, `compose: secrets:` or `directories:` may bring it, too".into()
+            }
             Self::ComposeFile { .. } => crate::compose::HINT.into(),
             Self::Unreadable { .. } => "a container may have made it as root: change its owner or mode from within a container".into(),
             Self::Precious { .. } => "name what is inside it".into(),

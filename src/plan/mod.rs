@@ -23,6 +23,7 @@ mod error;
 mod expectation;
 mod files;
 mod logs;
+mod named;
 mod questions;
 pub mod room;
 mod swap;

@@ -93,6 +93,10 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
     }
     if let Some(application::Sent { directory, sources }) = application::sent(wanted, here) {
         ask(directory.as_str().into());
+        here.compose
+            .iter()
+            .flat_map(|compose| compose.missing.keys())
+            .for_each(|name| ask(directory.join(name).as_str().into()));
         for (name, source) in sources {
             ask_for_source(source, &directory.join(name), &mut ask);
         }

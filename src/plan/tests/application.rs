@@ -241,3 +241,26 @@ fn a_container_to_attach_to_has_to_be_there_unless_compose_makes_it() {
     wanted.clean_up.containers = true;
     assert!(shown(&wanted, &facts).contains("there is no container `web`"));
 }
+
+#[test]
+fn what_the_compose_file_names_is_here_or_there_or_brought_by_something() {
+    let (mut wanted, mut facts) = (nothing(), device());
+    compose(&mut wanted, &mut facts, "services: { web: { image: 'web:1', env_file: app.env, volumes: ['./data:/data'] } }");
+    let missing = ["app.env", "data"].map(|name| (name.to_owned(), "/here/docker-compose.yml".into()));
+    facts.here.compose.as_mut().expect("a project").missing = missing.into();
+    let probe = crate::plan::questions(&wanted, &facts.here);
+    assert!(probe.paths.contains("/home/oem/app/app.env") && probe.paths.contains("/home/oem/app/data"));
+    insta::assert_snapshot!(shown(&wanted, &facts), @"
+    LocalFile: compose: `app.env`, which `/here/docker-compose.yml` names, is neither on this computer nor at `/home/oem/app/app.env` on the device
+    hint: put it beside the compose file; `transfers:`, `compose: secrets:` or `directories:` may bring it, too
+    ");
+    put(&mut facts, "/home/oem/app/app.env", Some("A=1"));
+    assert!(shown(&wanted, &facts).contains("`data`, which"));
+    wanted.directories = vec![remote("~/app/data")];
+    assert!(shown(&wanted, &facts).contains("compose: bring web up"), "another stage makes it");
+    facts.paths.remove("/home/oem/app/app.env");
+    let transfer = crate::config::Transfer { local: "/here/app.env".into(), remote: remote("~/app/") };
+    facts.here.sources.insert(transfer.local.clone(), Source::File(local("app.env", "A=1")));
+    wanted.transfers.to_device = vec![transfer];
+    assert!(shown(&wanted, &facts).contains("compose: bring web up"), "a transfer brings it");
+}

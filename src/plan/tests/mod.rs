@@ -136,7 +136,7 @@ fn compose(wanted: &mut Deployment, facts: &mut Facts, text: &str) {
     wanted.compose = Some(Compose { files, services: Vec::new(), wait: Duration::from_secs(60) });
     let sources = BTreeMap::from([("docker-compose.yml".to_owned(), Source::File(local("docker-compose.yml", text)))]);
     let file = ComposeFile::parse(text).expect("a compose file");
-    facts.here.compose = Some(LocalCompose { file, sources, digest: digest(text) });
+    facts.here.compose = Some(LocalCompose { file, sources, digest: digest(text), ..LocalCompose::default() });
 }
 
 /// The device after a deployment of the compose file that `facts` has here: its files are there, and the record knows it.

@@ -1,0 +1,23 @@
+//! What a compose file names and this computer does not have: something has to bring it, or it has to be there already.
+
+use super::{PlanError, Planner, application};
+
+impl Planner<'_> {
+    /// Refuses what would be nowhere once the project is brought up: docker-compose fails without an environment file, and docker
+    /// makes an empty directory of root's of a bind that is not there. What earlier stages bring is among the facts by now.
+    pub(super) fn check_named(&self) -> Result<(), PlanError> {
+        let (Some(local), Some(sent)) = (&self.facts.here.compose, application::sent(self.wanted, &self.facts.here)) else {
+            return Ok(());
+        };
+        let secrets = application::secret_paths(self.wanted);
+        for (name, file) in &local.missing {
+            let path = sent.directory.join(name);
+            let is_secret = secrets.values().any(|secret| secret.is_within(&path));
+            if !is_secret && !self.facts.paths.contains_key(path.as_str()) {
+                let file = file.display().to_string();
+                return Err(PlanError::Nowhere { name: name.clone(), file, path: path.to_string() });
+            }
+        }
+        Ok(())
+    }
+}
