@@ -21,6 +21,7 @@ pub mod remote;
 pub mod report;
 pub mod run;
 pub mod secret;
+pub mod small_file;
 pub mod stage;
 pub mod text;
 

@@ -12,6 +12,7 @@ use crate::{
     compose::{ComposeError, ComposeFile, UnknownService},
     config::{ComposeFiles, Deployment, RemotePath, Transfer},
     failure::{ExitCode, Explain, Failure},
+    small_file,
     stage::Stage,
 };
 
@@ -171,7 +172,7 @@ fn climbs(name: &str) -> bool {
 }
 
 fn read_compose(path: &Path) -> Result<(ComposeFile, String), GatherError> {
-    let text = std::fs::read_to_string(path).map_err(|source| HereError::Read { path: path.into(), source })?;
+    let text = small_file::read(path).map_err(|source| HereError::Read { path: path.into(), source })?;
     let file = ComposeFile::parse(&text).map_err(|source| GatherError::Compose { path: path.into(), source })?;
     Ok((file, text))
 }

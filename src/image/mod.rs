@@ -36,7 +36,7 @@ pub use reference::{Reference, ReferenceError};
 
 use std::path::Path;
 
-use crate::config::ImageMetadata;
+use crate::{config::ImageMetadata, small_file};
 
 /// An image: what docker would say of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,10 @@ pub fn open(source: &str, metadata: &ImageMetadata, name: Option<&str>) -> Resul
     let path = Path::new(source);
     let mut found = match std::fs::metadata(path) {
         Ok(file) if file.is_dir() => return Err(ImageError::Directory(path.to_owned())),
-        Ok(_) => Found::Archive(Archive::read(path, metadata)?),
+        Ok(_) => {
+            small_file::check(path).map_err(|source| ImageError::Unreadable { path: path.to_owned(), source })?;
+            Found::Archive(Archive::read(path, metadata)?)
+        }
         Err(error) if error.kind() != std::io::ErrorKind::NotFound && error.kind() != std::io::ErrorKind::NotADirectory => {
             return Err(ImageError::Unreadable { path: path.to_owned(), source: error });
         }

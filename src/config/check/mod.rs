@@ -234,7 +234,8 @@ fn below_local_home(text: &str) -> Option<String> {
 }
 
 fn readable(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.is_dir() { fs::read_dir(path).map(drop) } else { fs::File::open(path).map(drop) }
+    crate::small_file::check(path)?;
+    if path.is_dir() { fs::read_dir(path).map(drop) } else { fs::File::open(path).map(drop) }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use russh::keys::{
 };
 
 use super::{ConnectError, known_hosts::private_directory};
+use crate::small_file;
 
 /// A key pair on this computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,12 +62,12 @@ fn create(path: &Path) -> io::Result<String> {
 /// # Errors
 /// [`ConnectError::Identity`] when neither can be read.
 pub fn public_key_of(path: &Path) -> Result<String, ConnectError> {
-    if let Ok(text) = std::fs::read_to_string(beside(path))
+    if let Ok(text) = small_file::read(&beside(path))
         && text.parse::<PublicKey>().is_ok()
     {
         return Ok(text.trim().to_owned());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(path, error))?;
+    let text = small_file::read(path).map_err(|error| unusable(path, error))?;
     let key = match PrivateKey::from_openssh(&text) {
         Ok(key) => key.public_key().clone(),
         Err(_) => russh::keys::decode_secret_key(&text, None).map_err(|error| unusable(path, error))?.public_key().clone(),

@@ -8,7 +8,7 @@ use std::{
 use russh::keys::{self, Certificate, PrivateKey, decode_secret_key};
 
 use super::{ConnectError, identity};
-use crate::secret::Secret;
+use crate::{secret::Secret, small_file};
 
 /// A private key's file.
 pub(super) struct KeyFile {
@@ -45,7 +45,7 @@ pub(super) fn usual(path: &Path, tried: &mut Vec<String>) -> Option<KeyFile> {
 }
 
 fn load(path: &Path) -> Result<KeyFile, keys::Error> {
-    let text = std::fs::read_to_string(path)?;
+    let text = small_file::read(path)?;
     let key = match decode_secret_key(&text, None) {
         Ok(key) => Some(Arc::new(key)),
         Err(error) if is_encrypted(&text, &error) => None,
@@ -63,7 +63,7 @@ fn load(path: &Path) -> Result<KeyFile, keys::Error> {
 fn certificate(path: &Path) -> Option<Certificate> {
     let mut name = path.file_name()?.to_owned();
     name.push("-cert.pub");
-    Certificate::from_openssh(std::fs::read_to_string(path.with_file_name(name)).ok()?.trim()).ok()
+    Certificate::from_openssh(small_file::read(&path.with_file_name(name)).ok()?.trim()).ok()
 }
 
 /// Of the older formats only the text tells.
@@ -75,5 +75,5 @@ fn is_encrypted(text: &str, error: &keys::Error) -> bool {
 
 /// Opens an encrypted key; `None` when the pass phrase is wrong.
 pub(super) fn decrypt(path: &Path, phrase: &Secret) -> Option<PrivateKey> {
-    decode_secret_key(&std::fs::read_to_string(path).ok()?, Some(phrase.expose())).ok()
+    decode_secret_key(&small_file::read(path).ok()?, Some(phrase.expose())).ok()
 }
