@@ -1,6 +1,6 @@
 //! `o3r-deploy` and `o3r-deploy plan`: reads what is wanted and what is there, makes the plan, and carries it out.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     again::{self, Again},
@@ -48,7 +48,7 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     let images = open_images(wanted)?;
     let mut here = gather::gather(wanted)?;
     here.images = describe(&images);
-    here.secrets = secrets(wanted)?;
+    here.secrets = secrets(wanted, &mut session.report).await?;
     let interface = session::interface(&wanted.device);
     let cache = Cache::of(dry_run);
     let mut run = Run {
@@ -271,9 +271,25 @@ async fn look(
     Ok((remote, facts))
 }
 
-/// Fetches the values that are wanted.
-fn secrets(wanted: &Deployment) -> Result<BTreeMap<String, Secret>, Failure> {
-    wanted.secrets.iter().map(|(name, secret)| Ok((name.clone(), secret.value()?))).collect()
+/// For how long nothing is said while a value is fetched.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Fetches the values that are wanted. A command may wait for somebody: who waits for it is told so.
+async fn secrets(wanted: &Deployment, report: &mut dyn Report) -> Result<BTreeMap<String, Secret>, Failure> {
+    let mut values = BTreeMap::new();
+    for (name, secret) in &wanted.secrets {
+        let fetched = secret.clone();
+        let mut fetching = tokio::task::spawn_blocking(move || fetched.value());
+        let value = match tokio::time::timeout(QUIET, &mut fetching).await {
+            Ok(value) => value,
+            Err(_) => {
+                report.event(&Event::Warning { text: secret.says() });
+                fetching.await
+            }
+        };
+        values.insert(name.clone(), value.expect("fetching does not panic and is not aborted")?);
+    }
+    Ok(values)
 }
 
 fn add_identity(facts: &mut Facts, identity: Result<DeviceIdentity, InterfaceError>, report: &mut dyn Report) {

@@ -1,6 +1,12 @@
 //! Where a secret value comes from: `!env NAME`, `!file PATH`, `!command "…"`, or the file itself.
 
-use std::{borrow::Cow, fmt, io, path::PathBuf, process::Stdio};
+use std::{
+    borrow::Cow,
+    fmt,
+    io::{self, Read},
+    path::PathBuf,
+    process::Stdio,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, EnumAccess, Error, VariantAccess, Visitor};
@@ -19,6 +25,9 @@ pub(super) const TAKES_TAGS: &str = "x-secret";
 
 /// The largest value that is taken, in bytes.
 const LARGEST: usize = 1 << 20;
+
+/// What is read of a file or a command: as much as shows that it is too long, a line break at its end included.
+const MOST_READ: u64 = LARGEST as u64 + 3;
 
 /// Where a value comes from, as it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +145,14 @@ impl Explain for SecretError {
 }
 
 impl WantedSecret {
+    /// What is waited for while the value is fetched.
+    pub fn says(&self) -> String {
+        match &self.source {
+            SecretSource::Command(line) => format!("waiting for `{line}` ({})", self.place),
+            _ => format!("waiting for the value of {}", self.place),
+        }
+    }
+
     /// Fetches the value. From here on it is masked wherever this program writes.
     ///
     /// # Errors
@@ -174,15 +191,29 @@ impl WantedSecret {
         let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
         let mut command = std::process::Command::new(shell);
         command.args([flag, line]).current_dir(&self.base).stdin(Stdio::inherit()).stderr(Stdio::inherit());
-        let output = command.output().map_err(|source| Why::NotRun { line: line.into(), source })?;
-        if output.status.success() { Ok(output.stdout) } else { Err(Why::Failed { line: line.into(), status: output.status }) }
+        let not_run = |source| Why::NotRun { line: line.into(), source };
+        let mut child = command.stdout(Stdio::piped()).spawn().map_err(not_run)?;
+        let mut bytes = Vec::new();
+        let read = child.stdout.take().map(|stdout| stdout.take(MOST_READ).read_to_end(&mut bytes));
+        if bytes.len() as u64 == MOST_READ {
+            // It may go on without end, or may have ended by itself just now.
+            let _ = child.kill();
+        }
+        let status = child.wait().map_err(not_run)?;
+        read.transpose().map_err(not_run)?;
+        // One that wrote too much is told so, whatever became of it.
+        if status.success() || bytes.len() as u64 == MOST_READ {
+            Ok(bytes)
+        } else {
+            Err(Why::Failed { line: line.into(), status })
+        }
     }
 }
 
 /// Reads a file, and of an endless one no more than shows that it is too long.
 fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(std::fs::File::open(path)?, LARGEST as u64 + 3), &mut bytes)?;
+    std::fs::File::open(path)?.take(MOST_READ).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -194,4 +225,22 @@ fn without_line_break(mut bytes: Vec<u8>) -> Vec<u8> {
         }
     }
     bytes
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn value(line: &str) -> Result<String, String> {
+        let source = SecretSource::Command(line.into());
+        let wanted = WantedSecret { source, place: "o3r-deploy.yaml:1:1".into(), base: "/".into() };
+        wanted.value().map(|value| value.expose().to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_a_command_writes_is_read_within_a_bound() {
+        assert_eq!(value("printf 'two words\n'"), Ok("two words".into()));
+        insta::assert_snapshot!(value("cat /dev/zero").expect_err("endless"), @"o3r-deploy.yaml:1:1: `cat /dev/zero` gives more than 1 MiB");
+        insta::assert_snapshot!(value("echo half; exit 3").expect_err("failed"), @"o3r-deploy.yaml:1:1: `echo half; exit 3` failed: exit status: 3");
+    }
 }
