@@ -140,7 +140,7 @@ pub struct Options {
 
     /// Files or folders to send to the device: pairs of its path here and its path there
     ///
-    /// A destination that ends with a slash takes a file under its own name.
+    /// A destination that ends with a slash takes a file or a tree under its own name.
     ///
     /// Example: --transfers_to_vpu './config,~/share/config' 'C:\models\net.onnx,~/share/models/'
     #[arg(

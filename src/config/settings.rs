@@ -127,7 +127,7 @@ pub struct Transfers {
     pub to_device: Option<Vec<Transfer>>,
 }
 
-/// One file or tree on both sides. A destination that ends with a slash takes a file under its own name.
+/// One file or tree on both sides. A destination that ends with a slash takes a file or a tree under its own name.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]

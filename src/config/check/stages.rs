@@ -98,7 +98,7 @@ impl<'a> Check<'a> {
                     let local = check.local_source(&at.key("local"), &said.local);
                     let remote = check.remote(&at.key("remote"), &said.remote);
                     let (remote, local) = remote.zip(local)?;
-                    let name = local.file_name().map(Path::new).filter(|_| remote.is_into() && !local.is_dir());
+                    let name = local.file_name().map(Path::new).filter(|_| remote.is_into());
                     let lands = name.map_or_else(|| remote.clone(), |name| remote.join(&name.to_string_lossy()));
                     Some((lands.to_string(), Transfer { local, remote }))
                 },

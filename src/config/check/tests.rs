@@ -428,6 +428,16 @@ renamed: x
 }
 
 #[test]
+fn what_goes_into_a_directory_lands_below_it_be_it_a_file_or_a_tree() {
+    let twice = |first: &str, second: &str| {
+        format!("transfers: {{to_device: [{{local: ./config, remote: {first}}}, {{local: ./config, remote: {second}}}]}}\n")
+    };
+    let wanted = deployment(&twice("~/share/config", "~/share/config/"));
+    assert_eq!(wanted.transfers.to_device.len(), 2, "`config` itself, and one below it");
+    insta::assert_snapshot!(refused(&twice("~/share/config", "~/share/")), @"o3r-deploy.yaml:1:68: transfers.to_device[1]: something is transferred to `/home/oem/share/config` twice");
+}
+
+#[test]
 fn a_stage_that_lacks_what_it_works_on_is_named() {
     insta::assert_snapshot!(refused("compose: {wait: 5}\nattach: {run_duration: 5}\n"), @r"
         2 things are wrong in the configuration
