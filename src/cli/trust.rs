@@ -39,7 +39,10 @@ pub(super) struct TrustOptions {
     /// The private key to give to the device; made if it is not there [default: ~/.ssh/id_o3r]
     #[arg(long, value_name = "FILE")]
     identity: Option<String>,
-    /// Pin the host key without asking
+    /// Pin the host key of a device that is not known yet, without asking
+    ///
+    /// Right only where nobody else is on the wire: whoever says on port 80 that he is a device with a number that nobody knows counts
+    /// as a new one.
     #[arg(long = "accept-new", alias = "accept_new")]
     accept_new: bool,
     /// Pin another host key than before to the device without asking, as after a firmware update

@@ -49,7 +49,8 @@ pub struct DeviceOptions {
 
     /// Accept the key of a device that is not known yet, without asking
     ///
-    /// A key that has changed is refused all the same.
+    /// A key that has changed is refused all the same. But whoever says on port 80 that he is a device with a number that nobody
+    /// knows counts as a new one: it is right only where nobody else is on the wire.
     ///
     /// Example: --accept-new
     #[arg(long = "accept-new", alias = "accept_new", help_heading = "Device")]
