@@ -33,13 +33,14 @@ pub(super) async fn deploy(options: &Options, dry_run: bool) -> ExitCode {
     let style = options.display.style();
     let wanted = match options::deployment(options, &std::env::current_dir().unwrap_or_default()) {
         Ok(wanted) => wanted.deployment,
-        Err(error) => return session::refuse(style, error.into()),
+        Err(error) => return session::refuse_run(style, dry_run, error.into()),
     };
     let log_dir = if dry_run { crate::report::LogDir::None } else { session::log_dir(&wanted) };
     let mut session = match Session::begin(style, log_dir) {
         Ok(session) => session,
-        Err(failure) => return session::refuse(style, failure),
+        Err(failure) => return session::refuse_run(style, dry_run, failure),
     };
+    session.report.set_dry_run(dry_run);
     let result = deploy_in(&mut session, &wanted, options, dry_run).await;
     session.end(result)
 }

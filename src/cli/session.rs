@@ -62,7 +62,14 @@ impl Session {
 
 /// Shows why a run could not even begin, and gives its exit code.
 pub(super) fn refuse(style: Style, failure: Failure) -> ExitCode {
-    Tee::new(vec![report::display(style).report]).finish(Some(&failure), None)
+    refuse_run(style, false, failure)
+}
+
+/// The same of a run that may be a dry one.
+pub(super) fn refuse_run(style: Style, dry_run: bool, failure: Failure) -> ExitCode {
+    let mut report = Tee::new(vec![report::display(style).report]);
+    report.set_dry_run(dry_run);
+    report.finish(Some(&failure), None)
 }
 
 /// The log directory of a deployment: a default one may fail to be written, one that the user named may not.

@@ -2,7 +2,7 @@
 //!
 //! Order: `stage_started` of `connect`, which `connected` ends; then `planned`; then for each stage that has work
 //! `stage_started`, any of `step`, `progress`, `output`, `warning`, and `stage_finished`; at last `finished`. `warning` may also
-//! come before the first stage. A failure inside a stage leaves out its `stage_finished` (after one of `compose` or `attach` the
+//! come before the first stage. A `note` is what a command without stages has to say, before its `finished`. A failure inside a stage leaves out its `stage_finished` (after one of `compose` or `attach` the
 //! stage `logs_again` may follow, whose end is then left out too if it fails), one before the device is known also `connected`
 //! and `planned`. A dry run ends after `planned` with `finished`; otherwise `traffic` comes before it once connected.
 

@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Tally {
     begun: Instant,
-    dry_run: bool,
+    pub(super) dry_run: bool,
     changed: BTreeSet<Stage>,
     unchanged: BTreeSet<Stage>,
     sent: u64,

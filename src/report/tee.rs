@@ -17,6 +17,11 @@ impl Tee {
         Self { reports, tally: Tally::new() }
     }
 
+    /// Says whether this is a dry run, so that its end tells so wherever it ends.
+    pub fn set_dry_run(&mut self, dry_run: bool) {
+        self.tally.dry_run = dry_run;
+    }
+
     /// Adds a report that takes all later events.
     pub fn push(&mut self, report: impl Report + 'static) {
         self.reports.push(Box::new(report));

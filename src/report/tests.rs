@@ -449,3 +449,13 @@ fn a_tee_tells_all_of_its_reports_the_end() {
     assert!(stderr.text().ends_with("hint: free some room\n"));
     assert_eq!(tee.finish(None, None), ExitCode::Success);
 }
+
+#[test]
+fn a_dry_run_that_fails_before_its_plan_was_one_all_the_same() {
+    let stdout = Shared::default();
+    let mut tee = Tee::new(vec![Box::new(Json::new(Sink::new(stdout.clone()), clock()))]);
+    tee.set_dry_run(true);
+    tee.finish(Some(&failure()), None);
+    let end: serde_json::Value = serde_json::from_str(&stdout.text()).expect("JSON");
+    assert_eq!((&end["event"], &end["dry_run"]), (&serde_json::json!("finished"), &serde_json::json!(true)));
+}
