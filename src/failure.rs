@@ -38,7 +38,7 @@ pub enum ExitCode {
     ConfigurationInterface = 13,
     /// The container attached to ended with an exit code other than 0.
     ContainerFailed = 14,
-    /// What is on the device contradicts what is asked for, and replacing it was not asked for.
+    /// What is on the device contradicts what is asked for, and replacing it was not asked for; or what is needed is not there.
     Conflict = 15,
     /// Another deployment is under way, or the application holds updates off.
     Held = 16,
@@ -49,7 +49,7 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
-    /// Every code but success with its meaning, for `--help` and the documents.
+    /// Every code with its meaning, for `--help` and the documents.
     pub const MEANINGS: [(Self, &'static str); 19] = [
         (Self::Success, "all that was asked for is true on the device"),
         (Self::Internal, "a fault of o3r-deploy itself"),
@@ -66,7 +66,10 @@ impl ExitCode {
         (Self::ConnectionLost, "the connection was lost on the way"),
         (Self::ConfigurationInterface, "the device's configuration interface refused or did not answer"),
         (Self::ContainerFailed, "the container attached to ended with an exit code other than 0"),
-        (Self::Conflict, "what is on the device contradicts what is asked for"),
+        (
+            Self::Conflict,
+            "what is on the device contradicts what is asked for, or lacks what that needs; doctor: something there is wrong",
+        ),
         (Self::Held, "another deployment is under way on the device, or its application holds updates off"),
         (Self::RolledBack, "the new version did not run, or was not confirmed; the previous one is back and runs"),
         (Self::Interrupted, "interrupted with Ctrl-C"),

@@ -42,7 +42,8 @@ pub(super) struct DoctorOptions {
     display: DisplayOptions,
 }
 
-/// Looks, and gives 0 when nothing is wrong.
+/// Looks, and gives 0 when nothing is wrong: else the code of what stands in the way to the device, or that of a device on which
+/// something is wrong.
 pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
     let style = Style::of(options.display.json, true, options.display.level());
     let wanted = match options::device(&options.device, &std::env::current_dir().unwrap_or_default()) {
@@ -99,7 +100,7 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
     let wrong = findings.iter().any(|finding| finding.state == State::Wrong);
     match &seen.connection {
         Some(missing) => missing.code,
-        None if wrong => ExitCode::RemoteCommand,
+        None if wrong => ExitCode::Conflict,
         None => ExitCode::Success,
     }
 }

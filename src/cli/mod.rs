@@ -84,6 +84,9 @@ enum Command {
     ///
     /// It changes nothing, asks nothing, and works where the device does not answer, too. With --json, one object a line.
     ///
+    /// It ends with 0 when nothing is wrong, with the exit code of what stands in the way to the device, or with 15 when something on it
+    /// is wrong. What is only to be looked at is not wrong.
+    ///
     /// Example: o3r-deploy doctor --IP 192.168.0.70
     Doctor(doctor::DoctorOptions),
     /// Print the JSON Schema of `o3r-deploy.yaml`, for editors

@@ -146,8 +146,9 @@ impl Explain for PlanError {
             | Self::NoAutostart
             | Self::Missing { .. }
             | Self::NothingToFetch { .. }
-            | Self::Unreadable { .. } => ExitCode::RemoteCommand,
-            Self::Conflict { .. } | Self::ComposeVersion { .. } => ExitCode::Conflict,
+            | Self::Unreadable { .. }
+            | Self::Conflict { .. }
+            | Self::ComposeVersion { .. } => ExitCode::Conflict,
             Self::Architecture { .. } | Self::OciArchive { .. } => ExitCode::Image,
         }
     }

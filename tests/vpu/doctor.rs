@@ -34,7 +34,7 @@ fn a_device_that_is_well_has_nothing_wrong_and_one_that_is_not_is_told_why() {
     wait_for("a loop", || (vpu.container("loop", "{{.RestartCount}}").parse::<u32>().ok()? > 3).then_some(()));
     let (code, said) = vpu.run(&["doctor", "--json"]);
     let ill = noted(&said);
-    assert_eq!(code, 7, "{said}");
+    assert_eq!(code, 15, "{said}");
     assert!(
         has(&ill, "restarts", "wrong") && has(&ill, "log_driver", "attention") && has(&ill, "files", "attention"),
         "{said}"

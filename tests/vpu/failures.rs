@@ -195,9 +195,9 @@ fn what_contradicts_the_device_is_refused_with_how_it_differs() {
         vpu.refused(15, &words(&["--volume_to_setup", "/home/oem/two,data"])),
         vpu.refused(15, &words(&["--transfers_to_vpu", ".ssh,~/plain"])),
         vpu.refused(15, &words(&["--dirs_to_make", "~/plain"])),
-        vpu.refused(7, &words(&["--transfers_from_vpu", "~/nothing here,got"])),
-        vpu.refused(7, &words(&["--attach_to", "nobody"])),
-        vpu.refused(7, &words(&["--image_to_import", "~/nothing.tar"])),
+        vpu.refused(15, &words(&["--transfers_from_vpu", "~/nothing here,got"])),
+        vpu.refused(15, &words(&["--attach_to", "nobody"])),
+        vpu.refused(15, &words(&["--image_to_import", "~/nothing.tar"])),
         vpu.refused(2, &words(&["--items_to_cleanup", "/usr/share"])),
     ];
     insta::assert_snapshot!(said.join("\n\n"), @"
@@ -235,13 +235,13 @@ fn a_device_without_docker_or_autostart_says_which_stage_needs_it() {
     let mut said = vec![vpu.refused(15, &words(&["--docker_compose_to_initialize", "new.yml"]))];
     vpu.root("mkdir /away && mv /usr/lib/systemd/user/oem-dc* /away && systemctl stop docker.socket docker");
     said.extend([
-        vpu.refused(7, &words(&["--image", "./app.tar"])),
-        vpu.refused(7, &words(&["--docker_compose_to_initialize", "docker-compose.yml"])),
-        vpu.refused(7, &words(&["--volume_to_setup", "~/data,data"])),
-        vpu.refused(7, &words(&["--remove_images", "--yes"])),
+        vpu.refused(15, &words(&["--image", "./app.tar"])),
+        vpu.refused(15, &words(&["--docker_compose_to_initialize", "docker-compose.yml"])),
+        vpu.refused(15, &words(&["--volume_to_setup", "~/data,data"])),
+        vpu.refused(15, &words(&["--remove_images", "--yes"])),
     ]);
     vpu.root("systemctl start docker.socket docker");
-    said.push(vpu.refused(7, &words(&["--enable_autostart", "~/x/docker-compose.yml:web"])));
+    said.push(vpu.refused(15, &words(&["--enable_autostart", "~/x/docker-compose.yml:web"])));
     insta::assert_snapshot!(said.join("\n\n"), @r#"
     error: compose: the device's docker-compose 1.25.4 takes no compose file without `version:`
     hint: begin the compose file with `version: "2.4"`

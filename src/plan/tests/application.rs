@@ -160,7 +160,7 @@ fn a_file_without_version_is_refused_by_an_old_docker_compose_alone() {
     facts.compose = Some(ComposeTool::Plugin("2.20.0".into()));
     assert!(shown(&wanted, &facts).contains("docker compose --project-name app"));
     facts.compose = None;
-    insta::assert_snapshot!(shown(&wanted, &facts), @"RemoteCommand: compose: the device has neither `docker-compose` nor `docker compose`");
+    insta::assert_snapshot!(shown(&wanted, &facts), @"Conflict: compose: the device has neither `docker-compose` nor `docker compose`");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_compose_file_on_the_device_is_read_there() {
     let probe = crate::plan::questions(&wanted, &facts.here);
     assert!(probe.texts.contains("/home/oem/other/my.yml") && probe.paths.contains("/home/oem/other/my.yml"));
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
-    RemoteCommand: compose: `/home/oem/other/my.yml` is not on the device
+    Conflict: compose: `/home/oem/other/my.yml` is not on the device
     hint: check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`
     ");
     facts.texts.insert("/home/oem/other/my.yml".into(), WEB.into());
@@ -229,7 +229,7 @@ fn a_container_to_attach_to_has_to_be_there_unless_compose_makes_it() {
     let (mut wanted, mut facts) = (nothing(), device());
     let (run_duration, until) = (Some(Duration::from_secs(90)), Some("ready".to_owned()));
     wanted.attach = Some(Attach { container: "web".into(), run_duration, until, stop_upon_exit: true });
-    insta::assert_snapshot!(shown(&wanted, &facts), @"RemoteCommand: attach: there is no container `web` on the device, nor any other");
+    insta::assert_snapshot!(shown(&wanted, &facts), @"Conflict: attach: there is no container `web` on the device, nor any other");
     docker(&mut facts).containers = vec![container("web", "sha256:web")];
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     attach: show the output of `web`

@@ -56,7 +56,7 @@ fn what_cannot_be_enabled_is_said() {
     facts.services.clear();
     facts.paths.remove(FILE);
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
-    RemoteCommand: autostart: `/home/oem/app/docker-compose.yml` is not on the device
+    Conflict: autostart: `/home/oem/app/docker-compose.yml` is not on the device
     hint: check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`
     ");
     wanted.autostart.enable[0].file = None;
@@ -66,7 +66,7 @@ fn what_cannot_be_enabled_is_said() {
     ");
     facts.autostart = AutostartModel::None;
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
-    RemoteCommand: autostart: the device has no autostart units (`oem-dc@` or `oem-dc-autostart`)
+    Conflict: autostart: the device has no autostart units (`oem-dc@` or `oem-dc-autostart`)
     hint: give the service `restart: unless-stopped` in its compose file: docker then starts it again
     ");
 }

@@ -70,7 +70,7 @@ fn an_identical_volume_is_left_and_a_different_one_is_an_error_that_says_how() {
     ");
     facts.docker = None;
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
-    RemoteCommand: volume: docker does not answer on the device
+    Conflict: volume: docker does not answer on the device
     hint: after a reboot docker takes a while to start: run it again in a minute
     ");
 }
@@ -117,7 +117,7 @@ fn an_archive_on_the_device_is_loaded_unless_its_images_are_there() {
     let (mut wanted, mut facts) = (nothing(), device());
     wanted.image = vec![image(ImageSource::OnDevice(remote("~/app.tar")), Some("app:1"))];
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
-    RemoteCommand: image: `/home/oem/app.tar` is not on the device
+    Conflict: image: `/home/oem/app.tar` is not on the device
     hint: check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`
     ");
     facts.archives.insert("/home/oem/app.tar".into(), Archive::Images(vec!["sha256:new".into(), "sha256:two".into()]));

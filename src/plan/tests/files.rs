@@ -173,7 +173,7 @@ fn what_is_fetched_is_what_is_not_here_with_the_same_content() {
     let (mut wanted, mut facts) = (nothing(), device());
     wanted.transfers.from_device.push(Transfer { local: "got/".into(), remote: remote("~/share/out") });
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
-    RemoteCommand: transfers: `/home/oem/share/out` is to be fetched and is not on the device
+    Conflict: transfers: `/home/oem/share/out` is to be fetched and is not on the device
     hint: check the path: `~` is /home/oem there
     ");
     put(&mut facts, "/home/oem/share/out", DIRECTORY);
