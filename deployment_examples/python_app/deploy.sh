@@ -40,8 +40,8 @@ case $code in
     0) hint="Done, without errors." ;;
     2) hint="An option or the file o3r-deploy.yaml is wrong; the message above tells where. Nothing was changed." ;;
     3) hint="A file is missing or cannot be read or written; the message above names it. Is python_app.tar in this folder? build.sh makes it." ;;
-    4) hint="The device does not answer. Is it switched on (it takes up to 4 minutes to start) and the cable plugged in? This computer needs an address such as 192.168.0.10, but never that of the device. If the device has another address: deploy.sh --IP ADDRESS" ;;
-    5) hint="The device is not known to this computer, or another one has its address. If that is as it should be, because the device is new, was exchanged, updated or reset: run \`o3r-deploy trust\` once, then this again." ;;
+    4) hint="The device does not answer. Is it switched on (it takes up to 200 seconds to start) and the cable plugged in? This computer needs an address such as 192.168.0.10, but never that of the device. If the device has another address: deploy.sh --IP ADDRESS" ;;
+    5) hint="The device is not known to this computer, or another one has its address. If that is as it should be, because the device is new, was exchanged, updated or reset: do what the line with \`hint:\` above says, then this again. If not, do not go on." ;;
     6) hint="The device does not accept your key. Run \`o3r-deploy trust\` once, then this again." ;;
     7) hint="A command failed on the device; its last lines are above." ;;
     8) hint="python_app.tar is not an image for this device. Make it anew with build.sh." ;;
@@ -51,7 +51,7 @@ case $code in
     12) hint="The connection broke off. Check the cable and start this again: what is done already is not done twice." ;;
     13) hint="The device did not take a setting. If it has just been switched on, wait until it has started, then try again." ;;
     14) hint="The application ended with an error; its last lines are above." ;;
-    15) hint="Something on the device differs from what is asked for; the message above names it. Nothing was replaced." ;;
+    15) hint="Something on the device is missing, or differs from what is asked for; the message above names it. Nothing was replaced." ;;
     16) hint="Somebody else deploys to this device at the moment, or its application must not be disturbed. Try again later." ;;
     17) hint="The new version did not run; the previous one is back and runs. Hand the log file named above to its author." ;;
     126) hint="This computer does not let $program run: copy the folder to your own disk, and see that it is the program for this computer." ;;

@@ -43,8 +43,8 @@ $hint = switch ($code) {
     0 { 'Done, without errors: the logs are in o3r_logs\From_VPUs in your home.' }
     2 { 'An option or the file get_logs.yaml is wrong; the message above tells where. Nothing was changed.' }
     3 { 'A file or folder on this computer cannot be written; the message above names it. Is the disk full?' }
-    4 { 'The device does not answer. Is it switched on (it takes up to 4 minutes to start) and the cable plugged in? This computer needs an address such as 192.168.0.10, but never that of the device. If the device has another address: get_logs.ps1 --IP ADDRESS' }
-    5 { 'The device is not known to this computer, or another one has its address. If that is as it should be, because the device is new, was exchanged, updated or reset: run ''o3r-deploy trust'' once, then this again.' }
+    4 { 'The device does not answer. Is it switched on (it takes up to 200 seconds to start) and the cable plugged in? This computer needs an address such as 192.168.0.10, but never that of the device. If the device has another address: get_logs.ps1 --IP ADDRESS' }
+    5 { 'The device is not known to this computer, or another one has its address. If that is as it should be, because the device is new, was exchanged, updated or reset: do what the line with ''hint:'' above says, then this again. If not, do not go on.' }
     6 { 'The device does not accept your key. Run ''o3r-deploy trust'' once, then this again.' }
     12 { 'The connection broke off. Check the cable and start this again: what is here already is not fetched twice.' }
     130 { 'You stopped it. It is safe to start it again.' }
