@@ -74,6 +74,11 @@ pub fn span(time: Duration) -> String {
     }
 }
 
+/// `1 file`, `2 files`.
+pub fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,8 @@ pub use paths::{LocalPath, PathError, REMOTE_HOME, RemotePath};
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use secret_source::{SecretError, SecretSource, WantedSecret};
 
-/// A whole deployment, checked: what every later part works from. Each field is a stage of [`crate::stage::Stage`].
+/// A whole deployment, checked: what every later part works from. Most fields are stages of
+/// [`crate::stage::Stage`], under the same names; the others say which application it is, and how to get to the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
     /// Names the compose project and the record on the device.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     facts::{AutostartModel, ContainerState, Docker, Facts, Health},
-    text::bytes,
+    text::{bytes, count},
 };
 
 /// What there is to say of a check.
@@ -18,7 +18,8 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
         Check::Inodes => inodes(facts),
         Check::Docker => match docker {
             Some(docker) => {
-                fine(format!("{}, {} containers, {} images", docker.version, docker.containers.len(), docker.images.len()))
+                let (containers, images) = (count(docker.containers.len(), "container"), count(docker.images.len(), "image"));
+                fine(format!("{}, {containers}, {images}", docker.version))
             }
             None => wrong(
                 "docker does not answer on the device",
@@ -60,8 +61,8 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
         },
         Check::Files => match seen.examined.foreign {
             Some(0) => fine("all below share belongs to this user"),
-            Some(count) => attention(
-                format!("{count} files below share belong to somebody else"),
+            Some(number) => attention(
+                format!("{} of somebody else below share", count(usize::try_from(number).unwrap_or(usize::MAX), "file")),
                 "a container made them as root: have it run as 989:987, or change them from within a container",
             ),
             None => unknown(),
@@ -90,7 +91,14 @@ fn clock(device: u64, now: u64) -> Verdict {
     }
     let advice =
         "it has no clock that outlives a power cut: turn on SNTP, and never judge logs by their times; TLS registries fail";
-    attention(format!("the device's clock is {} days off", off / 86_400), advice)
+    attention(format!("the device's clock is {} off", span(off)), advice)
+}
+
+/// A time in seconds in the largest unit that it fills.
+fn span(seconds: u64) -> String {
+    let units = [(86_400, "day"), (3600, "hour"), (60, "minute")];
+    let (unit, name) = units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1, "second"));
+    count(usize::try_from(seconds / unit).unwrap_or(usize::MAX), name)
 }
 
 fn disk(facts: &Facts) -> Verdict {
@@ -149,7 +157,7 @@ fn log_driver(examined: &Examined) -> Verdict {
         (None, _) => unknown(),
         (Some(driver), true) => fine(format!("`{driver}`")),
         (_, false) => attention(
-            format!("{} keep no output", silent.join(", ")),
+            format!("no output is kept of {}", silent.join(", ")),
             "their log driver is `none`: attaching shows nothing of before; take `logging: {driver: journald}`",
         ),
     }

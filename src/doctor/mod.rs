@@ -254,6 +254,20 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_is_off_by_so_much_as_one_can_grasp() {
+        let said = |off: u64| {
+            shown(&Seen {
+                facts: Some(Facts { clock: 1_000_000, ..Facts::default() }),
+                now: 1_000_000 + off,
+                ..Seen::default()
+            })
+        };
+        for (off, words) in [(150, "2 minutes"), (3_700, "1 hour"), (86_400, "1 day"), (200_000, "2 days")] {
+            assert!(said(off).contains(&format!("clock: the device's clock is {words} off")), "{off}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_inside_is_told() {
         let mut facts = Facts { clock: 1_582_000_000, machine: "armv7l".into(), ..Facts::default() };
         facts
@@ -274,10 +288,10 @@ mod tests {
         compose: neither `docker-compose` nor `docker compose`
         autostart: there are neither `oem-dc@` nor `oem-dc-autostart`
         lingering: oem's units start at a login only
-        log_driver: quiet keep no output
+        log_driver: no output is kept of quiet
         port_conflicts: web: driver failed: port is already allocated
         gpu_runtime: docker has no runtime `nvidia`
-        files: 3 files below share belong to somebody else
+        files: 3 files of somebody else below share
         locks: the application holds updates off (process 7)
         ");
     }

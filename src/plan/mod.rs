@@ -30,6 +30,7 @@ mod swap;
 mod transfers;
 mod traveling;
 
+pub(crate) use crate::text::count;
 pub use application::name as application_name;
 pub use application::secret_paths;
 pub use error::PlanError;
@@ -411,11 +412,6 @@ impl<'a> Planner<'a> {
             Action::Run(crate::commands::files::write_file(&file, &serde_json::to_string(record).unwrap_or_default()))
         })
     }
-}
-
-/// `1 file`, `2 files`.
-pub(crate) fn count(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Which display suits: bars on a terminal, plain lines elsewhere, JSON for programs.
 
-use std::{io::IsTerminal, str::FromStr, sync::Arc, time::Instant};
+use std::{io::IsTerminal, sync::Arc, time::Instant};
 
 use super::{
     Report,
@@ -22,26 +22,6 @@ pub enum Level {
     Info,
     /// Each step and each command.
     Debug,
-}
-
-/// A level that is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no log level: expected `ERROR`, `WARNING`, `INFO` or `DEBUG`")]
-pub struct UnknownLevel(String);
-
-impl FromStr for Level {
-    type Err = UnknownLevel;
-
-    /// Reads the names of Python's logging, which `--log_level` has always taken, in any case.
-    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
-        match text.to_ascii_uppercase().as_str() {
-            "CRITICAL" | "FATAL" | "ERROR" => Ok(Self::Error),
-            "WARNING" | "WARN" => Ok(Self::Warning),
-            "INFO" => Ok(Self::Info),
-            "DEBUG" | "NOTSET" => Ok(Self::Debug),
-            _ => Err(UnknownLevel(text.to_owned())),
-        }
-    }
 }
 
 /// What the user said about the display.
@@ -105,17 +85,4 @@ fn to_stderr() -> Lines {
 
 fn is_capable_terminal() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn levels_are_those_of_python() {
-        let levels = ["CRITICAL", "error", "Warning", "INFO", "debug"].map(|text| text.parse::<Level>().expect("a level"));
-        assert_eq!(levels, [Level::Error, Level::Error, Level::Warning, Level::Info, Level::Debug]);
-        assert_eq!("loud".parse::<Level>(), Err(UnknownLevel("loud".into())));
-        assert!(levels.is_sorted());
-    }
 }

@@ -24,7 +24,7 @@ mod tee;
 mod terminal;
 mod words;
 
-pub use display::{Display, Level, Lines, Style, UnknownLevel, data, display};
+pub use display::{Display, Level, Lines, Style, data, display};
 pub use log_file::{EventLog, LogDir, LogError, LogFile, LogGuard};
 pub use output_file::OutputFile;
 pub use stem::Stem;
