@@ -56,9 +56,9 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
     };
     let interface = session::interface(&wanted.device);
     let asked = Asked::begin(&interface);
-    let target = match session::target(&wanted.device, options.device.accept_new, asked.claim.clone()) {
+    let target = match session::target_of(&wanted, options.device.accept_new, asked.claim.clone()) {
         Ok(target) => target,
-        Err(error) => return session::refuse(style, error.into()),
+        Err(error) => return session::refuse(style, error),
     };
     let mut seen = Seen { now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()), ..Seen::default() };
     let mut nobody = Nobody;

@@ -182,7 +182,7 @@ async fn connect(
     interface: &ConfigurationInterface,
 ) -> Result<Ssh, Failure> {
     let asked = Asked::begin(interface);
-    let target = session::target(&wanted.device, options.application.device.accept_new, asked.claim.clone())?;
+    let target = session::target_of(wanted, options.application.device.accept_new, asked.claim.clone())?;
     Ok(ssh::connect(&target, &mut AskReport(&mut session.report)).await?)
 }
 
