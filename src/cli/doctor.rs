@@ -119,7 +119,7 @@ fn fails(error: &ConnectError) -> (Check, bool) {
         | ConnectError::HostKeyOfAnother { .. }
         | ConnectError::HostKeyRevoked { .. }
         | ConnectError::TwoDevices { .. } => (Check::HostKey, true),
-        ConnectError::Identity { .. } => (Check::Key, false),
+        ConnectError::Identity { .. } | ConnectError::NotMade { .. } => (Check::Key, false),
         ConnectError::NotAccepted { .. } => (Check::Key, true),
     }
 }

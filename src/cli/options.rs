@@ -164,12 +164,12 @@ pub struct Options {
     )]
     pub volume_to_setup: Option<Vec<String>>,
 
-    /// Image to put on the device: an archive here, or an image in this computer's docker; repeatable
+    /// Image to put on the device: an archive here, or an image in this computer's docker
     ///
     /// NAME is the reference it is to have. Archives may be those of `docker save`, OCI archives or bare root file systems.
     ///
     /// Example: --image ./python_app.tar,python_app:1.0
-    #[arg(long, value_name = "SOURCE[,NAME]", help_heading = "Image")]
+    #[arg(long, value_name = "SOURCE[,NAME]", num_args = 1.., help_heading = "Image")]
     pub image: Option<Vec<String>>,
 
     /// Image to load from an archive that is on the device, and the reference it is to have
@@ -299,7 +299,7 @@ pub struct Options {
     /// The pauses grow from 1 s to 30 s. The run then goes on where it was. 0: not at all.
     ///
     /// Example: --reconnects 0
-    #[arg(long, value_name = "TIMES", help_heading = "This run")]
+    #[arg(long, value_name = "TIMES", value_parser = told::times, allow_negative_numbers = true, help_heading = "This run")]
     pub reconnects: Option<u32>,
 
     /// How the lock of the device is taken.

@@ -186,6 +186,10 @@ impl Told {
     fn compose(&mut self, said: Option<&String>) -> Option<Compose> {
         self.note("compose", "--docker_compose_to_initialize");
         let (file, service) = file_and_service(said?);
+        if let (true, Some(service)) = (file.is_empty(), &service) {
+            let text = format!("names the service `{service}` and no file; expected `FILE:SERVICE`");
+            self.problems.push(Problem::new("--docker_compose_to_initialize", text));
+        }
         let on_device = file.starts_with(['/', '~']);
         Some(Compose {
             file: (!on_device).then(|| OneOrMore::One(file.clone())),
@@ -226,6 +230,17 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
         _ => Err("expected seconds, a number from 0 such as `2.5`".into()),
     }
+}
+
+/// Reads a port.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse::<u16>().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "expected a number from 1 to 65535".into())
+}
+
+/// Reads how often something is done.
+pub(super) fn times(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected how often, a whole number from 0".into())
 }
 
 /// Reads a level by its name in Python's logging or ours.

@@ -6,6 +6,7 @@ use super::{
     ask::AskReport,
     options::{self, DeviceOptions},
     session::{self, Refusal, Session},
+    told,
 };
 use crate::{
     config::{ConfigError, Device, LocalPath},
@@ -31,7 +32,7 @@ pub(super) struct TrustOptions {
     #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", hide_env_values = true, value_name = "ADDRESS")]
     ip: Option<String>,
     /// The port of the device's sshd [default: 22]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = told::port, allow_negative_numbers = true)]
     port: Option<u16>,
     /// The user to log in as [default: oem]
     #[arg(long, value_name = "USER")]

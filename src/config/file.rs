@@ -12,7 +12,7 @@ use super::{
     key_path::KeyPath,
     layer::{Layer, Origin},
     locate::Target,
-    problem::{ConfigError, MOST, Problem},
+    problem::{ConfigError, MOST, Problem, ProblemKind},
     schema::schema,
     settings::Settings,
     shape, yaml,
@@ -35,8 +35,10 @@ pub fn find(named: Option<&str>, working_directory: &Path) -> Result<Option<Path
         None => in_directory(working_directory),
         Some(named) => {
             let path = super::LocalPath::resolve(named, working_directory).unwrap_or_else(|_| named.into());
-            let found = if path.is_dir() { in_directory(&path)? } else { path.exists().then(|| path.clone()) };
-            found.map(Some).ok_or(ConfigError::Missing { path })
+            if path.is_dir() {
+                return in_directory(&path)?.map(Some).ok_or(ConfigError::NoneInside { directory: path });
+            }
+            if path.exists() { Ok(Some(path)) } else { Err(ConfigError::Missing { path }) }
         }
     }
 }
@@ -92,7 +94,8 @@ fn parse(text: String, base: PathBuf, name: &str) -> Result<(Layer, Vec<Problem>
         .iter()
         .map(|misfit| {
             let target = if misfit.is_key { Target::Key } else { Target::Value };
-            origin.problem(&misfit.path, target, &misfit.text)
+            let kind = if misfit.is_key { ProblemKind::UnknownKey } else { ProblemKind::Said };
+            Problem { kind, ..origin.problem(&misfit.path, target, &misfit.text) }
         })
         .collect();
     if let Value::Mapping(mapping) = &mut value
@@ -119,6 +122,7 @@ fn turn_off_what_is_null(mapping: &mut serde_yaml::Mapping) {
     for (key, off) in [
         ("log_dir", Value::String(String::new())),
         ("stamp", Value::String(String::new())),
+        ("hold_off", Value::String(String::new())),
         ("logs", Value::Sequence(Vec::new())),
         ("directories", Value::Sequence(Vec::new())),
     ] {

@@ -30,6 +30,8 @@ impl Problem {
 pub enum ProblemKind {
     /// What was said.
     Said,
+    /// A key that there is not.
+    UnknownKey,
     /// A file on this computer that is missing or cannot be read.
     LocalFile,
 }
@@ -43,11 +45,17 @@ impl fmt::Display for Problem {
 /// Why there is no deployment to work on. Nothing has been touched when this is returned.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file named is not there, or the directory named holds none.
+    /// The file named is not there.
     #[error("there is no configuration file `{path}`", path = path.display())]
     Missing {
         /// What was looked for.
         path: PathBuf,
+    },
+    /// The directory named holds none.
+    #[error("`{directory}` has no `o3r-deploy.yaml`", directory = directory.display())]
+    NoneInside {
+        /// The directory.
+        directory: PathBuf,
     },
     /// The file cannot be read.
     #[error("the configuration file `{path}` cannot be read: {source}", path = path.display())]
@@ -115,7 +123,7 @@ impl Explain for ConfigError {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Missing { .. } | Self::Unreadable { .. } => ExitCode::LocalFile,
+            Self::Missing { .. } | Self::NoneInside { .. } | Self::Unreadable { .. } => ExitCode::LocalFile,
             Self::TooLarge { .. } | Self::Ambiguous { .. } => ExitCode::Usage,
             Self::Wrong(problems) if problems.iter().all(|problem| problem.kind == ProblemKind::LocalFile) => {
                 ExitCode::LocalFile
@@ -126,13 +134,16 @@ impl Explain for ConfigError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Missing { .. } => "name the file or its directory with `--config`; without one, options alone will do".into(),
+            Self::Missing { .. } | Self::NoneInside { .. } => {
+                "name the file or its directory with `--config`; without one, options alone will do".into()
+            }
             Self::Unreadable { .. } => "check that it is a file and that you may read it".into(),
             Self::TooLarge { .. } => "name an `o3r-deploy.yaml` with `--config`".into(),
             Self::Ambiguous { .. } => "name the one that counts with `--config`".into(),
             Self::Wrong(_) if self.exit_code() == ExitCode::LocalFile => {
                 "relative paths start at the folder of the configuration file, those of options at the working directory".into()
             }
+            Self::Wrong(problems) if problems.iter().all(|problem| problem.kind != ProblemKind::UnknownKey) => return None,
             Self::Wrong(_) => "`o3r-deploy schema` prints every key, `o3r-deploy --help` every option".into(),
         })
     }

@@ -56,7 +56,7 @@ fn walk(value: &Value, schema: &Schema, path: &KeyPath, found: &mut Vec<Misfit>)
                 let key = key.as_str().unwrap_or_default();
                 match known.iter().find(|(name, _)| *name == key).map(|(_, schema)| *schema).or(other) {
                     Some(schema) => walk(value, schema, &path.key(key), found),
-                    None => found.push(Misfit { path: path.key(key), is_key: true, text: unknown_key(key, &known) }),
+                    None => found.push(Misfit { path: path.key(key), is_key: true, text: unknown_key(key, &known, path) }),
                 }
             }
         }
@@ -174,7 +174,39 @@ fn shortened(text: &str) -> String {
     line.chars().take(60).chain(['…']).collect()
 }
 
-fn unknown_key(key: &str, known: &[(&str, &Schema)]) -> String {
+/// The options that people know from the command line, and the keys that say the same.
+const OPTIONS: [(&str, &str); 23] = [
+    ("ip", "device.address"),
+    ("port", "device.port"),
+    ("user", "device.user"),
+    ("identity", "device.identity"),
+    ("get_logs_from_vpu", "logs"),
+    ("set_vpu_name", "rename"),
+    ("remove_running_containers", "clean_up.containers"),
+    ("remove_volumes", "clean_up.volumes"),
+    ("remove_images", "clean_up.images"),
+    ("mount_usb_volumes", "mount_usb"),
+    ("dirs_to_make", "directories"),
+    ("append_deployment_timestamp_to", "stamp"),
+    ("transfers_from_vpu", "transfers.from_device"),
+    ("transfers_to_vpu", "transfers.to_device"),
+    ("volume_to_setup", "volume"),
+    ("image_to_import", "image"),
+    ("items_to_cleanup", "leftovers"),
+    ("docker_compose_to_initialize", "compose"),
+    ("enable_autostart", "autostart.enable"),
+    ("disable_autostart", "autostart.disable"),
+    ("attach_to", "attach.container"),
+    ("run_duration", "attach.run_duration"),
+    ("stop_upon_exit", "attach.stop_upon_exit"),
+];
+
+fn unknown_key(key: &str, known: &[(&str, &Schema)], path: &KeyPath) -> String {
+    let name = key.to_lowercase().replace('-', "_");
+    let option = OPTIONS.iter().find(|(option, _)| *option == name).filter(|_| path.steps().is_empty());
+    if let Some((_, says)) = option {
+        return format!("there is no such key: that is `{says}`");
+    }
     let near = known.iter().map(|(name, _)| (strsim::jaro_winkler(name, &key.to_lowercase()), *name));
     match near.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
         Some((likeness, name)) if likeness > 0.75 => format!("there is no such key; did you mean `{name}`?"),

@@ -78,6 +78,8 @@ fn problem(error: ureq::Error) -> Problem {
         ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::BodyExceedsLimit(_) => {
             Problem::NoAnswer(error.to_string())
         }
+        // What the operating system said, without a word of where in this program it was heard.
+        ureq::Error::Io(error) => Problem::NoConnection(error.to_string()),
         _ => Problem::NoConnection(error.to_string()),
     }
 }

@@ -125,7 +125,6 @@ fn what_is_missing_here_is_named_before_the_device_is_touched() {
     hint: name one that it has, or none to bring up all
 
     error: --transfers_to_vpu: `a,b,c` is understood as 3 parts, `a`, `b`, `c`; expected `LOCAL,REMOTE`, such as `./config,~/share/config`; a `,` that belongs to a name stands in double quotes: '"a,b",c'
-    hint: `o3r-deploy schema` prints every key, `o3r-deploy --help` every option
 
     error: rename: the name `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` has 64 characters, and the device takes at most 63
     "#);
@@ -149,7 +148,6 @@ fn a_wrong_configuration_is_told_whole_with_file_line_and_key() {
     vpu.write("o3r-deploy.yaml", "device: [\n");
     insta::assert_snapshot!(vpu.refused(2, &[]), @"
     error: o3r-deploy.yaml:2:1: did not find expected node content, while parsing a flow node
-    hint: `o3r-deploy schema` prints every key, `o3r-deploy --help` every option
     ");
 }
 

@@ -170,15 +170,12 @@ fn a_secret_that_cannot_be_had_is_named_with_file_line_and_key() {
     hint: a secret is a text of at most 1 MiB
 
     error: o3r-deploy.yaml:4:12: compose.secrets.token: the tag `!vault` has no meaning; there are `!env`, `!file`, `!command`
-    hint: `o3r-deploy schema` prints every key, `o3r-deploy --help` every option
 
     error: o3r-deploy.yaml:4:12: compose.secrets.token: expected a text, found the tag `!env`: after the tag stands a text
-    hint: `o3r-deploy schema` prints every key, `o3r-deploy --help` every option
 
     error: 2 things are wrong in the configuration
       o3r-deploy.yaml:1:9: rename: expected a text, found the tag `!env`: it is for `device.password` and `compose.secrets`
       o3r-deploy.yaml:2:55: compose.secrets.../x: expected letters, digits, `_`, `.` and `-`, for it names a file below `secrets`, found `../x`
-    hint: `o3r-deploy schema` prints every key, `o3r-deploy --help` every option
     ");
 }
 

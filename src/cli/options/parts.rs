@@ -32,7 +32,7 @@ pub struct DeviceOptions {
     /// The port of the device's sshd [default: 22]
     ///
     /// Example: --port 2222
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Device")]
+    #[arg(long, value_name = "PORT", value_parser = told::port, allow_negative_numbers = true, help_heading = "Device")]
     pub port: Option<u16>,
 
     /// The user to log in as [default: oem]
@@ -63,7 +63,7 @@ pub struct LockOptions {
     /// How many seconds to wait while another deployment is under way or the application holds updates off [default: 0]
     ///
     /// Example: --lock-wait 120
-    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = told::seconds, default_value = "0", hide_default_value = true, help_heading = "This run")]
+    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = told::seconds, allow_negative_numbers = true, default_value = "0", hide_default_value = true, help_heading = "This run")]
     pub lock_wait: f64,
 
     /// Go on although the application holds updates off

@@ -304,6 +304,24 @@ fn an_empty_value_turns_a_stage_off() {
 }
 
 #[test]
+fn an_address_comes_without_port_and_brackets() {
+    assert_eq!(wanted(&["--IP", "[::1]"]).deployment.device.address, "::1");
+    assert_eq!(wanted(&["--IP", "fe80::1%eth0"]).deployment.device.address, "fe80::1%eth0");
+    insta::assert_snapshot!(refused(&["--IP", "127.0.0.9:22"]), @"--IP: `127.0.0.9:22` is the address `127.0.0.9` and the port `22`: the port goes into `--port`");
+    insta::assert_snapshot!(refused(&["--IP", "[::1]:22"]), @"--IP: `[::1]:22` is the address `[::1]` and the port `22`: the port goes into `--port`");
+}
+
+#[test]
+fn a_compose_file_is_named_or_turned_off_and_never_lost() {
+    insta::assert_snapshot!(refused(&["--docker_compose_to_initialize", ":app"]), @"--docker_compose_to_initialize: names the service `app` and no file; expected `FILE:SERVICE`");
+}
+
+#[test]
+fn several_images_stand_behind_one_option() {
+    assert_eq!(wanted(&["--image", "./a.tar", "b:1"]).deployment.image.len(), 2);
+}
+
+#[test]
 fn of_a_flag_and_its_twin_the_last_one_counts() {
     assert!(wanted(&["--dont_remove_volumes", "--remove-volumes"]).deployment.clean_up.volumes);
     assert!(!wanted(&["--remove_volumes", "--dont-remove-volumes"]).deployment.clean_up.volumes);
@@ -371,7 +389,11 @@ fn values_that_are_none_are_refused_by_the_parser() {
     };
     insta::assert_snapshot!(said(&["--run_duration", "-1"]).unwrap_or_default(), @"error: invalid value '-1' for '--run_duration <SECONDS>': expected seconds, a number from 0 such as `2.5`");
     insta::assert_snapshot!(said(&["--run_duration=NaN"]).unwrap_or_default(), @"error: invalid value 'NaN' for '--run_duration <SECONDS>': expected seconds, a number from 0 such as `2.5`");
-    insta::assert_snapshot!(said(&["--port", "0"]).unwrap_or_default(), @"error: invalid value '0' for '--port <PORT>': 0 is not in 1..=65535");
+    insta::assert_snapshot!(said(&["--port", "0"]).unwrap_or_default(), @"error: invalid value '0' for '--port <PORT>': expected a number from 1 to 65535");
+    insta::assert_snapshot!(said(&["--port", "abc"]).unwrap_or_default(), @"error: invalid value 'abc' for '--port <PORT>': expected a number from 1 to 65535");
+    insta::assert_snapshot!(said(&["--port", "-1"]).unwrap_or_default(), @"error: invalid value '-1' for '--port <PORT>': expected a number from 1 to 65535");
+    insta::assert_snapshot!(said(&["--lock-wait", "-1"]).unwrap_or_default(), @"error: invalid value '-1' for '--lock-wait <SECONDS>': expected seconds, a number from 0 such as `2.5`");
+    insta::assert_snapshot!(said(&["--reconnects", "-1"]).unwrap_or_default(), @"error: invalid value '-1' for '--reconnects <TIMES>': expected how often, a whole number from 0");
     insta::assert_snapshot!(said(&["--log_level", "loud"]).unwrap_or_default(), @"error: invalid value 'loud' for '--log_level <LEVEL>': expected DEBUG, INFO, WARNING, ERROR or CRITICAL");
     insta::assert_snapshot!(said(&["--transfer_to_vpu", "a"]).unwrap_or_default(), @"error: unexpected argument '--transfer_to_vpu' found");
 }
@@ -404,9 +426,12 @@ fn the_configuration_file_is_found_or_named() {
 #[test]
 fn a_configuration_file_that_is_not_there_or_there_twice_is_refused() {
     let folder = with_file("");
-    for words in [["--config", "gone.yaml"], ["--config", "config"]] {
-        let error = wanted_in(folder.path(), &words).expect_err("it is refused");
-        assert!(matches!(error, ConfigError::Missing { .. }), "{error}");
+    for (name, said) in [
+        ("gone.yaml", "there is no configuration file `/folder/gone.yaml`"),
+        ("config", "`/folder/config` has no `o3r-deploy.yaml`"),
+    ] {
+        let error = wanted_in(folder.path(), &["--config", name]).expect_err("it is refused");
+        assert_eq!(error.to_string().replace(&folder.path().display().to_string(), "/folder"), said);
         assert_eq!(error.exit_code(), ExitCode::LocalFile);
     }
     fs::write(folder.path().join("o3r-deploy.yml"), "").expect("a file");

@@ -157,6 +157,9 @@ impl<'a> Check<'a> {
         application: Option<&str>,
     ) -> Option<ComposeFiles> {
         let at = at.key("file");
+        if files(compose).is_empty() {
+            self.wrong(&at, "names no file; `''` turns `compose` off");
+        }
         let mut seen = HashSet::new();
         let mut paths = Vec::new();
         for (position, file) in files(compose).iter().enumerate() {
@@ -248,7 +251,7 @@ fn files(compose: &settings::Compose) -> Vec<String> {
 
 /// Whether the stage was turned off by naming nothing.
 fn is_off(compose: &settings::Compose) -> bool {
-    compose.file.is_some() && files(compose).is_empty() && compose.on_device.is_none()
+    matches!(&compose.file, Some(OneOrMore::One(file)) if file.is_empty()) && compose.on_device.is_none()
 }
 
 fn looks_like_a_path(source: &str) -> bool {

@@ -202,9 +202,21 @@ impl<'a> Check<'a> {
         LocalPath::resolve(text, self.layers.first().map_or(Path::new("."), |layer| &layer.base)).ok()
     }
 
+    /// An address without its port, and without the brackets that are put around one of IPv6.
+    fn address(&mut self, at: &Place<'_>, text: &str) -> String {
+        let host_and_port = text.rsplit_once(':').filter(|(host, _)| host.ends_with(']') || !host.contains(':'));
+        if let Some((host, port)) = host_and_port.filter(|(host, _)| !host.is_empty()) {
+            let place = if matches!(at.layer.origin, Origin::Options(_)) { "`--port`" } else { "`port:` beside it" };
+            self.wrong(at, format!("`{text}` is the address `{host}` and the port `{port}`: the port goes into {place}"));
+            return text.to_owned();
+        }
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        self.named(at, bare, names::address)
+    }
+
     fn device(&mut self) -> Device {
         let address = match self.said("device.address", |said| said.device.as_ref()?.address.as_ref()) {
-            Some((text, at)) => self.named(&at, text, names::address),
+            Some((text, at)) => self.address(&at, text),
             None => DEFAULT_ADDRESS.into(),
         };
         let port = match self.said("device.port", |said| said.device.as_ref()?.port.as_ref()) {

@@ -438,6 +438,23 @@ fn what_goes_into_a_directory_lands_below_it_be_it_a_file_or_a_tree() {
 }
 
 #[test]
+fn a_list_without_a_compose_file_and_an_empty_hold_off_are_told_apart() {
+    insta::assert_snapshot!(refused("compose: {file: []}\n"), @"o3r-deploy.yaml:1:17: compose.file: names no file; `''` turns `compose` off");
+    assert_eq!(deployment("compose: {file: ''}\nhold_off:\n").hold_off, None);
+}
+
+#[test]
+fn an_option_that_was_taken_for_a_key_is_named_by_its_key() {
+    let error = error("set_vpu_name: x\nremove-images: true\n");
+    insta::assert_snapshot!(error.to_string(), @"
+    2 things are wrong in the configuration
+      o3r-deploy.yaml:1:1: set_vpu_name: there is no such key: that is `rename`
+      o3r-deploy.yaml:2:1: remove-images: there is no such key: that is `clean_up.images`
+    ");
+    assert!(error.hint().is_some_and(|hint| hint.contains("schema")));
+}
+
+#[test]
 fn a_stage_that_lacks_what_it_works_on_is_named() {
     insta::assert_snapshot!(refused("compose: {wait: 5}\nattach: {run_duration: 5}\n"), @r"
         2 things are wrong in the configuration

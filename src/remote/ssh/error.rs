@@ -159,6 +159,14 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A key cannot be made.
+    #[error("the key `{path}` cannot be made: {source}", path = path.display())]
+    NotMade {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The device accepts nothing that was offered.
     #[error("`{address}` lets `{user}` in with nothing that was tried: {}", if tried.is_empty() { "there is no key".to_owned() } else { tried.join(", ") })]
     NotAccepted {
@@ -187,7 +195,7 @@ impl Explain for ConnectError {
             | Self::HostKeyOfAnother { .. }
             | Self::TwoDevices { .. }
             | Self::HostKeyRevoked { .. } => ExitCode::HostKey,
-            Self::KnownHosts { .. } | Self::Identity { .. } => ExitCode::LocalFile,
+            Self::KnownHosts { .. } | Self::Identity { .. } | Self::NotMade { .. } => ExitCode::LocalFile,
             Self::NotAccepted { .. } => ExitCode::Authentication,
         }
     }
@@ -237,6 +245,7 @@ impl Explain for ConnectError {
             Self::HostKeyRevoked { .. } => "somebody marked it `@revoked`: ask why before anything else".into(),
             Self::KnownHosts { .. } => "the file is only read and appended to: check its owner and mode".into(),
             Self::Identity { .. } => "name another with `--identity`, or make one with `o3r-deploy trust`".into(),
+            Self::NotMade { .. } => "check the folder that it goes into, or name another place with `--identity`".into(),
             Self::NotAccepted { address, .. } => format!("`o3r-deploy trust --IP {address}` gives the device a key of yours"),
         })
     }

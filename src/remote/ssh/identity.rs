@@ -29,12 +29,13 @@ pub struct Identity {
 /// The key pair at `path`: an ed25519 key in OpenSSH's format is made where there is none, mode 0600, with `.pub` beside it.
 ///
 /// # Errors
-/// [`ConnectError::Identity`] when it can be neither read nor written. An existing file is never overwritten.
+/// [`ConnectError::Identity`] when it cannot be read, [`ConnectError::NotMade`] when it cannot be written. An existing file is never
+/// overwritten.
 pub fn ensure_key(path: &Path) -> Result<Identity, ConnectError> {
     if path.exists() {
         return Ok(Identity { path: path.to_owned(), public_key: public_key_of(path)?, created: false });
     }
-    let public_key = create(path).map_err(|error| unusable(path, error))?;
+    let public_key = create(path).map_err(|source| ConnectError::NotMade { path: path.to_owned(), source })?;
     Ok(Identity { path: path.to_owned(), public_key, created: true })
 }
 

@@ -107,6 +107,9 @@ fn ends_in_newline(file: &mut std::fs::File) -> io::Result<bool> {
 
 /// Makes a directory that only its owner can enter, unless it is there.
 pub(super) fn private_directory(path: &Path) -> io::Result<()> {
+    if path.exists() && !path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("`{}` is no directory", path.display())));
+    }
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
