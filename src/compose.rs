@@ -20,6 +20,8 @@ pub struct ComposeFile {
     pub references: BTreeSet<String>,
     /// Environment files that need not be there (`required: false`), also among the references.
     pub optional: BTreeSet<String>,
+    /// Binds in the short form, of which docker makes a directory of root's where there is nothing; also among the references.
+    pub made: BTreeSet<String>,
     /// Compose files it extends or includes, also among the references.
     pub extends: BTreeSet<String>,
     /// Absolute paths that it binds.
@@ -114,6 +116,7 @@ impl ComposeFile {
         }
         self.references.extend(other.references);
         self.optional.extend(other.optional);
+        self.made.extend(other.made);
         self.extends.extend(other.extends);
         self.binds.extend(other.binds);
     }
@@ -170,6 +173,9 @@ impl ComposeFile {
         if entry.starts_with(['.', '/', '~'])
             && let Some((source, _)) = entry.split_once(':')
         {
+            if source.starts_with('.') {
+                self.made.insert(clean(source));
+            }
             self.refer(Some(&Value::String(source.into())));
         }
     }
@@ -229,6 +235,7 @@ secrets: { key: { file: ./key.pem } }
         let references: Vec<_> = file.references.iter().map(String::as_str).collect();
         assert_eq!(references, ["a.env", "app.env", "b.env", "common.yml", "config", "key.pem", "more"]);
         assert_eq!(file.optional.iter().collect::<Vec<_>>(), ["b.env"]);
+        assert_eq!(file.made.iter().collect::<Vec<_>>(), ["config"], "the long form is an error of docker's");
         assert_eq!(file.extends.iter().collect::<Vec<_>>(), ["common.yml"]);
     }
 

@@ -148,6 +148,7 @@ fn add_references(base: &Path, mut named: Named, compose: &mut LocalCompose) -> 
             note_names(&file, &path, &mut named);
             compose.file.references.extend(file.references);
             compose.file.optional.extend(file.optional);
+            compose.file.made.extend(file.made);
             compose.file.extends.extend(file.extends);
         }
     }
