@@ -195,7 +195,7 @@ fn an_image_that_does_not_arrive_whole_leaves_nothing_behind() {
     // The archive is cut off after it was looked at: what is loaded is what was promised, or nothing.
     vpu.root("mount -t tmpfs -o size=8m tmpfs /var/lib/docker/tmp");
     insta::assert_snapshot!(vpu.fails(9, &load), @"
-    error: image: `sh -c '# loads an image archive by way of files that outlive a cut…' sh /home/oem/.o3r-deploy/.arriving/a7c8ffcac4a7660d 27030528` failed on the device: exit code 1: Error processing tar file(exit status 1): write /d40fab911c759d86432062fc6f9667f2c99cdd1d2f602107b5d5291e8d002464.tar: no space left on device
+    error: image: `sh -c '# loads an image archive by way of files that outlive a cut…' sh /home/oem/.o3r-deploy/.arriving/c6008a8a0bd5ff31 25170944` failed on the device: exit code 1: Error processing tar file(exit status 1): write /d40fab911c759d86432062fc6f9667f2c99cdd1d2f602107b5d5291e8d002464.tar: no space left on device
       last lines:
       | Error processing tar file(exit status 1): write /d40fab911c759d86432062fc6f9667f2c99cdd1d2f602107b5d5291e8d002464.tar: no space left on device
     hint: free some room: `--remove_images` and `--items_to_cleanup` remove what is not needed
