@@ -99,7 +99,7 @@ async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyO
         return Err(VerifyError::Not(ill).into());
     }
     if !options.reboot {
-        note(session, format!("{} of `{}` run and are healthy", count(before.len(), "container"), application_name(wanted)));
+        note(session, format!("`{}` runs and is healthy: {}", application_name(wanted), count(before.len(), "container")));
         remote.disconnect().await;
         return Ok(());
     }

@@ -114,10 +114,12 @@ impl LocalPath {
             return Err(PathError::Nul);
         }
         let rest = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', std::path::MAIN_SEPARATOR]));
-        Ok(match (rest, std::env::home_dir()) {
+        let path = match (rest, std::env::home_dir()) {
             (Some(rest), Some(home)) => home.join(rest.trim_start_matches(['/', std::path::MAIN_SEPARATOR])),
             _ => base.join(text),
-        })
+        };
+        // On Windows both separators are understood, and one is shown.
+        Ok(if cfg!(windows) { path.components().collect() } else { path })
     }
 }
 

@@ -143,8 +143,13 @@ impl Explain for ConfigError {
             Self::Wrong(_) if self.exit_code() == ExitCode::LocalFile => {
                 "relative paths start at the folder of the configuration file, those of options at the working directory".into()
             }
-            Self::Wrong(problems) if problems.iter().all(|problem| problem.kind != ProblemKind::UnknownKey) => return None,
-            Self::Wrong(_) => "`o3r-deploy schema` prints every key, `o3r-deploy --help` every option".into(),
+            Self::Wrong(problems) if problems.iter().any(|problem| problem.kind == ProblemKind::UnknownKey) => {
+                "`o3r-deploy schema` prints every key, `o3r-deploy --help` every option".into()
+            }
+            Self::Wrong(problems) => {
+                let option = problems.iter().find(|problem| problem.place.starts_with("--"))?;
+                format!("`o3r-deploy --help` has an example of `{}`", option.place)
+            }
         })
     }
 }

@@ -144,7 +144,7 @@ fn autostart(facts: &Facts) -> Verdict {
         }
         AutostartModel::Template if names.is_empty() => fine("`oem-dc@<service>`"),
         AutostartModel::Template => attention(
-            format!("{names} come back by their restart policy, whether `oem-dc@` is enabled or not"),
+            format!("back by restart policy, whether `oem-dc@` is enabled or not: {names}"),
             "`docker update --restart=no NAME` on the device, where a disabled application comes back",
         ),
     }

@@ -69,7 +69,7 @@ fn on_one_disk_files_and_images_are_added_up() {
     let image = ["--image", "./new.tar"];
     let said = vpu.refused(9, &words(&[&file[..], &image].concat()));
     insta::assert_snapshot!(rounded(&said), @"
-    error: the device has not enough room: `/var/lib/docker` takes 111 MB at the peak and FREE MB are free
+    error: the device has not enough room: `/var/lib/docker` takes 109 MB at the peak and FREE MB are free
     hint: nothing can go without touching what runs, what is wanted and what ran before: remove files, or old volumes
     ");
     // Each by itself fits, and a dry run says the same as a run.
