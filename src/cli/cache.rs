@@ -32,6 +32,11 @@ impl Cache {
         Shelf::new(self.below("layers"), self.read_only)
     }
 
+    /// How often devices were rebooted.
+    pub(super) fn reboots(&self) -> Option<PathBuf> {
+        self.below("reboots")
+    }
+
     /// How fast a device was.
     pub(super) fn speeds(&self, serial: Option<&str>) -> Speeds {
         Speeds::of(self.below("devices").as_deref(), serial)

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     ask::AskReport,
+    cache::Cache,
     lock,
     options::{self, ApplicationOptions, LockOptions},
     session::{self, Asked, Session},
@@ -234,7 +235,7 @@ fn ill(container: &Container) -> Option<String> {
 
 /// Counts a soft reboot of a device, as far as this computer asked for it.
 fn counted(serial: &str) -> u32 {
-    let folder = std::env::home_dir().unwrap_or_default().join(".cache/o3r-deploy/reboots");
+    let folder = Cache::of(false).reboots().unwrap_or_default();
     let file: PathBuf = folder.join(crate::facts::here::safe_name(serial));
     let count =
         std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u32).saturating_add(1);
