@@ -81,7 +81,8 @@ pub(super) async fn verify(options: &VerifyOptions) -> ExitCode {
         Ok(wanted) => wanted,
         Err(error) => return session::refuse(style, error.into()),
     };
-    let mut session = match Session::begin(style, LogDir::None) {
+    let log_dir = if options.reboot { session::log_dir(&wanted) } else { LogDir::None };
+    let mut session = match Session::begin(style, log_dir) {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };

@@ -43,7 +43,8 @@ async fn versions(options: &ApplicationOptions, lock: Option<&LockOptions>) -> E
         Ok(wanted) => wanted,
         Err(error) => return session::refuse(style, error.into()),
     };
-    let mut session = match Session::begin(style, LogDir::None) {
+    let log_dir = if lock.is_some() { session::log_dir(&wanted) } else { LogDir::None };
+    let mut session = match Session::begin(style, log_dir) {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };

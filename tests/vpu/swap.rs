@@ -171,8 +171,11 @@ fn rollback_goes_back_by_hand_and_forward_again_and_the_history_tells_it() {
         runs(&vpu, &second, "two");
         let files = || vpu.root("cd /home/oem && find app settings -type f -exec sha256sum {} + | sort");
         let of_second = files();
+        let logs = || std::fs::read_dir(vpu.home.path().join("o3r_logs/Deployments")).expect("there are logs").count();
+        let logs_before = logs();
         let said = vpu.succeed(&["rollback"]);
         eprintln!("{said}");
+        assert_eq!(logs(), logs_before + 1, "a run like any other");
         assert!(seconds(&said, "is back and runs, after ") <= BACK_WITHIN, "{said}");
         runs(&vpu, &first, "one");
         assert_eq!(vpu.root("ls /home/oem/settings").trim(), "motto", "what came with the second version is gone");

@@ -19,7 +19,7 @@ fn an_application_that_comes_back_is_told_from_one_that_does_not() {
     vpu.succeed(&[]);
     let boot = || vpu.root("cat /proc/sys/kernel/random/boot_id");
     let first = boot();
-    assert!(vpu.succeed(&["verify"]).contains("1 container of `app` run"));
+    assert!(vpu.succeed(&["verify"]).contains("`app` runs and is healthy: 1 container"));
     assert_eq!(boot(), first, "nothing reboots unless it is asked for");
     // Nor below the hands of an application that holds updates off.
     vpu.root(
