@@ -10,6 +10,7 @@ use crate::{
     device::{Kind, OVP80X, OVP81X, Vpu, text},
     failures::words,
     images::{Image, noise},
+    proxy::{Fault, Proxy},
 };
 
 /// Larger than what is under way at once, so that the middle is long enough to be caught.
@@ -212,9 +213,14 @@ fn a_full_disk_is_called_so_and_left_as_it_was() {
         let vpu = Vpu::trusted(kind);
         vpu.write("large", noise(LARGE));
         vpu.root("mkdir /home/oem/small && mount -t tmpfs -o size=30m,uid=989,gid=987 tmpfs /home/oem/small");
+        // Slow enough that a busy computer sees the file arrive.
+        let proxy = Proxy::new(&vpu.address, 22);
+        let port = proxy.port.to_string();
+        vpu.succeed(&words(&["--accept-new", "--port", &port]));
+        proxy.trip(Fault::Slow(20_000_000));
         let before = vpu.whole_state();
         // Something else fills the disk while the file arrives.
-        let running = Running::start(&vpu, &words(&["--transfers_to_vpu", "large,~/small/new/large"]));
+        let running = Running::start(&vpu, &words(&["--port", &port, "--transfers_to_vpu", "large,~/small/new/large"]));
         vpu.as_soon_as(ARRIVING, "head -c 30M /dev/zero > /home/oem/small/other 2>/dev/null; true");
         let said = running.ends(&vpu, 9);
         insta::allow_duplicates! { insta::assert_snapshot!(said, @"
