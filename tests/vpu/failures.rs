@@ -125,6 +125,7 @@ fn what_is_missing_here_is_named_before_the_device_is_touched() {
     hint: name one that it has, or none to bring up all
 
     error: --transfers_to_vpu: `a,b,c` is understood as 3 parts, `a`, `b`, `c`; expected `LOCAL,REMOTE`, such as `./config,~/share/config`; a `,` that belongs to a name stands in double quotes: '"a,b",c'
+    hint: `o3r-deploy --help` has an example of `--transfers_to_vpu`
 
     error: rename: the name `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` has 64 characters, and the device takes at most 63
     "#);
