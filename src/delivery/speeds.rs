@@ -57,8 +57,9 @@ impl Speeds {
         let seen = |bytes: u64, time: Duration| (bytes as f64 / time.as_secs_f64().max(0.001)) as u64;
         let mean = |known: Option<u64>, seen: u64| Some(known.map_or(seen, |known| known / 2 + seen / 2));
         let link = match (measured.link, self.link) {
-            // Told apart from what the device takes, it is the link as it is now: another cable or network counts at once.
-            (Some(link), _) => Some(link),
+            // Told apart from what the device takes, it is the link as it is now: another cable or network counts at once. A short
+            // look may see too little of a fast one, but not what has passed.
+            (Some(link), _) => Some(link.max(seen(measured.sent, measured.sending))),
             (None, known) if measured.sent >= TELLING => mean(known, seen(measured.sent, measured.sending)),
             (None, known) => known.map(|known| known.max(seen(measured.sent, measured.sending))),
         };
@@ -85,6 +86,9 @@ mod tests {
         let first = Speeds { cut: true, ..Speeds::default() }.with(&measured(100_000_000, 10));
         assert_eq!(first, Speeds { link: Some(10_000_000), unpack: Some(100_000_000), cut: false });
         assert_eq!(first.with(&measured(100_000_000, 5)).link, Some(15_000_000));
+        let looked = |link| Measured { link: Some(link), ..measured(100_000_000, 5) };
+        assert_eq!(first.with(&looked(5_000_000)).link, Some(20_000_000));
+        assert_eq!(first.with(&looked(50_000_000)).link, Some(50_000_000));
         let little = Measured { unpacked: 0, ..measured(1_000_000, 5) };
         assert_eq!(first.with(&little), first);
         assert_eq!(Speeds::default().with(&little), Speeds::default());
