@@ -17,13 +17,17 @@ fn slow() -> Image {
     Image::new("app:1", SERVES).health("sleep 18")
 }
 
+/// Waits until the container of an image runs.
+fn is_there(vpu: &Vpu, id: &str) {
+    let container = || vpu.container("app", "{{.State.Running}} {{.Image}}");
+    wait_for("the container", || (container() == format!("true {id}")).then_some(()));
+}
+
 /// Starts an update and waits until its container runs.
 fn in_the_middle(vpu: &Vpu, image: &Image) -> (Program, String) {
     let id = second_version(vpu, image, "");
     let program = vpu.start(&[]);
-    wait_for("the new container", || {
-        (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {id}")).then_some(())
-    });
+    is_there(vpu, &id);
     (program, id)
 }
 
@@ -41,9 +45,7 @@ fn killed(kind: Kind, prepare: &str) {
     assert_eq!(vpu.root("pgrep -u oem -f swap/guard | wc -l").trim(), "1", "one guard: {}", guards(&vpu));
     program.signal("KILL");
     program.end();
-    wait_for("the old container", || {
-        (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {id}")).then_some(())
-    });
+    is_there(&vpu, &id);
     runs(&vpu, &id, "one");
     wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
     wait_for("the device as it was", || (lasting(&vpu) == before).then_some(()));
@@ -75,9 +77,7 @@ fn a_power_cut_in_the_middle_of_an_update_brings_the_version_before_back_at_the_
         let (program, _) = in_the_middle(&vpu, &slow());
         vpu.power_cut();
         drop(program);
-        wait_for("the old container", || {
-            (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {id}")).then_some(())
-        });
+        is_there(&vpu, &id);
         runs(&vpu, &id, "one");
         wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
         // The same command goes on, and what it brings stays.
@@ -169,9 +169,7 @@ fn a_guard_that_fails_at_first_brings_the_version_before_back_in_the_end() {
     wait_for("the guard", || vpu.root("ls /home/oem/.o3r-deploy/app/swap").contains("putting_back").then_some(()));
     std::thread::sleep(Duration::from_secs(3));
     vpu.root("docker container rm --force app");
-    wait_for("the old container", || {
-        (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {first}")).then_some(())
-    });
+    is_there(&vpu, &first);
     runs(&vpu, &first, "one");
     wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
     wait_for("the device as it was", || (lasting(&vpu) == before).then_some(()));
@@ -179,7 +177,27 @@ fn a_guard_that_fails_at_first_brings_the_version_before_back_in_the_end() {
 
 /// Its own deployer's lock is the sign of life that it waits for, not that of whoever comes next.
 #[test]
-fn another_who_has_the_lock_does_not_hold_the_guard_off() {
+fn another_who_has_the_lock_is_no_sign_of_life() {
+    let vpu = Vpu::trusted(OVP81X);
+    let first = first_version(&vpu);
+    killed_with_the_new_container(&vpu, &slow());
+    wait_for("the end of its lock", || vpu.root("ls /tmp/o3r-deploy").lines().all(|name| name != "lock").then_some(()));
+    vpu.ssh(
+        "cp ~/.o3r-deploy/app/swap/lock ~/take_lock
+         (while echo; do sleep 2; done | sh ~/take_lock take /tmp/o3r-deploy other '' '{}' 60 '') >/dev/null 2>&1 &",
+    );
+    wait_for("another's lock", || vpu.root("cat /tmp/o3r-deploy/lock").starts_with("other").then_some(()));
+    wait_for("the guard", || vpu.root("ls /home/oem/.o3r-deploy/app/swap").contains("putting_back").then_some(()));
+    assert!(vpu.root("cat /tmp/o3r-deploy/lock").starts_with("other"), "it is still there, and waited for");
+    assert_ne!(vpu.container("app", "{{.Image}}"), first);
+    vpu.root("pkill -u oem -f 'take_lock take'");
+    is_there(&vpu, &first);
+    runs(&vpu, &first, "one");
+}
+
+/// Who only shows a container's output has given the lock back.
+#[test]
+fn who_looks_on_keeps_no_guard_waiting() {
     let vpu = Vpu::trusted(OVP81X);
     let first = first_version(&vpu);
     killed_with_the_new_container(&vpu, &slow());
@@ -187,10 +205,8 @@ fn another_who_has_the_lock_does_not_hold_the_guard_off() {
     vpu.root("docker container run --detach --name quiet --entrypoint /bin/sh app:1 -c 'sleep 1000' >/dev/null");
     let mut other = vpu.start(&["--config", "other.yaml", "--lock-wait", "30"]);
     other.wait_until_it_says("attach: ");
-    wait_for("the old container", || {
-        (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {first}")).then_some(())
-    });
-    assert!(other.runs(), "it looks on and has no lock");
+    is_there(&vpu, &first);
+    assert!(other.runs(), "it looks on still");
     runs(&vpu, &first, "one");
 }
 
@@ -204,9 +220,7 @@ fn after_a_power_cut_the_guard_is_first_though_the_deployment_says_nothing_of_th
     let (program, _) = in_the_middle(&vpu, &slow());
     vpu.power_cut();
     drop(program);
-    wait_for("the old container", || {
-        (vpu.container("app", "{{.State.Running}} {{.Image}}") == format!("true {first}")).then_some(())
-    });
+    is_there(&vpu, &first);
     wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
     wait_for("the unit", || (!vpu.root("pgrep -u oem -f 'docker-compose.* up' || true").is_empty()).then_some(()));
     std::thread::sleep(Duration::from_secs(15));
