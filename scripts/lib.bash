@@ -17,7 +17,7 @@ begin() {
         command -v sudo >/dev/null || die "this installs packages and starts containers, which needs root" "run it as root"
         echo "This installs packages and starts containers, which needs root: going on with sudo." >&2
         for name in PATH CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN CARGO_TARGET_DIR CI TERM LANG O3R_TEST_BASE \
-            http_proxy https_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR; do
+            http_proxy https_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR "${!PIP_@}"; do
             [ -z "${!name:-}" ] || kept+=("$name=${!name}")
         done
         exec sudo -- env "${kept[@]}" "$@"
