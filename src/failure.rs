@@ -1,4 +1,4 @@
-//! What every error can tell beyond its text: the exit code it leads to, and the way out.
+//! What every error can tell beyond its text: its kind, the way out, and the exit code that its kind leads to.
 
 use std::{error::Error, fmt};
 
@@ -76,10 +76,83 @@ impl ExitCode {
     ];
 }
 
-/// An error that knows its exit code and the way out.
+/// Kind of a failure: that by which the program decides how it reacts. Several kinds may lead to one exit code; nothing is decided
+/// by the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The options or the configuration file are wrong.
+    Usage,
+    /// A file on this computer is missing or cannot be read or written.
+    LocalFile,
+    /// No connection to the device came about.
+    Unreachable,
+    /// The device's host key is unknown or has changed.
+    HostKey,
+    /// The device accepts none of the keys or passwords offered.
+    Authentication,
+    /// A command failed on the device.
+    RemoteCommand,
+    /// A command on the device was silent for longer than it may be, and was given up.
+    Silent,
+    /// The answer of a command on the device is not understood.
+    NotUnderstood,
+    /// Docker on the device does not answer, or is not there.
+    DockerSilent,
+    /// Docker does not take an image in the form in which it was sent.
+    ImageRefused,
+    /// The image is none, or not for this device.
+    Image,
+    /// The device has not enough room.
+    NoSpace,
+    /// The application does not run or is not healthy.
+    Unhealthy,
+    /// Something would be removed, and nobody agreed.
+    NotConfirmed,
+    /// The connection was lost on the way.
+    ConnectionLost,
+    /// The device's configuration interface refused or did not answer.
+    ConfigurationInterface,
+    /// The container attached to ended with an exit code other than 0.
+    ContainerFailed,
+    /// The device contradicts what is asked for, or lacks what that needs.
+    Conflict,
+    /// Another deployment is under way, or the application holds updates off.
+    Held,
+    /// The new version did not run; the previous one is back.
+    RolledBack,
+    /// Interrupted with Ctrl-C.
+    Interrupted,
+}
+
+impl FailureKind {
+    /// Returns the exit code that failures of this kind lead to.
+    pub const fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Usage => ExitCode::Usage,
+            Self::LocalFile => ExitCode::LocalFile,
+            Self::Unreachable => ExitCode::Unreachable,
+            Self::HostKey => ExitCode::HostKey,
+            Self::Authentication => ExitCode::Authentication,
+            Self::RemoteCommand | Self::Silent | Self::NotUnderstood | Self::ImageRefused => ExitCode::RemoteCommand,
+            Self::Image => ExitCode::Image,
+            Self::NoSpace => ExitCode::NoSpace,
+            Self::Unhealthy => ExitCode::Unhealthy,
+            Self::NotConfirmed => ExitCode::NotConfirmed,
+            Self::ConnectionLost => ExitCode::ConnectionLost,
+            Self::ConfigurationInterface => ExitCode::ConfigurationInterface,
+            Self::ContainerFailed => ExitCode::ContainerFailed,
+            Self::Conflict | Self::DockerSilent => ExitCode::Conflict,
+            Self::Held => ExitCode::Held,
+            Self::RolledBack => ExitCode::RolledBack,
+            Self::Interrupted => ExitCode::Interrupted,
+        }
+    }
+}
+
+/// An error that knows its kind and the way out.
 pub trait Explain: Error + Send + Sync + 'static {
-    /// The exit code it leads to.
-    fn exit_code(&self) -> ExitCode;
+    /// Returns the kind of failure that it is.
+    fn kind(&self) -> FailureKind;
 
     /// What the user can do about it, in one sentence: lower case, no full stop, backticks round what can be typed.
     fn hint(&self) -> Option<String> {
@@ -114,9 +187,9 @@ impl Failure {
         self
     }
 
-    /// The exit code it leads to.
-    pub fn exit_code(&self) -> ExitCode {
-        self.error.exit_code()
+    /// Returns the kind of failure that it is.
+    pub fn kind(&self) -> FailureKind {
+        self.error.kind()
     }
 }
 

@@ -114,6 +114,28 @@ fn imports_point_one_way() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Where the program or a report of it ends: only there a kind of failure becomes an exit code.
+const EDGE: &[&str] = &["main.rs", "failure.rs", "cli/", "report/tee.rs", "report/tally.rs", "run/interrupt.rs"];
+
+#[test]
+fn exit_codes_are_made_at_the_edge_and_decide_nothing() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("below src");
+        let is_edge = EDGE.iter().any(|edge| below.starts_with(edge.trim_end_matches('/')));
+        let names = |line: &&str| {
+            let line = line.replace("\"ExitCode\"", "");
+            let makes =
+                line.contains(".exit_code()") || line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "ExitCode");
+            let decides =
+                ["== ExitCode::", "!= ExitCode::", "match failure.kind().exit_code()"].iter().any(|way| line.contains(way));
+            (makes && !is_edge) || (decides && !below.starts_with("failure.rs"))
+        };
+        wrong.extend(code(&text).filter(names).map(|line| format!("{}: {}", below.display(), line.trim())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn only_the_report_prints() {
     let words = ["println!", "eprintln!", "print!(", "eprint!(", "dbg!(", "io::stdout(", "io::stderr("];

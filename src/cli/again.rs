@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    failure::{ExitCode, Failure},
+    failure::{Failure, FailureKind},
     report::{Event, Report},
     run::{Interrupt, RunError},
 };
@@ -42,9 +42,9 @@ impl Again {
         report: &mut dyn Report,
     ) -> Result<(), Failure> {
         // A device that does not answer is a reason only where it did before.
-        let lost = match failure.exit_code() {
-            ExitCode::ConnectionLost => true,
-            ExitCode::Unreachable => self.is_under_way(),
+        let lost = match failure.kind() {
+            FailureKind::ConnectionLost => true,
+            FailureKind::Unreachable => self.is_under_way(),
             _ => false,
         };
         if !lost || self.made >= self.limit {
@@ -102,7 +102,7 @@ mod tests {
         }
         assert_eq!(begin.elapsed(), Duration::from_secs(1 + 2 + 4 + 8 + 16 + 30 + 30 + 30));
         let failure = again.wait(lost(), &Interrupt::default(), &mut told).await.expect_err("enough");
-        assert_eq!(failure.exit_code(), ExitCode::ConnectionLost);
+        assert_eq!(failure.kind(), FailureKind::ConnectionLost);
         assert_eq!(
             told.0.first().map(String::as_str),
             Some(
@@ -115,7 +115,7 @@ mod tests {
     async fn what_is_no_loss_and_what_the_user_ends_is_not_tried_again() {
         let (mut again, mut told) = (Again::new(TIMES), Told::default());
         let other = again.wait(RunError::NoContainer("app".into()).into(), &Interrupt::default(), &mut told).await;
-        assert_eq!(other.expect_err("another failure").exit_code(), ExitCode::RemoteCommand);
+        assert_eq!(other.expect_err("another failure").kind(), FailureKind::RemoteCommand);
         let interrupt = Interrupt::default();
         interrupt.press();
         let ended = again.wait(lost(), &interrupt, &mut told).await.expect_err("interrupted");

@@ -15,7 +15,7 @@ use crate::{
     delivery::{self, Delivery, Offer, Speeds, Strategy, Supply},
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
     facts::{Facts, compare, gather, here},
-    failure::{ExitCode, Failure},
+    failure::{ExitCode, Failure, FailureKind},
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
     remote::{
@@ -144,7 +144,7 @@ impl Run<'_> {
         let result = self.carry_out(session, work).await;
         let measured = self.supply.finish();
         if delivers {
-            let cut = result.as_ref().is_err_and(|failure| failure.exit_code() == ExitCode::ConnectionLost);
+            let cut = result.as_ref().is_err_and(|failure| failure.kind() == FailureKind::ConnectionLost);
             let speeds = measured.iter().fold(speeds, Speeds::with);
             self.cache.keep(&Speeds { cut, ..speeds }, serial.as_deref());
         }

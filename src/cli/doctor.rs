@@ -99,7 +99,7 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
     }
     let wrong = findings.iter().any(|finding| finding.state == State::Wrong);
     match &seen.connection {
-        Some(missing) => missing.code,
+        Some(missing) => missing.kind.exit_code(),
         None if wrong => ExitCode::Conflict,
         None => ExitCode::Success,
     }

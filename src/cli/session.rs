@@ -7,7 +7,7 @@ use crate::{
     command::Command,
     config::{Deployment, Device},
     device::{self, ConfigurationInterface, DeviceIdentity, InterfaceError},
-    failure::{ExitCode, Explain, Failure},
+    failure::{ExitCode, Explain, Failure, FailureKind},
     remote::{
         Remote,
         ssh::{self, Claim, ConnectError, HostConfig, Ssh, Target},
@@ -224,8 +224,8 @@ pub(super) enum Refusal {
 }
 
 impl Explain for Refusal {
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::NotConfirmed
+    fn kind(&self) -> FailureKind {
+        FailureKind::NotConfirmed
     }
 
     fn hint(&self) -> Option<String> {

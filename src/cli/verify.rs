@@ -17,7 +17,7 @@ use crate::{
     config::Deployment,
     device::ConfigurationInterface,
     facts::{Container, ContainerState, Facts, Health, Probe, Section},
-    failure::{ExitCode, Explain, Failure},
+    failure::{ExitCode, Explain, Failure, FailureKind},
     plan::{application_name, count},
     remote::{
         Remote,
@@ -58,10 +58,10 @@ enum VerifyError {
 }
 
 impl Explain for VerifyError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Nothing(_) | Self::Not(_) => ExitCode::Unhealthy,
-            Self::Gone => ExitCode::Unreachable,
+            Self::Nothing(_) | Self::Not(_) => FailureKind::Unhealthy,
+            Self::Gone => FailureKind::Unreachable,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use super::file::SIZE_LIMIT;
-use crate::failure::{ExitCode, Explain};
+use crate::failure::{Explain, FailureKind};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,14 +121,14 @@ impl Explain for ConfigError {
         if problems.len() > 1 { problems.iter().map(ToString::to_string).collect() } else { Vec::new() }
     }
 
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Missing { .. } | Self::NoneInside { .. } | Self::Unreadable { .. } => ExitCode::LocalFile,
-            Self::TooLarge { .. } | Self::Ambiguous { .. } => ExitCode::Usage,
+            Self::Missing { .. } | Self::NoneInside { .. } | Self::Unreadable { .. } => FailureKind::LocalFile,
+            Self::TooLarge { .. } | Self::Ambiguous { .. } => FailureKind::Usage,
             Self::Wrong(problems) if problems.iter().all(|problem| problem.kind == ProblemKind::LocalFile) => {
-                ExitCode::LocalFile
+                FailureKind::LocalFile
             }
-            Self::Wrong(_) => ExitCode::Usage,
+            Self::Wrong(_) => FailureKind::Usage,
         }
     }
 
@@ -140,7 +140,7 @@ impl Explain for ConfigError {
             Self::Unreadable { .. } => "check that it is a file and that you may read it".into(),
             Self::TooLarge { .. } => "name an `o3r-deploy.yaml` with `--config`".into(),
             Self::Ambiguous { .. } => "name the one that counts with `--config`".into(),
-            Self::Wrong(_) if self.exit_code() == ExitCode::LocalFile => {
+            Self::Wrong(_) if self.kind() == FailureKind::LocalFile => {
                 "relative paths start at the folder of the configuration file, those of options at the working directory".into()
             }
             Self::Wrong(problems) if problems.iter().any(|problem| problem.kind == ProblemKind::UnknownKey) => {

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, EnumAccess, Error, VariantAccess, Vis
 
 use super::LocalPath;
 use crate::{
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
     secret::Secret,
 };
 
@@ -125,10 +125,10 @@ enum Why {
 }
 
 impl Explain for SecretError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self.why {
-            Why::File { .. } => ExitCode::LocalFile,
-            _ => ExitCode::Usage,
+            Why::File { .. } => FailureKind::LocalFile,
+            _ => FailureKind::Usage,
         }
     }
 

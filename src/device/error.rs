@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::failure::{ExitCode, Explain};
+use crate::failure::{Explain, FailureKind};
 
 /// Why the configuration interface could not be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,8 +54,8 @@ pub enum InterfaceError {
 }
 
 impl Explain for InterfaceError {
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::ConfigurationInterface
+    fn kind(&self) -> FailureKind {
+        FailureKind::ConfigurationInterface
     }
 
     fn hint(&self) -> Option<String> {

@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use super::*;
-use crate::failure::{ExitCode, Explain};
+use crate::failure::{Explain, FailureKind};
 
 type Answer = Box<dyn FnMut(&str) -> Vec<u8> + Send>;
 
@@ -141,7 +141,7 @@ fn a_fault_is_named_and_has_a_way_out() {
     let server = always(fault(101_005, "nope"));
     let error = run(server.client().set(&json!({}))).expect_err("a fault");
     assert_eq!(error.to_string(), "the configuration interface refused `set`: password needed (code 101005): nope");
-    assert_eq!(error.exit_code(), ExitCode::ConfigurationInterface);
+    assert_eq!(error.kind(), FailureKind::ConfigurationInterface);
     assert!(error.hint().is_some());
 }
 

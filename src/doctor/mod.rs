@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     device::DeviceIdentity,
     facts::Facts,
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
 };
 
 mod inside;
@@ -99,8 +99,8 @@ pub struct Missing {
     pub check: Check,
     /// Whether those before it were passed on the way; it may have failed before anything was tried.
     pub tried: bool,
-    /// The exit code that it leads to.
-    pub code: ExitCode,
+    /// The kind of failure that it is.
+    pub kind: FailureKind,
     /// What happened.
     pub why: String,
     /// The way out.
@@ -110,7 +110,7 @@ pub struct Missing {
 impl Missing {
     /// As an error tells it.
     pub fn of(error: &dyn Explain, check: Check, tried: bool) -> Self {
-        Self { check, tried, code: error.exit_code(), why: error.to_string(), hint: error.hint().unwrap_or_default() }
+        Self { check, tried, kind: error.kind(), why: error.to_string(), hint: error.hint().unwrap_or_default() }
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
         for check in [Check::Address, Check::Port, Check::Ssh, Check::HostKey, Check::Key] {
             for (tried, before) in [(true, State::Fine), (false, State::Unknown)] {
                 let (why, hint) = ("it failed".into(), "do something".into());
-                let missing = Missing { check, tried, code: ExitCode::Unreachable, why, hint };
+                let missing = Missing { check, tried, kind: FailureKind::Unreachable, why, hint };
                 let findings = examine(&Seen { connection: Some(missing), ..Seen::default() });
                 let wrong = findings.iter().filter(|finding| finding.state == State::Wrong);
                 assert_eq!(wrong.map(|finding| finding.check).collect::<Vec<_>>(), [check]);

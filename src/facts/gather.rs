@@ -11,7 +11,7 @@ use super::here::{self, Here, HereError, LocalCompose, Source};
 use crate::{
     compose::{ComposeError, ComposeFile, UnknownService},
     config::{ComposeFiles, Deployment, RemotePath, Transfer},
-    failure::{ExitCode, Explain, Failure},
+    failure::{Explain, Failure, FailureKind},
     small_file,
     stage::Stage,
 };
@@ -36,10 +36,10 @@ pub enum GatherError {
 }
 
 impl Explain for GatherError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::File(error) => error.exit_code(),
-            Self::Compose { .. } | Self::Service(_) => ExitCode::Usage,
+            Self::File(error) => error.kind(),
+            Self::Compose { .. } | Self::Service(_) => FailureKind::Usage,
         }
     }
 

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::compare::Copy;
 use crate::{
     compose::ComposeFile,
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
     image::Platform,
     secret::Secret,
 };
@@ -133,8 +133,8 @@ pub enum HereError {
 }
 
 impl Explain for HereError {
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::LocalFile
+    fn kind(&self) -> FailureKind {
+        FailureKind::LocalFile
     }
 
     fn hint(&self) -> Option<String> {

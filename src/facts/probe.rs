@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, PathFact, Room, ServiceFact, inspect, listing};
 use crate::{
     command::{Command, path_lines},
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
     remote::{Input, Remote, RemoteError},
     text::printable,
 };
@@ -84,10 +84,10 @@ pub enum FactsError {
 }
 
 impl Explain for FactsError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Remote(error) => error.exit_code(),
-            Self::Answer { .. } => ExitCode::RemoteCommand,
+            Self::Remote(error) => error.kind(),
+            Self::Answer { .. } => FailureKind::NotUnderstood,
         }
     }
 

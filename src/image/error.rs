@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Compression, DiffId, ImageId, Reference, ReferenceError};
-use crate::failure::{ExitCode, Explain};
+use crate::failure::{Explain, FailureKind};
 
 /// Why an image cannot be had from this computer.
 #[derive(Debug, thiserror::Error)]
@@ -172,11 +172,11 @@ impl From<Flaw> for io::Error {
 }
 
 impl Explain for ImageError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Flawed { .. } | Self::Ambiguous { .. } => ExitCode::Image,
-            Self::Name(_) => ExitCode::Usage,
-            _ => ExitCode::LocalFile,
+            Self::Flawed { .. } | Self::Ambiguous { .. } => FailureKind::Image,
+            Self::Name(_) => FailureKind::Usage,
+            _ => FailureKind::LocalFile,
         }
     }
 

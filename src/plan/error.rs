@@ -2,7 +2,7 @@
 
 use crate::{
     compose::UnknownService,
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
 };
 
 /// A contradiction.
@@ -130,16 +130,16 @@ pub enum PlanError {
 }
 
 impl Explain for PlanError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::NoInterface => ExitCode::ConfigurationInterface,
+            Self::NoInterface => FailureKind::ConfigurationInterface,
             Self::NameTooLong { .. }
             | Self::Precious { .. }
             | Self::UnknownService(_)
             | Self::NoComposeFile { .. }
             | Self::ComposeFile { .. }
-            | Self::Outside { .. } => ExitCode::Usage,
-            Self::Nowhere { .. } => ExitCode::LocalFile,
+            | Self::Outside { .. } => FailureKind::Usage,
+            Self::Nowhere { .. } => FailureKind::LocalFile,
             Self::NoDocker
             | Self::NoContainer { .. }
             | Self::NoCompose
@@ -148,8 +148,8 @@ impl Explain for PlanError {
             | Self::NothingToFetch { .. }
             | Self::Unreadable { .. }
             | Self::Conflict { .. }
-            | Self::ComposeVersion { .. } => ExitCode::Conflict,
-            Self::Architecture { .. } | Self::OciArchive { .. } => ExitCode::Image,
+            | Self::ComposeVersion { .. } => FailureKind::Conflict,
+            Self::Architecture { .. } | Self::OciArchive { .. } => FailureKind::Image,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     config::{REMOTE_HOME, RemotePath},
     delivery::Way,
     facts::{DockerImage, Facts, Room, here::LocalImage},
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
     stage::Stage,
     text,
 };
@@ -100,8 +100,8 @@ impl std::fmt::Display for Lack {
 }
 
 impl Explain for RoomError {
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::NoSpace
+    fn kind(&self) -> FailureKind {
+        FailureKind::NoSpace
     }
 
     fn hint(&self) -> Option<String> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     command::Command,
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
     text::printable,
 };
 
@@ -314,13 +314,13 @@ impl RemoteError {
 }
 
 impl Explain for RemoteError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Failed { last_lines, .. } if last_lines.iter().any(|line| is_no_space(line)) => ExitCode::NoSpace,
-            Self::Failed { .. } | Self::File { .. } | Self::TooMuch { .. } => ExitCode::RemoteCommand,
-            Self::NoSpace { .. } => ExitCode::NoSpace,
-            Self::Local { .. } | Self::Input(_) => ExitCode::LocalFile,
-            Self::Lost { .. } => ExitCode::ConnectionLost,
+            Self::Failed { last_lines, .. } if last_lines.iter().any(|line| is_no_space(line)) => FailureKind::NoSpace,
+            Self::Failed { .. } | Self::File { .. } | Self::TooMuch { .. } => FailureKind::RemoteCommand,
+            Self::NoSpace { .. } => FailureKind::NoSpace,
+            Self::Local { .. } | Self::Input(_) => FailureKind::LocalFile,
+            Self::Lost { .. } => FailureKind::ConnectionLost,
         }
     }
 
@@ -332,11 +332,11 @@ impl Explain for RemoteError {
     }
 
     fn hint(&self) -> Option<String> {
-        match self.exit_code() {
-            ExitCode::NoSpace => {
+        match self.kind() {
+            FailureKind::NoSpace => {
                 Some("free some room: `--remove_images` and `--items_to_cleanup` remove what is not needed".into())
             }
-            ExitCode::ConnectionLost => {
+            FailureKind::ConnectionLost => {
                 Some("check cable and power, then run the same command again: what is finished is not done twice".into())
             }
             _ if self.is_denied() => Some(

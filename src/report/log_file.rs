@@ -20,7 +20,7 @@ use tracing_subscriber::{
 
 use super::{Event, Level, Lines, OutputFile, Question, Report, Stem, words};
 use crate::{
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
     text::printable,
 };
 
@@ -49,8 +49,8 @@ pub struct LogError {
 }
 
 impl Explain for LogError {
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::LocalFile
+    fn kind(&self) -> FailureKind {
+        FailureKind::LocalFile
     }
 
     fn hint(&self) -> Option<String> {

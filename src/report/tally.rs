@@ -57,7 +57,7 @@ impl Tally {
         let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
         let error = failure.map(Failure::to_string).map(|text| if details.is_empty() { text } else { first_line(text) });
         Summary {
-            exit_code: failure.map_or(ExitCode::Success, Failure::exit_code) as u8,
+            exit_code: failure.map_or(ExitCode::Success, |failure| failure.kind().exit_code()) as u8,
             dry_run: self.dry_run,
             causes: failure.map(|failure| causes(&*failure.error)).unwrap_or_default(),
             hint: failure.and_then(|failure| failure.error.hint()),
@@ -92,7 +92,11 @@ fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{command::Command, failure::Explain, remote};
+    use crate::{
+        command::Command,
+        failure::{Explain, FailureKind},
+        remote,
+    };
 
     #[derive(Debug, thiserror::Error)]
     #[error("the name could not be given: {source}")]
@@ -107,8 +111,8 @@ mod tests {
     }
 
     impl Explain for Outer {
-        fn exit_code(&self) -> ExitCode {
-            ExitCode::ConfigurationInterface
+        fn kind(&self) -> FailureKind {
+            FailureKind::ConfigurationInterface
         }
 
         fn hint(&self) -> Option<String> {

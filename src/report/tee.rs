@@ -31,7 +31,7 @@ impl Tee {
     pub fn finish(&mut self, failure: Option<&Failure>, log_file: Option<PathBuf>) -> ExitCode {
         let summary = self.tally.summary(failure, log_file);
         self.event(&Event::Finished(summary));
-        failure.map_or(ExitCode::Success, Failure::exit_code)
+        failure.map_or(ExitCode::Success, |failure| failure.kind().exit_code())
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     terminal::{Looks, Terminal},
     *,
 };
-use crate::failure::{ExitCode, Explain, Failure};
+use crate::failure::{ExitCode, Explain, Failure, FailureKind};
 
 /// A clock that goes on by a second each time it is looked at.
 fn clock() -> Clock {
@@ -98,8 +98,8 @@ fn run() -> Vec<Event> {
 struct Broken(#[source] std::io::Error);
 
 impl Explain for Broken {
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::NoSpace
+    fn kind(&self) -> FailureKind {
+        FailureKind::NoSpace
     }
 
     fn hint(&self) -> Option<String> {

@@ -10,7 +10,7 @@ use crate::{
     command::Command,
     commands::docker,
     facts::{Container, ContainerState},
-    failure::{ExitCode, Failure},
+    failure::{Failure, FailureKind},
     plan::Attaching,
     remote::{Exit, Input, Remote, RemoteError, Stream},
     report::{Event, Report},
@@ -108,7 +108,7 @@ impl<R: Remote> Runner<'_, R> {
             Err(failure) => Err(failure),
         };
         let end = match end {
-            Err(failure) if failure.exit_code() == ExitCode::ConnectionLost => {
+            Err(failure) if failure.kind() == FailureKind::ConnectionLost => {
                 self.progress.shown = Some(shown);
                 return Err(failure);
             }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::failure::{ExitCode, Explain};
+use crate::failure::{Explain, FailureKind};
 
 /// A failure of a run.
 #[derive(Debug, thiserror::Error)]
@@ -106,20 +106,21 @@ pub enum RunError {
 }
 
 impl Explain for RunError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Interrupted => ExitCode::Interrupted,
-            Self::Locked { .. } | Self::HeldOff { .. } | Self::LockLost => ExitCode::Held,
+            Self::Interrupted => FailureKind::Interrupted,
+            Self::Locked { .. } | Self::HeldOff { .. } | Self::LockLost => FailureKind::Held,
             // Who ended it knows that it did not run.
-            Self::RolledBack { cause, .. } if cause.exit_code() == ExitCode::Interrupted => ExitCode::Interrupted,
-            Self::RolledBack { .. } => ExitCode::RolledBack,
-            Self::Unconfirmed(why) => why.exit_code(),
-            Self::NotBack { cause, .. } => cause.exit_code(),
-            Self::OtherImage { .. } => ExitCode::Image,
-            Self::Unhealthy { .. } | Self::Late { .. } => ExitCode::Unhealthy,
-            Self::ContainerFailed { .. } => ExitCode::ContainerFailed,
-            Self::Answer(_) | Self::NoContainer(_) | Self::NothingBefore(_) => ExitCode::RemoteCommand,
-            Self::Local { .. } => ExitCode::LocalFile,
+            Self::RolledBack { cause, .. } if cause.kind() == FailureKind::Interrupted => FailureKind::Interrupted,
+            Self::RolledBack { .. } => FailureKind::RolledBack,
+            Self::Unconfirmed(why) => why.kind(),
+            Self::NotBack { cause, .. } => cause.kind(),
+            Self::OtherImage { .. } => FailureKind::Image,
+            Self::Unhealthy { .. } | Self::Late { .. } => FailureKind::Unhealthy,
+            Self::ContainerFailed { .. } => FailureKind::ContainerFailed,
+            Self::Answer(_) => FailureKind::NotUnderstood,
+            Self::NoContainer(_) | Self::NothingBefore(_) => FailureKind::RemoteCommand,
+            Self::Local { .. } => FailureKind::LocalFile,
         }
     }
 

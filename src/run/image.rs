@@ -12,7 +12,7 @@ use crate::{
     commands::docker,
     delivery::{Delivery, Gate, Measured, Packing, Pieces, Supply, Turn, Way, behind, compress},
     facts::here::hexadecimal,
-    failure::{ExitCode, Failure},
+    failure::{Failure, FailureKind},
     plan::Loading,
     remote::{Input, Output, Remote, Stream},
     report::Event,
@@ -42,7 +42,7 @@ impl<R: Remote> Runner<'_, R> {
         let sent = self.remote.bytes_sent();
         let mut delivery = loading.delivery.clone();
         while let Err(failure) = self.deliver(stage, loading, &delivery, seen).await {
-            let refused = failure.exit_code() == ExitCode::RemoteCommand;
+            let refused = failure.kind() == FailureKind::RemoteCommand;
             let without = if refused && delivery.rebuilds() {
                 delivery = delivery.thin();
                 "take what is put together from what it has"

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use crate::failure::ExitCode;
+use crate::failure::FailureKind;
 
 /// Tells whether the user has pressed Ctrl-C. Clones share one state.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ impl Interrupt {
         tokio::task::spawn_local(async move {
             while tokio::signal::ctrl_c().await.is_ok() {
                 if listener.state.pressed.get() {
-                    std::process::exit(i32::from(ExitCode::Interrupted as u8));
+                    std::process::exit(i32::from(FailureKind::Interrupted.exit_code() as u8));
                 }
                 listener.press();
             }

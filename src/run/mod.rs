@@ -8,7 +8,7 @@ use crate::{
     delivery::Supply,
     device::ConfigurationInterface,
     facts::Probe,
-    failure::{ExitCode, Failure},
+    failure::{Failure, FailureKind},
     plan::{
         Action, Plan, StagePlan,
         room::{self, Need, RoomError},
@@ -72,7 +72,7 @@ impl<R: Remote> Runner<'_, R> {
         for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| wanted(stage)) {
             if let Err(failure) = self.stage(stage).await {
                 let failure = self.go_back(plan, index, failure).await;
-                let interrupted = failure.exit_code() == ExitCode::Interrupted;
+                let interrupted = failure.kind() == FailureKind::Interrupted;
                 if matches!(stage.stage, Stage::Compose | Stage::Attach) && !interrupted {
                     self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;
                 }

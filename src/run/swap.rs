@@ -9,7 +9,7 @@ use super::{RunError, Runner, Seen, Verdict, judge, up::INTERVAL};
 use crate::{
     command::Command,
     commands::{docker, swap},
-    failure::{ExitCode, Failure},
+    failure::{Failure, FailureKind},
     plan::{Action, Bringing, Keeping, Plan},
     remote::{Input, Remote},
     report::Event,
@@ -52,11 +52,11 @@ impl<R: Remote> Runner<'_, R> {
             match aside(command.clone()).await {
                 Ok(()) => return Ok(()),
                 // Nobody is asked for a password once more: the device answers, and that is what had to be seen.
-                Err(failure) if failure.exit_code() == ExitCode::Authentication => {
+                Err(failure) if failure.kind() == FailureKind::Authentication => {
                     self.remote.check(&command).await?;
                     return Ok(());
                 }
-                Err(failure) if failure.exit_code() == ExitCode::Unreachable && tries < TRIES => tries += 1,
+                Err(failure) if failure.kind() == FailureKind::Unreachable && tries < TRIES => tries += 1,
                 Err(failure) => return Err(RunError::Unconfirmed(failure.error).into()),
             }
             tokio::time::sleep(INTERVAL).await;
@@ -77,7 +77,7 @@ impl<R: Remote> Runner<'_, R> {
         });
         let (Some(kept), Some(bringing)) = (kept, bringing) else { return failure };
         let is_later = until.last().is_some_and(|stage| stage.stage > Stage::Compose);
-        if is_later || failure.exit_code() == ExitCode::ConnectionLost {
+        if is_later || failure.kind() == FailureKind::ConnectionLost {
             return failure;
         }
         let begin = Instant::now();

@@ -15,7 +15,7 @@ fn a_cut_connection_is_lost_at_once_whatever_was_under_way() {
             (put(&ssh, &puts, &mut |_| ()).await.unwrap_err(), started.elapsed())
         });
         assert!(matches!(error, RemoteError::Lost { .. }) && took < Duration::from_secs(10), "{files:?} {error} {took:?}");
-        assert_eq!(error.exit_code(), ExitCode::ConnectionLost);
+        assert_eq!(error.kind(), FailureKind::ConnectionLost);
         let gets = [Get { remote: sshd.path("big").display().to_string(), local: sshd.path("back") }];
         let error = wait(async {
             let ssh = connect(&through(10 << 20), &mut Answers::default()).await.unwrap();
@@ -88,7 +88,7 @@ fn what_stands_in_the_way_of_a_connection_is_told_apart() {
     let error = refusal(&to("no such host", 22), &mut nobody());
     assert!(matches!(error, ConnectError::Name { .. }), "{error}");
     let error = refusal(&to("127.0.0.1", silent), &mut nobody());
-    assert!(matches!(error, ConnectError::NotSsh { .. }) && error.exit_code() == ExitCode::Unreachable, "{error}");
+    assert!(matches!(error, ConnectError::NotSsh { .. }) && error.kind() == FailureKind::Unreachable, "{error}");
     drop(listener);
 
     let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -134,7 +134,7 @@ fn what_the_users_ssh_config_says_of_a_host_is_read_by_openssh_itself() {
         error.to_string().contains("Bad configuration option") || error.to_string().contains("bad configuration"),
         "{error}"
     );
-    assert_eq!(error.exit_code(), ExitCode::Usage);
+    assert_eq!(error.kind(), FailureKind::Usage);
 }
 
 #[test]
@@ -160,6 +160,6 @@ fn a_jump_host_carries_the_connection_and_each_host_key_is_judged() {
         let nowhere = Target { port: 1, ..through.clone() };
         let error = connect(&nowhere, &mut Answers::default()).await.err().unwrap();
         assert!(matches!(error, ConnectError::NoWay { .. }), "{error}");
-        assert_eq!(error.exit_code(), ExitCode::Unreachable);
+        assert_eq!(error.kind(), FailureKind::Unreachable);
     });
 }

@@ -7,7 +7,7 @@ fn an_unknown_host_key_is_refused_asked_about_or_accepted() {
     let sshd = Sshd::start(Files::Tar);
     let careful = Target { accept_new: false, ..target(&sshd) };
     let error = refusal(&careful, &mut Answers::default());
-    assert!(matches!(error, ConnectError::HostKeyUnknown { .. }) && error.exit_code() == ExitCode::HostKey);
+    assert!(matches!(error, ConnectError::HostKeyUnknown { .. }) && error.kind() == FailureKind::HostKey);
     assert!(hint(&error).contains("--accept-new") && hint(&error).contains("o3r-deploy trust"));
     let mut no = Answers { confirm: [false].into(), ..Answers::default() };
     assert!(matches!(refusal(&careful, &mut no), ConnectError::HostKeyUnknown { .. }));
@@ -44,7 +44,7 @@ fn a_changed_or_revoked_host_key_is_refused_and_another_type_is_not_accepted_uns
     let before = format!("{host} {}\n", sshd.public("other"));
     fs::write(&file, &before).unwrap();
     let error = refusal(&target(&sshd), &mut Answers { confirm: [true].into(), ..Answers::default() });
-    assert!(matches!(error, ConnectError::HostKeyChanged { line: 1, .. }) && error.exit_code() == ExitCode::HostKey);
+    assert!(matches!(error, ConnectError::HostKeyChanged { line: 1, .. }) && error.kind() == FailureKind::HostKey);
     assert!(hint(&error).contains(&format!("`ssh-keygen -R '{host}'`")), "{}", hint(&error));
     assert_eq!(fs::read_to_string(&file).unwrap(), before);
 

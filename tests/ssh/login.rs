@@ -9,7 +9,7 @@ fn a_named_key_that_is_missing_or_none_is_an_error_of_its_own() {
         fs::write(sshd.path("known"), "nothing").unwrap();
         let error = refusal(&Target { identity: Some(sshd.path(name)), ..target(&sshd) }, &mut Answers::default());
         assert!(matches!(&error, ConnectError::Identity { path, .. } if path.ends_with(name)), "{error}");
-        assert!(error.to_string().contains(says) && error.exit_code() == ExitCode::LocalFile, "{error}");
+        assert!(error.to_string().contains(says) && error.kind() == FailureKind::LocalFile, "{error}");
     }
 }
 
@@ -20,7 +20,7 @@ fn a_key_that_is_not_accepted_is_named_with_its_fingerprint() {
     let wrong = Target { identity: Some(sshd.path("wrong")), password: Some(Secret::new("x")), ..target(&sshd) };
     let error = refusal(&wrong, &mut Answers::default());
     let text = error.to_string();
-    assert!(text.contains("/wrong` (SHA256:") && error.exit_code() == ExitCode::Authentication, "{text}");
+    assert!(text.contains("/wrong` (SHA256:") && error.kind() == FailureKind::Authentication, "{text}");
     assert_eq!(hint(&error), "`o3r-deploy trust --IP 127.0.0.1` gives the device a key of yours");
 }
 

@@ -14,7 +14,7 @@ use std::{
 use o3r_deploy::{
     command::{Command, path_lines},
     commands::files,
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
     remote::{
         Exit, Get, Giving, Got, Input, Put, Remote, RemoteError, Rest, Stream, Taking,
         ssh::{Ask, Claim, ConnectError, HostConfig, Ssh, Target, connect},

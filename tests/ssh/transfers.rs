@@ -163,7 +163,7 @@ fn a_full_disk_is_named_in_both_ways() {
             let file = Put { local: sshd.path("big"), remote: format!("{path}/big"), mode: 0o644 };
             let error = wait(async { put(&log_in(&sshd).await, &[file], &mut |_| ()).await }).unwrap_err();
             assert!(matches!(&error, RemoteError::NoSpace { path } if path.ends_with("/big")), "{files:?} {error}");
-            assert_eq!(error.exit_code(), ExitCode::NoSpace);
+            assert_eq!(error.kind(), FailureKind::NoSpace);
             fs::remove_file(disk.path().join("big")).unwrap();
         }
     });

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::{ApplicationOptions, DeviceOptions, Options, Wanted, application, deployment, device};
 use crate::{
     config::{AutostartService, ComposeFiles, ConfigError, ImageSource, RemotePath},
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
 };
 
 #[derive(Debug, Parser)]
@@ -432,7 +432,7 @@ fn a_configuration_file_that_is_not_there_or_there_twice_is_refused() {
     ] {
         let error = wanted_in(folder.path(), &["--config", name]).expect_err("it is refused");
         assert_eq!(error.to_string().replace(&folder.path().display().to_string(), "/folder"), said);
-        assert_eq!(error.exit_code(), ExitCode::LocalFile);
+        assert_eq!(error.kind(), FailureKind::LocalFile);
     }
     fs::write(folder.path().join("o3r-deploy.yml"), "").expect("a file");
     assert!(matches!(wanted_in(folder.path(), &[]), Err(ConfigError::Ambiguous { .. })));
@@ -465,7 +465,7 @@ fn who_deploys_nothing_needs_nothing_of_what_is_deployed() {
         "application: app\ndevice: {address: vpu.local, identity: ./key}\nhold_off: ~/held\nimage: [{source: ./gone.tar}]\n\
          transfers: {to_device: [{local: gone, remote: a}]}\ncompose: {file: gone.yml, wait: 5}\n",
     );
-    assert_eq!(wanted_in(folder.path(), &[]).expect_err("it cannot be deployed").exit_code(), ExitCode::LocalFile);
+    assert_eq!(wanted_in(folder.path(), &[]).expect_err("it cannot be deployed").kind(), FailureKind::LocalFile);
     let of_device = DeviceOptions { port: Some(2222), ..DeviceOptions::default() };
     let wanted = device(&of_device, folder.path()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((wanted.device.address.as_str(), wanted.device.port), ("vpu.local", 2222));

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use crate::{
     config::{ComposeFiles, ConfigError, Deployment, ImageSource, RemotePath, check, file},
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
 };
 
 /// A folder with an `o3r-deploy.yaml` and, beside it, `here.txt`, `docker-compose.yml` and the folder `config`.
@@ -467,8 +467,8 @@ fn a_stage_that_lacks_what_it_works_on_is_named() {
 #[test]
 fn missing_local_files_alone_have_their_own_exit_code() {
     let only_files = error("transfers: {to_device: [{local: gone, remote: a}]}\ncompose: {file: gone.yml}\n");
-    assert_eq!((only_files.problems().len(), only_files.exit_code()), (2, ExitCode::LocalFile));
-    assert_eq!(error("transfers: {to_device: [{local: gone, remote: a}]}\nrename: 5\n").exit_code(), ExitCode::Usage);
+    assert_eq!((only_files.problems().len(), only_files.kind()), (2, FailureKind::LocalFile));
+    assert_eq!(error("transfers: {to_device: [{local: gone, remote: a}]}\nrename: 5\n").kind(), FailureKind::Usage);
 }
 
 #[test]

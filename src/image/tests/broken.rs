@@ -7,14 +7,14 @@ use super::{
     open, sent,
 };
 use crate::{
-    failure::{ExitCode, Explain},
+    failure::{Explain, FailureKind},
     image::{BlobId, Compression, Flaw, ImageError, ImageId},
 };
 
 /// The error without the file's name.
 fn refusal(bytes: &[u8]) -> String {
     let error = open(bytes, None).expect_err("it is refused");
-    assert_eq!(error.exit_code(), ExitCode::Image, "{error}");
+    assert_eq!(error.kind(), FailureKind::Image, "{error}");
     assert!(error.hint().is_some());
     let text = error.to_string();
     assert_eq!(text.lines().count(), 1);
@@ -181,7 +181,7 @@ fn what_is_not_there_or_no_file_is_told_apart() {
     let missing = |source: &str| super::super::open(source, &Default::default(), None).expect_err("it is not there");
     for source in ["/no/such/file.tar", "./a b", "-rf", "C:\\image.tar", ""] {
         assert!(matches!(missing(source), ImageError::Missing(_)), "{source}");
-        assert_eq!(missing(source).exit_code(), ExitCode::LocalFile);
+        assert_eq!(missing(source).kind(), FailureKind::LocalFile);
     }
     let directory = missing(env!("CARGO_MANIFEST_DIR"));
     assert!(matches!(directory, ImageError::Directory(_)), "{directory}");

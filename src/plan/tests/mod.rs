@@ -160,7 +160,7 @@ fn shown(wanted: &Deployment, facts: &Facts) -> String {
         Ok(plan) => plan,
         Err(failure) => {
             let hint = failure.error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            return format!("{:?}: {failure}{hint}", failure.exit_code());
+            return format!("{:?}: {failure}{hint}", failure.kind());
         }
     };
     let mut text = String::new();

@@ -42,7 +42,7 @@ fn said(wanted: &Deployment, facts: &Facts, make_room: bool) -> String {
         }
         Err(failure) => {
             let details: String = failure.error.details().iter().map(|line| format!("\n  {line}")).collect();
-            format!("{:?}: {failure}{details}\nhint: {}", failure.exit_code(), failure.error.hint().unwrap_or_default())
+            format!("{:?}: {failure}{details}\nhint: {}", failure.kind(), failure.error.hint().unwrap_or_default())
         }
     }
 }

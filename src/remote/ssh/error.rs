@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::failure::{ExitCode, Explain};
+use crate::failure::{Explain, FailureKind};
 
 /// Why the device could not be reached or logged in to.
 #[derive(Debug, thiserror::Error)]
@@ -180,23 +180,23 @@ pub enum ConnectError {
 }
 
 impl Explain for ConnectError {
-    fn exit_code(&self) -> ExitCode {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Jump { .. } | Self::Config { .. } => ExitCode::Usage,
+            Self::Jump { .. } | Self::Config { .. } => FailureKind::Usage,
             Self::NoWay { .. }
             | Self::Name { .. }
             | Self::Refused { .. }
             | Self::NoAnswer { .. }
             | Self::NotSsh { .. }
-            | Self::Handshake { .. } => ExitCode::Unreachable,
+            | Self::Handshake { .. } => FailureKind::Unreachable,
             Self::HostKeyUnknown { .. }
             | Self::HostKeyChanged { .. }
             | Self::HostKeyReplaced { .. }
             | Self::HostKeyOfAnother { .. }
             | Self::TwoDevices { .. }
-            | Self::HostKeyRevoked { .. } => ExitCode::HostKey,
-            Self::KnownHosts { .. } | Self::Identity { .. } | Self::NotMade { .. } => ExitCode::LocalFile,
-            Self::NotAccepted { .. } => ExitCode::Authentication,
+            | Self::HostKeyRevoked { .. } => FailureKind::HostKey,
+            Self::KnownHosts { .. } | Self::Identity { .. } | Self::NotMade { .. } => FailureKind::LocalFile,
+            Self::NotAccepted { .. } => FailureKind::Authentication,
         }
     }
 

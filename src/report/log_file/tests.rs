@@ -32,7 +32,7 @@ fn a_directory_that_was_asked_for_must_be_writable_and_the_default_need_not() {
     let blocked = directory.path().join("file");
     std::fs::write(&blocked, "").expect("a file");
     let error = LogFile::open(LogDir::AskedFor(&blocked), &stem(), |_| panic!("not a warning")).expect_err("no log");
-    assert_eq!(error.exit_code(), ExitCode::LocalFile);
+    assert_eq!(error.kind(), FailureKind::LocalFile);
     assert!(error.to_string().starts_with("the log file `"), "{error}");
     let mut warned = String::new();
     let log = LogFile::open(LogDir::Default(&blocked), &stem(), |text| warned = text).expect("no error");

@@ -78,7 +78,7 @@ fn run(plan: &Plan, fake: &Fake) -> (String, Result<(), Failure>) {
 fn failure(result: Result<(), Failure>) -> String {
     let failure = result.expect_err("it fails");
     let lines: String = failure.error.last_lines().iter().map(|line| format!("\n| {line}")).collect();
-    format!("{:?}: {failure}{lines}", failure.exit_code())
+    format!("{:?}: {failure}{lines}", failure.kind())
 }
 
 fn stage(stage: Stage, actions: Vec<Action>) -> StagePlan {

@@ -150,6 +150,6 @@ fn ctrl_c_while_waiting_takes_a_first_application_down() {
 fn an_answer_that_is_none_is_said() {
     let fake = Fake::default().on(LOOK, says(&[b"{"]));
     assert!(
-        failure(run(&bringing(false, 60), &fake).1).starts_with("RemoteCommand: compose: docker's answer is not understood")
+        failure(run(&bringing(false, 60), &fake).1).starts_with("NotUnderstood: compose: docker's answer is not understood")
     );
 }
