@@ -17,6 +17,7 @@ pub mod failure;
 pub mod fuzz;
 pub mod image;
 pub mod plan;
+pub mod reference;
 pub mod remote;
 pub mod report;
 pub mod run;

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Flaw, contents::Contents, survey::Survey};
+use super::{Flaw, Reference, contents::Contents, survey::Survey};
 
 /// The part that makes an archive one of these.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -24,7 +24,8 @@ pub(super) fn read(survey: &mut Survey) -> Result<Contents, Flaw> {
     let entries: Vec<Entry> = survey.json(MANIFEST)?;
     let mut contents = Contents::default();
     for entry in entries {
-        let references = entry.repo_tags.unwrap_or_default().iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+        let references =
+            entry.repo_tags.unwrap_or_default().iter().map(|tag| Reference::tagged(tag)).collect::<Result<_, _>>()?;
         contents.add(survey, &entry.config, references, &entry.layers.unwrap_or_default())?;
     }
     // An engine with the containerd store saves an image of several platforms as several entries of the same name.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Compression, DiffId, ImageId, Reference, ReferenceError};
+use super::{Compression, DiffId, ImageId, ReferenceError};
 use crate::failure::{Explain, FailureKind};
 
 /// Why an image cannot be had from this computer.
@@ -58,7 +58,7 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
         /// The name asked for.
-        name: Reference,
+        name: String,
         /// The names that are in it.
         found: Vec<String>,
     },

@@ -18,7 +18,6 @@ mod load_stream;
 mod oci_archive;
 mod platform;
 mod programs;
-mod reference;
 mod root_file_system;
 mod survey;
 mod tarball;
@@ -32,10 +31,10 @@ pub use error::{Flaw, ImageError};
 pub use layer::LayerReader;
 pub use load_stream::{Load, LoadStream, PIECE};
 pub use platform::{Platform, runs_on};
-pub use reference::{Reference, ReferenceError};
 
 use std::path::Path;
 
+pub use crate::reference::{Reference, ReferenceError};
 use crate::{config::ImageMetadata, small_file};
 
 /// An image: what docker would say of it.
@@ -85,7 +84,7 @@ enum Found {
 /// # Errors
 /// Nothing of that name, a file that is no image, a docker that cannot be asked, a name that is none.
 pub fn open(source: &str, metadata: &ImageMetadata, name: Option<&str>) -> Result<LocalImages, ImageError> {
-    let name = name.map(str::parse::<Reference>).transpose()?;
+    let name = name.map(Reference::tagged).transpose()?;
     let path = Path::new(source);
     let mut found = match std::fs::metadata(path) {
         Ok(file) if file.is_dir() => return Err(ImageError::Directory(path.to_owned())),
@@ -113,8 +112,7 @@ pub fn open(source: &str, metadata: &ImageMetadata, name: Option<&str>) -> Resul
 
 /// A reference, with or without a digest, or an ID. What begins with a dash is none of them and never reaches docker.
 fn may_be_in_engine(source: &str) -> bool {
-    let name = source.split_once('@').map_or(source, |(name, _)| name);
-    name.parse::<Reference>().is_ok() || source.parse::<ImageId>().is_ok()
+    source.parse::<Reference>().is_ok() || source.parse::<ImageId>().is_ok()
 }
 
 fn give_name(archive: &mut Archive, name: Reference) -> Result<(), ImageError> {
@@ -124,7 +122,7 @@ fn give_name(archive: &mut Archive, name: Reference) -> Result<(), ImageError> {
         let named = images.iter().filter(|image| image.references.contains(&name)).count();
         if named != 1 {
             let found = images.iter().flat_map(|image| &image.references).map(ToString::to_string).collect();
-            return Err(ImageError::Ambiguous { path, name, found });
+            return Err(ImageError::Ambiguous { path, name: name.to_string(), found });
         }
         images.retain(|image| image.references.contains(&name));
     }

@@ -7,14 +7,14 @@ use crate::{
     delivery::{self, Delivery, Forecast},
     facts::{Archive, Docker, DockerImage, DockerVolume, here::LocalImage},
     image::runs_on,
+    reference::Reference,
     stage::Stage,
     text,
 };
 
-/// A reference with its tag, as docker lists it.
+/// A reference as docker lists it: in its short form, with the tag.
 pub fn with_tag(reference: &str) -> String {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
+    Reference::normalised(reference)
 }
 
 /// How a volume on the device differs from the one wanted; `None` when it does not.

@@ -7,10 +7,14 @@ use std::{
 };
 
 use super::{Check, Place, names};
-use crate::config::{
-    Attach, Autostart, AutostartService, Compose, ComposeFiles, Image, ImageMetadata, ImageSource, SecretSource, WantedSecret,
-    locate::Target,
-    settings::{self, Environment, EnvironmentValue, OneOrMore},
+use crate::{
+    config::{
+        Attach, Autostart, AutostartService, Compose, ComposeFiles, Image, ImageMetadata, ImageSource, SecretSource,
+        WantedSecret,
+        locate::Target,
+        settings::{self, Environment, EnvironmentValue, OneOrMore},
+    },
+    reference::Reference,
 };
 
 /// How long services are waited for when nothing says how long.
@@ -30,7 +34,7 @@ impl<'a> Check<'a> {
             let at = at.index(position);
             if let Some(name) = &image.name {
                 self.named(&at.key("name"), name, names::image);
-                self.once(&mut seen, &at.key("name"), name, "there is the image");
+                self.once(&mut seen, &at.key("name"), Reference::normalised(name), "there is the image");
             }
             let source = self.image_source(&at, image);
             let metadata = self.metadata(&at, image);

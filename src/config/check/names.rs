@@ -2,6 +2,8 @@
 
 use regex_lite::Regex;
 
+use crate::reference::Reference;
+
 /// What a name is refused with: what was expected.
 pub(super) type Expected = Result<(), &'static str>;
 
@@ -27,12 +29,9 @@ pub(super) fn docker(text: &str) -> Expected {
     fits("[a-zA-Z0-9][a-zA-Z0-9_.-]*", text, "letters, digits, `_`, `.` and `-`, the first a letter or digit")
 }
 
-/// An image reference without a digest; source: the grammar of `distribution/reference`.
+/// The name of an image that is delivered.
 pub(super) fn image(text: &str) -> Expected {
-    const PART: &str = "[a-z0-9]+(?:(?:[.]|__?|-+)[a-z0-9]+)*";
-    const HOST: &str = r"(?:[a-zA-Z0-9][a-zA-Z0-9-]*(?:[.][a-zA-Z0-9-]+)*(?::[0-9]+)?|\[[0-9a-fA-F:]+\](?::[0-9]+)?)/";
-    let pattern = format!("(?:{HOST})?{PART}(?:/{PART})*(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,127}})?");
-    fits(&pattern, text, "`name:tag` in lower case, such as `python_app:1.0`")
+    Reference::tagged(text).map(drop).map_err(|_| "`name:tag` in lower case, such as `python_app:1.0`")
 }
 
 /// A service of a compose file; source: the Compose specification's schema.
@@ -90,9 +89,15 @@ mod tests {
 
     #[test]
     fn image_references_are_told_from_other_text() {
-        for text in
-            ["python_app", "python_app:1.0", "a/b/c:latest", "localhost:5000/a", "192.168.0.1:5000/a-b__c.d:T_1.x", "a--b"]
-        {
+        for text in [
+            "python_app",
+            "python_app:1.0",
+            "a/b/c:latest",
+            "localhost:5000/a",
+            "[::1]:5000/a:1",
+            "192.168.0.1:5000/a-b__c.d:T_1.x",
+            "a--b",
+        ] {
             assert_eq!(image(text), Ok(()), "{text}");
         }
         for text in ["", "Python", "a b", "a:", "a:1:2", "/a", "a/", "a_:1", "-a", "a:b/c", "a@sha256:00", "a\n", "$(id)"] {

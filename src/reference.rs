@@ -7,16 +7,18 @@ const DEFAULT_TAG: &str = "latest";
 const LONGEST_NAME: usize = 255;
 const LONGEST_TAG: usize = 128;
 
-/// A tagged image reference. `python_app`, `python_app:latest` and `docker.io/library/python_app:latest` are equal; it is
-/// shown in docker's short form, `python_app:latest`.
+/// An image reference. `python_app`, `python_app:latest` and `docker.io/library/python_app:latest` are equal; it is shown in
+/// docker's short form, `python_app:latest`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
     registry: String,
     repository: String,
-    tag: String,
+    /// Only a reference with a digest may have none.
+    tag: Option<String>,
+    digest: Option<String>,
 }
 
-/// Why a text is no reference an image can be given.
+/// Why a text is no image reference, or none that an image can be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// Nothing there.
@@ -25,11 +27,14 @@ pub enum ReferenceError {
     /// Docker's limit.
     #[error("the image reference is longer than {LONGEST_NAME} characters")]
     TooLong,
+    /// What follows `@`.
+    #[error("`{0}` is no digest: expected `sha256:` and 64 hexadecimal digits")]
+    Digest(String),
     /// A digest names content; it cannot be given.
     #[error("`{0}` has a digest: an image can be given a tag only")]
-    Digest(String),
+    Untaggable(String),
     /// The part before the first slash.
-    #[error("`{0}` is no registry: expected a host name with an optional port")]
+    #[error("`{0}` is no registry: expected a host name or an address with an optional port")]
     Registry(String),
     /// The name itself.
     #[error("`{0}` is no image name: expected lower-case letters and digits, with `.`, `_` or `-` between them")]
@@ -41,6 +46,48 @@ pub enum ReferenceError {
     Tag(String),
 }
 
+impl Reference {
+    /// Reads a reference that an image can be given: a name with a tag, `latest` where none is written.
+    ///
+    /// # Errors
+    /// A text that is no reference, and one with a digest.
+    pub fn tagged(text: &str) -> Result<Self, ReferenceError> {
+        text.parse().and_then(|reference: Self| match reference.digest {
+            None => Ok(reference),
+            Some(_) => Err(ReferenceError::Untaggable(text.into())),
+        })
+    }
+
+    /// The reference in the form in which docker lists it, or the text itself where it is none.
+    pub fn normalised(text: &str) -> String {
+        text.parse::<Self>().map_or_else(|_| text.to_owned(), |reference| reference.to_string())
+    }
+
+    /// The name in docker's short form, without tag and digest.
+    pub fn name(&self) -> String {
+        if self.registry != DEFAULT_REGISTRY {
+            return format!("{}/{}", self.registry, self.repository);
+        }
+        let short = self.repository.strip_prefix("library/").filter(|short| !short.contains('/'));
+        short.unwrap_or(&self.repository).to_owned()
+    }
+
+    /// The tag; `None` for one with a digest alone.
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The digest, where it names content and not what a tag points to.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
+    /// Whether its registry is an IPv6 address, which docker takes from 25.0 on.
+    pub fn has_ipv6_registry(&self) -> bool {
+        self.registry.starts_with('[')
+    }
+}
+
 impl FromStr for Reference {
     type Err = ReferenceError;
 
@@ -48,15 +95,16 @@ impl FromStr for Reference {
         if text.is_empty() {
             return Err(ReferenceError::Empty);
         }
-        if text.len() > LONGEST_NAME + 1 + LONGEST_TAG {
+        let (named, digest) = text.split_once('@').map_or((text, None), |(named, digest)| (named, Some(digest)));
+        if named.len() > LONGEST_NAME + 1 + LONGEST_TAG {
             return Err(ReferenceError::TooLong);
         }
-        if text.contains('@') {
-            return Err(ReferenceError::Digest(text.into()));
+        if let Some(digest) = digest.filter(|digest| !is_digest(digest)) {
+            return Err(ReferenceError::Digest(digest.into()));
         }
-        let (registry, rest) = split_registry(text);
-        let (repository, tag) = rest.rsplit_once(':').unwrap_or((rest, DEFAULT_TAG));
-        if !is_tag(tag) {
+        let (registry, rest) = split_registry(named);
+        let (repository, tag) = rest.rsplit_once(':').map_or((rest, None), |(repository, tag)| (repository, Some(tag)));
+        if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
             return Err(ReferenceError::Tag(tag.into()));
         }
         if !is_registry(registry) {
@@ -73,7 +121,8 @@ impl FromStr for Reference {
             true => format!("library/{repository}"),
             false => repository.to_owned(),
         };
-        Ok(Self { registry: registry.into(), repository, tag: tag.into() })
+        let tag = tag.or(digest.is_none().then_some(DEFAULT_TAG)).map(str::to_owned);
+        Ok(Self { registry: registry.into(), repository, tag, digest: digest.map(str::to_owned) })
     }
 }
 
@@ -89,6 +138,11 @@ fn split_registry(text: &str) -> (&str, &str) {
 }
 
 fn is_registry(text: &str) -> bool {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((address, port)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let is_address = address.parse::<std::net::Ipv6Addr>().is_ok() && !address.contains('.');
+        return is_address && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
     let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     let is_label = |label: &str| {
         label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -96,7 +150,7 @@ fn is_registry(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    host.split('.').all(is_label) && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+    host.split('.').all(is_label) && port.is_none_or(is_port)
 }
 
 /// Runs of letters and digits, between each two of them one of `.`, `_`, `__` or any number of `-`.
@@ -109,6 +163,14 @@ fn is_component(text: &str) -> bool {
         && separators.all(|between| matches!(between, "" | "." | "_" | "__") || between.bytes().all(|byte| byte == b'-'))
 }
 
+/// SHA-256 in full; of other algorithms, as the grammar has them.
+fn is_digest(text: &str) -> bool {
+    let Some((algorithm, digits)) = text.split_once(':') else { return false };
+    let is_hexadecimal = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let is_name = !algorithm.is_empty() && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_hexadecimal && is_name && if algorithm == "sha256" { digits.len() == 64 } else { digits.len() >= 32 }
+}
+
 fn is_tag(text: &str) -> bool {
     text.len() <= LONGEST_TAG
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
@@ -118,12 +180,9 @@ fn is_tag(text: &str) -> bool {
 
 impl fmt::Display for Reference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { registry, repository, tag } = self;
-        if registry != DEFAULT_REGISTRY {
-            return write!(formatter, "{registry}/{repository}:{tag}");
-        }
-        let short = repository.strip_prefix("library/").filter(|short| !short.contains('/')).unwrap_or(repository);
-        write!(formatter, "{short}:{tag}")
+        formatter.write_str(&self.name())?;
+        self.tag.as_ref().map_or(Ok(()), |tag| write!(formatter, ":{tag}"))?;
+        self.digest.as_ref().map_or(Ok(()), |digest| write!(formatter, "@{digest}"))
     }
 }
 
@@ -150,10 +209,31 @@ mod tests {
         assert_eq!(shown("localhost/x"), "localhost/x:latest");
         assert_eq!(shown("host:5000/team/app:1.2"), "host:5000/team/app:1.2");
         assert_eq!(shown("192.168.0.1:5000/app"), "192.168.0.1:5000/app:latest");
+        assert_eq!(shown("[::1]:5000/app"), "[::1]:5000/app:latest");
+        assert_eq!(shown("[2001:db8::1]/team/app:1"), "[2001:db8::1]/team/app:1");
         assert_eq!(shown("team/app"), "team/app:latest");
         assert_eq!(shown("x:A_b.c-D"), "x:A_b.c-D");
         assert_eq!(shown("a__b/c--d/e.f_g"), "a__b/c--d/e.f_g:latest");
         assert_eq!(shown("Host/x"), "Host/x:latest");
+    }
+
+    #[test]
+    fn digest_is_kept_and_names_content_instead_of_a_tag() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let reference: Reference = format!("docker.io/library/x@{digest}").parse().expect("a reference");
+        assert_eq!(reference.to_string(), format!("x@{digest}"));
+        assert_eq!((reference.tag(), reference.digest()), (None, Some(digest.as_str())));
+        assert_eq!(shown(&format!("h:1/a/x:1@{digest}")), format!("h:1/a/x:1@{digest}"));
+        assert_ne!(Ok(reference), "x".parse());
+        let refused = Reference::tagged(&format!("x:1@{digest}")).expect_err("a digest cannot be given");
+        assert_eq!(refused.to_string(), format!("`x:1@{digest}` has a digest: an image can be given a tag only"));
+        assert_eq!(Reference::tagged("x"), "x".parse());
+    }
+
+    #[test]
+    fn text_that_is_no_reference_is_left_as_it_is() {
+        assert_eq!(Reference::normalised("docker.io/library/x"), "x:latest");
+        assert_eq!(Reference::normalised("${IMAGE}"), "${IMAGE}");
     }
 
     #[test]
@@ -183,6 +263,14 @@ mod tests {
             "a.b:80x/x",
             ".a/x",
             "x@sha256:00",
+            "x@",
+            "@sha256:00",
+            "[::1:5000/x",
+            "[::1]5000/x",
+            "[::1]:/x",
+            "[]/x",
+            "[::1]",
+            "[x]/x",
             "C:\\x.tar",
             "../x",
             "~/x",
@@ -196,8 +284,10 @@ mod tests {
 
     #[test]
     fn the_shown_form_is_read_back_as_the_same() {
-        let (names, tags) =
-            (["a", "a/b", "h:1/a", "h.x/a/b", "localhost/library/a", "docker.io/a/b"], ["", ":1", ":v1.0-rc_2"]);
+        let (names, tags) = (
+            ["a", "a/b", "h:1/a", "h.x/a/b", "localhost/library/a", "docker.io/a/b", "[::1]:1/a", "[::1]/a/b"],
+            ["", ":1", ":v1.0-rc_2"],
+        );
         for text in names.iter().flat_map(|name| tags.iter().map(move |tag| format!("{name}{tag}"))) {
             let reference: Reference = text.parse().expect("a reference");
             assert_eq!(reference.to_string().parse(), Ok(reference), "{text}");
