@@ -189,3 +189,33 @@ fn lints_are_expected_with_a_reason_and_never_switched_off() {
         assert!(!off, "{} switches a lint off", path.display());
     }
 }
+
+/// A whole description of a container or an image holds its environment and its command line.
+#[test]
+fn device_describes_nothing_without_a_format() {
+    fn scripts(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(directory).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                scripts(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "sh") {
+                let text = fs::read_to_string(&path).expect("readable");
+                found.push((path, text));
+            }
+        }
+    }
+    let mut texts: Vec<_> = sources().into_iter().filter(|(path, _)| part(path) == "commands").collect();
+    scripts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut texts);
+    let describes = |line: &&str| line.contains("\"inspect\"") || (line.contains("docker ") && line.contains(" inspect "));
+    let mut asked = 0;
+    let mut wrong = Vec::new();
+    for (path, text) in &texts {
+        for line in code(text).filter(describes) {
+            asked += 1;
+            if !line.contains("--format") {
+                wrong.push(format!("{}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    assert!(asked > 10 && wrong.is_empty(), "{asked} asked; {}", wrong.join("\n"));
+}

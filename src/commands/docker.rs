@@ -1,6 +1,9 @@
 //! Commands to the device's docker.
 
-use crate::{command::Command, facts::APPLICATION_LABEL};
+use crate::{
+    command::Command,
+    facts::{APPLICATION_LABEL, CONTAINER_FORMAT},
+};
 
 /// The repository of the intermediate images of deliveries. Nothing else has this name, and none is left after a delivery.
 pub const PARTIAL: &str = "o3r-deploy.partial";
@@ -100,12 +103,12 @@ pub fn tag(id: &str, reference: &str) -> Command {
 
 /// Describes containers as JSON.
 pub fn inspect_container(name: &str) -> Command {
-    docker(&["container", "inspect", "--"]).arg(name)
+    docker(&["container", "inspect", "--format"]).text(CONTAINER_FORMAT).arg("--").arg(name)
 }
 
 /// Describes the containers of a compose project as JSON; nothing when there are none.
 pub fn inspect_project(project: &str) -> Command {
-    Command::script(include_str!("scripts/inspect_project.sh")).arg(project)
+    Command::script(include_str!("scripts/inspect_project.sh")).arg(project).text(CONTAINER_FORMAT)
 }
 
 /// Prints the last `lines` lines of a container's output.
@@ -179,7 +182,10 @@ mod tests {
     fn scripts_are_shown_by_what_they_do() {
         assert_eq!(follow("app", "17").shown(), "sh -c '# follows a container'\\''s output…' sh app 17".replace("'\\''", "'"));
         assert_eq!(output("app", "17", None).shown(), "sh -c '# prints a container's output between two times…' sh app 17");
-        assert_eq!(inspect_project("p").shown(), "sh -c '# describes the containers of a compose project…' sh p");
+        assert_eq!(
+            inspect_project("p").shown(),
+            "sh -c '# describes the containers of a compose project…' sh p '{{/* container */ -}}…'"
+        );
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! Reads docker's own JSON: structured output, never tables.
+//! Describes containers, images and volumes of docker as JSON: the formats that it is asked with, and how the answers are read.
+//!
+//! A format asks for what is read and nothing else: whole descriptions hold environments and command lines, and so passwords.
 
 use std::collections::BTreeMap;
 
@@ -103,6 +105,15 @@ pub struct DockerVolume {
     pub application: Option<String>,
 }
 
+/// Format of `docker container inspect`: one JSON object a container.
+pub const CONTAINER_FORMAT: &str = include_str!("container.tmpl");
+
+/// Format of `docker image inspect`: one JSON object an image.
+pub const IMAGE_FORMAT: &str = include_str!("image.tmpl");
+
+/// Format of `docker volume inspect`: one JSON object a volume.
+pub const VOLUME_FORMAT: &str = include_str!("volume.tmpl");
+
 /// The label of volumes that names the application whose deployment made them.
 pub const APPLICATION_LABEL: &str = "o3r-deploy.application";
 
@@ -140,7 +151,15 @@ struct RawHealth {
 struct RawConfig {
     #[serde(default)]
     image: String,
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Labels>,
+}
+
+/// Labels by their names; `None` where there is none of that name.
+type Labels = BTreeMap<String, Option<String>>;
+
+/// Takes the value of a label out; docker's formats tell one that is missing as an empty one, too.
+fn label(labels: &mut Labels, name: &str) -> Option<String> {
+    labels.remove(name).flatten().filter(|value| !value.is_empty())
 }
 
 #[derive(Deserialize)]
@@ -168,8 +187,7 @@ struct RawMount {
 struct RawImage {
     id: String,
     repo_tags: Option<Vec<String>>,
-    #[serde(default)]
-    parent: String,
+    parent: Option<String>,
     #[serde(rename = "RootFS")]
     root_fs: RawRootFs,
     #[serde(default)]
@@ -189,15 +207,15 @@ struct RawVolume {
     name: String,
     driver: String,
     options: Option<BTreeMap<String, String>>,
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Labels>,
 }
 
-/// Reads the answer of `docker container inspect`; empty text is no container.
+/// Reads the answer to [`CONTAINER_FORMAT`]; empty text is no container.
 ///
 /// # Errors
 /// What is wrong with the JSON.
 pub fn containers(bytes: &[u8]) -> serde_json::Result<Vec<Container>> {
-    Ok(array::<RawContainer>(bytes)?
+    Ok(objects::<RawContainer>(bytes)?
         .into_iter()
         .map(|raw| {
             let mut labels = raw.config.labels.unwrap_or_default();
@@ -207,12 +225,11 @@ pub fn containers(bytes: &[u8]) -> serde_json::Result<Vec<Container>> {
                 name: raw.name.trim_start_matches('/').to_owned(),
                 image: raw.image,
                 reference: raw.config.image,
-                project_files: labels
-                    .remove("com.docker.compose.project.config_files")
+                project_files: label(&mut labels, "com.docker.compose.project.config_files")
                     .map(|files| files.split(',').map(str::to_owned).collect())
                     .unwrap_or_default(),
-                project: labels.remove("com.docker.compose.project"),
-                service: labels.remove("com.docker.compose.service"),
+                project: label(&mut labels, "com.docker.compose.project"),
+                service: label(&mut labels, "com.docker.compose.service"),
                 state: raw.state.status,
                 health: raw.state.health.map(|health| health.status).filter(|health| *health != Health::None),
                 exit_code: raw.state.exit_code,
@@ -225,30 +242,33 @@ pub fn containers(bytes: &[u8]) -> serde_json::Result<Vec<Container>> {
         .collect())
 }
 
-/// Reads the answer of `docker image inspect`; empty text is no image.
+/// Reads the answer to [`IMAGE_FORMAT`]; empty text is no image.
 ///
 /// # Errors
 /// What is wrong with the JSON.
 pub fn images(bytes: &[u8]) -> serde_json::Result<Vec<DockerImage>> {
-    Ok(array::<RawImage>(bytes)?
+    Ok(objects::<RawImage>(bytes)?
         .into_iter()
         .map(|raw| DockerImage {
             id: raw.id,
             tags: raw.repo_tags.unwrap_or_default().into_iter().filter(|tag| tag != "<none>:<none>").collect(),
-            parent: Some(raw.parent).filter(|parent| !parent.is_empty()),
+            parent: raw.parent.filter(|parent| !parent.is_empty()),
             layers: raw.root_fs.layers.unwrap_or_default(),
             size: raw.size,
-            archive: raw.config.and_then(|config| config.labels).and_then(|mut labels| labels.remove("o3r-deploy.archive")),
+            archive: raw
+                .config
+                .and_then(|config| config.labels)
+                .and_then(|mut labels| label(&mut labels, "o3r-deploy.archive")),
         })
         .collect())
 }
 
-/// Reads the answer of `docker volume inspect`; empty text is no volume.
+/// Reads the answer to [`VOLUME_FORMAT`]; empty text is no volume.
 ///
 /// # Errors
 /// What is wrong with the JSON.
 pub fn volumes(bytes: &[u8]) -> serde_json::Result<Vec<DockerVolume>> {
-    Ok(array::<RawVolume>(bytes)?
+    Ok(objects::<RawVolume>(bytes)?
         .into_iter()
         .map(|raw| {
             let mut labels = raw.labels.unwrap_or_default();
@@ -256,15 +276,16 @@ pub fn volumes(bytes: &[u8]) -> serde_json::Result<Vec<DockerVolume>> {
                 name: raw.name,
                 driver: raw.driver,
                 options: raw.options.unwrap_or_default(),
-                project: labels.remove("com.docker.compose.project"),
-                application: labels.remove(APPLICATION_LABEL),
+                project: label(&mut labels, "com.docker.compose.project"),
+                application: label(&mut labels, APPLICATION_LABEL),
             }
         })
         .collect())
 }
 
-fn array<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> serde_json::Result<Vec<T>> {
-    if bytes.trim_ascii().is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(bytes) }
+/// Reads one object after the other.
+fn objects<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> serde_json::Result<Vec<T>> {
+    serde_json::Deserializer::from_slice(bytes).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -273,11 +294,14 @@ mod tests {
 
     #[test]
     fn a_container_is_read_with_project_health_and_policy() {
-        let json = br#"[{"Id":"c1","Name":"/app","Image":"sha256:1","RestartCount":2,
+        let json = br#"{"Id":"c1","Name":"/app","Image":"sha256:1","RestartCount":2,
             "State":{"Status":"running","ExitCode":0,"StartedAt":"2026-11-21T07:00:00Z","Health":{"Status":"healthy"}},
             "Config":{"Labels":{"com.docker.compose.project":"p","com.docker.compose.service":"s"}},
             "HostConfig":{"RestartPolicy":{"Name":"unless-stopped"}},
-            "Mounts":[{"Type":"volume","Name":"v"},{"Type":"bind"}]}]"#;
+            "Mounts":[{"Type":"volume","Name":"v"},{"Type":"bind","Name":null}]}
+            {"Id":"c2","Name":"/b","Image":"sha256:1","RestartCount":0,
+            "State":{"Status":"created","ExitCode":0,"StartedAt":"","Health":null},"Config":{"Image":"b","Labels":null},
+            "HostConfig":{"RestartPolicy":{"Name":""}},"Mounts":[]}"#;
         let read = containers(json).expect("valid");
         let container = read.first().expect("one");
         assert_eq!(container.name, "app");
@@ -285,11 +309,13 @@ mod tests {
         assert_eq!(container.health, Some(Health::Healthy));
         assert_eq!(container.restart_policy, "unless-stopped");
         assert_eq!(container.volumes, ["v"]);
+        let other = read.last().expect("two");
+        assert_eq!((other.name.as_str(), other.project.clone(), other.health), ("b", None, None));
     }
 
     #[test]
     fn an_untagged_image_has_no_references() {
-        let json = br#"[{"Id":"sha256:1","RepoTags":["<none>:<none>"],"RootFS":{"Layers":["sha256:2"]},"Size":5}]"#;
+        let json = br#"{"Id":"sha256:1","RepoTags":["<none>:<none>"],"RootFS":{"Layers":["sha256:2"]},"Size":5,"Config":{"Labels":{"o3r-deploy.archive":null}}}"#;
         let read = images(json).expect("valid");
         assert_eq!(read.first().map(|image| (image.tags.len(), image.layers.len(), image.size)), Some((0, 1, 5)));
     }

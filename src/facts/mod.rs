@@ -21,7 +21,10 @@ pub(crate) fn read_docker(bytes: &[u8]) {
     let _ = inspect::volumes(bytes);
 }
 
-pub use inspect::{APPLICATION_LABEL, Container, ContainerState, DockerImage, DockerVolume, Health, containers};
+pub use inspect::{
+    APPLICATION_LABEL, CONTAINER_FORMAT, Container, ContainerState, DockerImage, DockerVolume, Health, IMAGE_FORMAT,
+    VOLUME_FORMAT, containers,
+};
 pub use probe::{FactsError, Probe, Section, nonce};
 
 /// Everything the plan needs to know.

@@ -109,6 +109,9 @@ impl Probe {
         Command::script(include_str!("probe.sh"))
             .arg(nonce)
             .arg(wants.join(" "))
+            .text(inspect::CONTAINER_FORMAT)
+            .text(inspect::IMAGE_FORMAT)
+            .text(inspect::VOLUME_FORMAT)
             .args(pairs("service", &self.services))
             .args(pairs("text", &self.texts))
             .args(pairs("archive", &self.archives))
@@ -400,7 +403,7 @@ mod tests {
         let shown = probe.command("=n=").shown();
         assert_eq!(
             shown,
-            "sh -c '# reads what is there, changes nothing…' sh =n= images service app tree /home/oem/share/logs"
+            "sh -c '# reads what is there, changes nothing…' sh =n= images '{{/* container */ -}}…' '{{/* image */ -}}…' '{{/* volume */ -}}…' service app tree /home/oem/share/logs"
         );
     }
 }

@@ -1,6 +1,6 @@
 # reads what is there, changes nothing
-nonce=$1 wants=$2
-shift 2
+nonce=$1 wants=$2 container_format=$3 image_format=$4 volume_format=$5
+shift 5
 section() { printf '\n%s %s\n' "$nonce" "$1"; }
 wants() { case " $wants " in *" $1 "*) ;; *) return 1 ;; esac; }
 wanted() { wants "$1" && section "$1"; }
@@ -54,20 +54,20 @@ docker_root() { if wants docker_root; then docker info --format '{{.DockerRootDi
 containers() {
   if wanted containers; then
     # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
-    ids=$(docker container ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker container inspect $ids
+    ids=$(docker container ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker container inspect --format "$container_format" $ids
   fi
 }
 images() {
   if wanted images; then
     # One with several tags is listed several times.
     # shellcheck disable=SC2046
-    ids=$(docker image ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker image inspect $(echo "$ids" | sort -u)
+    ids=$(docker image ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker image inspect --format "$image_format" $(echo "$ids" | sort -u)
   fi
 }
 volumes() {
   if wanted volumes; then
     # shellcheck disable=SC2086
-    names=$(docker volume ls --quiet) && [ -n "$names" ] && docker volume inspect $names
+    names=$(docker volume ls --quiet) && [ -n "$names" ] && docker volume inspect --format "$volume_format" $names
   fi
 }
 compose() {

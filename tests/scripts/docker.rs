@@ -15,7 +15,7 @@ const TWO: &str = "2222222222222222222222222222222222222222222222222222222222222
 /// Knows the images that `$state/images` lists, loads what is loaded, and notes what it was asked.
 const DOCKER: &str = r#"echo "$*" >>"$state/asked"
 case "$1 $2" in
-  "image inspect") shift 2; for id do grep -qx "$id" "$state/images" 2>/dev/null || exit 1; done ;;
+  "image inspect") shift 4; for id do grep -qx "$id" "$state/images" 2>/dev/null || exit 1; done ;;
   "image load") cat "$state/loads" >>"$state/images"; echo "Loaded image: app:1" ;;
   "image ls") cat "$state/imported" 2>/dev/null ;;
 esac

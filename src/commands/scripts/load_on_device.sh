@@ -6,13 +6,13 @@ if [ ! -f "$path" ]; then refuse "$path: no such file on the device"; fi
 if manifest=$(tar -xOf "$path" manifest.json 2>/dev/null) || manifest=$(tar -xzOf "$path" manifest.json 2>/dev/null); then
   ids=$(printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"Config": *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p')
   # shellcheck disable=SC2086 # IDs are hexadecimal, and references have no spaces
-  if [ -n "$ids" ] && docker image inspect $ids >/dev/null 2>&1; then
+  if [ -n "$ids" ] && docker image inspect --format "{{.Id}}" $ids >/dev/null 2>&1; then
     printf 'there already: %s\n' $ids
   else
     loaded=$(docker image load --quiet --input "$path") || exit
     printf '%s\n' "$loaded"
     [ -n "$ids" ] || ids=$(printf '%s\n' "$loaded" | sed -n 's/^Loaded image.*: //p')
-    docker image inspect $ids >/dev/null || exit
+    docker image inspect --format "{{.Id}}" $ids >/dev/null || exit
   fi
   if [ -n "$name" ]; then docker image tag "$(echo "$ids" | head -n 1)" "$name"; fi
 elif tar -tf "$path" oci-layout >/dev/null 2>&1 || tar -tzf "$path" oci-layout >/dev/null 2>&1; then

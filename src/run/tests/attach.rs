@@ -13,9 +13,9 @@ fn attaching(change: impl FnOnce(&mut Attach)) -> Plan {
 
 fn container(status: &str, started: &str, code: i64) -> Vec<u8> {
     format!(
-        r#"[{{"Id":"c1","Name":"/web","Image":"sha256:1","RestartCount":0,
+        r#"{{"Id":"c1","Name":"/web","Image":"sha256:1","RestartCount":0,
         "State":{{"Status":"{status}","ExitCode":{code},"StartedAt":"{started}"}},
-        "Config":{{"Labels":null}},"HostConfig":{{"RestartPolicy":{{"Name":"no"}}}}}}]"#
+        "Config":{{"Labels":null}},"HostConfig":{{"RestartPolicy":{{"Name":"no"}}}}}}"#
     )
     .into_bytes()
 }
@@ -57,11 +57,11 @@ fn lines_are_whole_whatever_the_pieces_and_the_last_needs_no_newline() {
     attach finished: Read: `web` ended with exit code 0
     ");
     insta::assert_snapshot!(fake.log(), @r"
-    docker container inspect -- web
+    docker container inspect --format '{{/* container */ -}}…' -- web
     sh -c '# follows a container's output…' sh web 1582000000
-    docker container inspect -- web
+    docker container inspect --format '{{/* container */ -}}…' -- web
     sh -c '# prints a container's output between two times…' sh web 1582000000
-    docker container inspect -- web
+    docker container inspect --format '{{/* container */ -}}…' -- web
     ");
 }
 
@@ -179,7 +179,7 @@ fn a_container_that_is_not_there_and_a_docker_that_does_not_answer_are_failures(
     insta::assert_snapshot!(failure(run(&attaching(|_| ()), &fake).1), @"RemoteCommand: attach: there is no container `web` on the device");
     let fake = running().on(FOLLOW, ends(1)).on(LOOK, fails(1, "Cannot connect to the Docker daemon"));
     insta::assert_snapshot!(failure(run(&attaching(|_| ()), &fake).1), @r"
-    RemoteCommand: attach: `docker container inspect -- web` failed on the device: exit code 1: Cannot connect to the Docker daemon
+    RemoteCommand: attach: `docker container inspect --format '{{/* container */ -}}…' -- web` failed on the device: exit code 1: Cannot connect to the Docker daemon
     | Cannot connect to the Docker daemon
     ");
 }

@@ -31,10 +31,10 @@ fn bringing(first: bool, wait: u64) -> Plan {
 
 fn container(status: &str, health: &str, code: i64) -> Vec<u8> {
     format!(
-        r#"[{{"Id":"c1","Name":"/web","Image":"sha256:1","RestartCount":0,
+        r#"{{"Id":"c1","Name":"/web","Image":"sha256:1","RestartCount":0,
         "State":{{"Status":"{status}","ExitCode":{code},"StartedAt":"t1","Health":{{"Status":"{health}"}}}},
         "Config":{{"Labels":{{"com.docker.compose.project":"app","com.docker.compose.service":"web"}}}},
-        "HostConfig":{{"RestartPolicy":{{"Name":"no"}}}}}}]"#
+        "HostConfig":{{"RestartPolicy":{{"Name":"no"}}}}}}"#
     )
     .into_bytes()
 }
@@ -65,10 +65,10 @@ fn an_application_is_up_when_it_is_healthy_and_what_is_waited_for_is_told_once()
     insta::assert_snapshot!(fake.log(), @"
     sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
     docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
-    sh -c '# describes the containers of a compose project…' sh app
-    sh -c '# describes the containers of a compose project…' sh app
-    sh -c '# describes the containers of a compose project…' sh app
-    sh -c '# describes the containers of a compose project…' sh app
+    sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
+    sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
+    sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
+    sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
     sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/ '' ''
     mkdir /never
     ");
@@ -88,7 +88,7 @@ fn a_first_application_that_ends_is_shown_with_its_last_lines_and_taken_down() {
     insta::assert_snapshot!(fake.log(), @r"
     sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
     docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
-    sh -c '# describes the containers of a compose project…' sh app
+    sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
     sh -c '# prints the last lines of a container's output…' sh web 20
     docker-compose --project-name app --file /home/oem/app/docker-compose.yml down --remove-orphans
     ");
