@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -78,7 +78,7 @@ impl LogFile {
         loop {
             let stem = if number == 1 { stem.clone() } else { stem.numbered(number) };
             let path = directory.join(format!("{stem}.log"));
-            match File::options().append(true).create_new(true).open(&path) {
+            match private(File::options().append(true).create_new(true)).open(&path) {
                 Ok(file) => return Ok(Self { path, stem, file: Arc::new(file) }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
                 Err(source) => return Err(LogError { path, source }),
@@ -130,6 +130,13 @@ impl LogFile {
     }
 }
 
+/// Makes a file that only its owner may read: it may hold what an application printed.
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
 /// Writes the end of the log when dropped.
 #[must_use = "dropping it ends the log"]
 pub struct LogGuard {
@@ -152,7 +159,7 @@ where
         layer.with_timer(LocalTime).with_writer(Masking(writer)).with_filter(in_file)
     });
     let console = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).without_time();
-    let console = console.with_writer(move || Console(Arc::clone(&lines))).with_filter(on_console);
+    let console = console.with_writer(Masking(move || Console(Arc::clone(&lines)))).with_filter(on_console);
     tracing_subscriber::registry().with(file).with(console)
 }
 

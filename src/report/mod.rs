@@ -13,6 +13,7 @@ use crate::stage::Stage;
 mod display;
 mod json;
 mod log_file;
+mod masked;
 mod output_file;
 mod pace;
 mod plain;

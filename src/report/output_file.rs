@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Event, Question, Report};
+use super::{Event, Question, Report, log_file::private};
 
 /// Writes attached output, line by line as it comes. The file is made with the first line; what cannot be written is said once
 /// in the log.
@@ -35,7 +35,7 @@ impl OutputFile {
 
     fn line(&mut self, line: &str) -> io::Result<()> {
         if let State::NotYet = self.file {
-            self.file = State::Open(File::options().append(true).create(true).open(&self.path)?);
+            self.file = State::Open(private(File::options().append(true).create(true)).open(&self.path)?);
         }
         match &mut self.file {
             State::Open(file) => file.write_all(format!("{}\n", crate::secret::masked(line)).as_bytes()),

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Event, Question, Report, tally::Tally};
+use super::{Event, Question, Report, masked, tally::Tally};
 use crate::failure::{ExitCode, Failure};
 
-/// Passes each event to all of its reports, in their order.
+/// Passes each event to all of its reports, in their order, without the secrets that are in it.
 pub struct Tee {
     reports: Vec<Box<dyn Report>>,
     tally: Tally,
@@ -38,6 +38,7 @@ impl Tee {
 impl Report for Tee {
     fn event(&mut self, event: &Event) {
         self.tally.event(event);
+        let event = &masked::event(event);
         for report in &mut self.reports {
             report.event(event);
         }
@@ -45,6 +46,7 @@ impl Report for Tee {
 
     /// The answer of the first report that has one.
     fn ask(&mut self, question: &Question) -> Option<String> {
+        let question = &masked::question(question);
         let answer = self.reports.iter_mut().find_map(|report| report.ask(question));
         super::log_file::asked(question, answer.as_deref());
         answer

@@ -24,6 +24,8 @@ struct OneStream {
     shown: u64,
     /// How many bytes are to come once more.
     again: u64,
+    /// From how many bytes of a line on it may be cut, beyond [`LONGEST_LINE`]: for a secret that lies there.
+    more: usize,
 }
 
 impl Lines {
@@ -59,11 +61,22 @@ impl Lines {
             if *byte != b'\n' {
                 stream.line.push(*byte);
             }
-            if *byte == b'\n' || stream.line.len() >= LONGEST_LINE {
-                // A character that the cut would tear stays for what follows.
-                let whole = if *byte == b'\n' { stream.line.len() } else { whole_characters(&stream.line) };
-                let rest = stream.line.split_off(whole);
+            if *byte == b'\n' {
+                found |= show(report, until, &std::mem::take(&mut stream.line));
+                stream.more = 0;
+            } else if stream.line.len() >= LONGEST_LINE + stream.more {
+                // A character or a secret that the cut would tear stays for what follows.
+                let settled = match settled(&stream.line) {
+                    0 if stream.more < LONGEST_SECRET => {
+                        stream.more += LONGEST_LINE;
+                        continue;
+                    }
+                    0 => whole_characters(&stream.line),
+                    settled => settled,
+                };
+                let rest = stream.line.split_off(settled);
                 found |= show(report, until, &std::mem::replace(&mut stream.line, rest));
+                stream.more = stream.line.len();
             }
         }
         found
@@ -76,11 +89,24 @@ impl Lines {
         for stream in [&mut self.out, &mut self.err] {
             stream.shown = stream.again;
             if stream.again == 0 && !stream.line.is_empty() {
-                found |= show(report, until, &std::mem::take(&mut stream.line));
+                let line = String::from_utf8_lossy(&std::mem::take(&mut stream.line)).into_owned();
+                // It may have been cut off.
+                found |= show(report, until, crate::secret::masked_beginning(&line).as_bytes());
             }
         }
         found
     }
+}
+
+/// The longest that a secret may be, in bytes, with all of its characters escaped.
+const LONGEST_SECRET: usize = 8 << 20;
+
+/// Returns how many of the bytes may be shown whatever comes next.
+fn settled(bytes: &[u8]) -> usize {
+    let whole = bytes.get(..whole_characters(bytes)).unwrap_or_default();
+    // Nothing lies across what is no text.
+    let text = whole.utf8_chunks().last().filter(|chunk| chunk.invalid().is_empty()).map_or("", |chunk| chunk.valid());
+    whole.len() - text.len() + crate::secret::settled(text)
 }
 
 /// How many of the bytes are whole characters, or none that could become one.
@@ -176,5 +202,21 @@ mod tests {
         lines.take(&mut shown, None, Stream::Stdout, &vec![b'x'; LONGEST_LINE + 1]);
         lines.end(&mut shown, None);
         assert_eq!(shown.0.iter().map(String::len).collect::<Vec<_>>(), [LONGEST_LINE, 1]);
+    }
+
+    #[test]
+    fn secret_is_masked_in_whatever_pieces_and_lines_it_comes() {
+        let secret: String = (0..20_000).map(|number| format!("{:05x}", number * 7919 % 1_000_003)).collect();
+        crate::secret::keep_from_sight(&crate::secret::Secret::new(secret.clone()));
+        crate::secret::keep_from_sight(&crate::secret::Secret::new("in-two\tpieces"));
+        let (mut lines, mut shown) = (Lines::default(), Shown::default());
+        let before = "x".repeat(LONGEST_LINE - 5);
+        for piece in ["say in-t", "wo\tpie", "ces\n", &before, "in-two\tpieces", &before, &secret, "after\nin-two\tpie"] {
+            lines.take(&mut shown, None, Stream::Stdout, piece.as_bytes());
+        }
+        lines.end(&mut shown, None);
+        assert!(shown.0.iter().all(|line| line.len() < 3 * LONGEST_LINE));
+        let masked: Vec<_> = shown.0.iter().map(|line| crate::secret::masked(line).replace('x', "")).collect();
+        assert_eq!(masked.join(""), "say ‹secret›‹secret›‹secret›after‹secret›");
     }
 }

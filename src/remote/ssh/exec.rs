@@ -12,6 +12,7 @@ use super::{LOG, Ssh, pieces::PIECE};
 use crate::{
     command::Command,
     remote::{Exit, Input, OnOutput, RemoteError, Stream, last_lines, printable},
+    secret::masked_beginning,
 };
 
 /// Where a command's output goes.
@@ -224,7 +225,9 @@ fn log_end(transcript: &[u8], result: &Result<Exit, RemoteError>, took: Duration
     if transcript.contains(&0) {
         tracing::debug!(target: LOG, "  (binary output)");
     } else {
-        for line in last_lines(transcript, usize::MAX) {
+        // Where it was cut a secret may begin.
+        let text = String::from_utf8_lossy(transcript);
+        for line in last_lines(masked_beginning(&text).as_bytes(), usize::MAX) {
             tracing::debug!(target: LOG, "  {line}");
         }
         if transcript.len() == KEPT {
