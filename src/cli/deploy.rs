@@ -176,6 +176,7 @@ impl Run<'_> {
             }
             hold = Some(taken);
         }
+        let free = self.progress.free();
         let (report, progress) = (&mut session.report, &mut self.progress);
         let (wanted, accept_new) = (self.wanted, self.options.device.accept_new);
         let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
@@ -183,13 +184,11 @@ impl Run<'_> {
         };
         let (interface, supply, aside) = (&self.interface, &self.supply, Some(&aside as &crate::run::Aside<'_>));
         let mut runner = Runner { remote: work.remote, interface, report, supply, interrupt, aside, progress };
-        let Some(mut hold) = hold else { return runner.run(&work.plan, ..).await };
-        // Who looks on for hours keeps nobody from the device.
-        let looks_on = work.plan.looks_on();
-        let result = hold.during(runner.run(&work.plan, ..looks_on)).await;
-        hold.release().await;
-        result?;
-        runner.run(&work.plan, looks_on..).await
+        match hold {
+            // Who looks on for hours keeps nobody from the device.
+            Some(hold) => hold.until_free(&free, runner.run(&work.plan)).await,
+            None => runner.run(&work.plan).await,
+        }
     }
 
     /// Reads the device once more and plans anew; what differs is shown and asked about.

@@ -199,6 +199,8 @@ impl Told {
             services: Some(service.into_iter().collect()),
             secrets: None,
             wait: None,
+            settle: None,
+            completes: None,
         })
     }
 

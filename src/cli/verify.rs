@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     command::Command,
-    config::Deployment,
+    config::{Compose, Deployment},
     device::ConfigurationInterface,
-    facts::{Container, ContainerState, Facts, Health, Probe, Section},
+    facts::{Container, ContainerState, Facts, Health, HealthCheck, Probe, Section},
     failure::{ExitCode, Explain, Failure, FailureKind},
     plan::{application_name, count},
     remote::{
@@ -51,8 +51,10 @@ pub(super) struct VerifyOptions {
 enum VerifyError {
     #[error("nothing of `{0}` was deployed that could be verified")]
     Nothing(String),
+    #[error("container `{container}` {why}")]
+    Not { container: String, why: String, check: Option<HealthCheck> },
     #[error("{0}")]
-    Not(String),
+    NotBack(String),
     #[error("the device is not back {} s after its reboot", BOOT.as_secs())]
     Gone,
 }
@@ -60,15 +62,25 @@ enum VerifyError {
 impl Explain for VerifyError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Nothing(_) | Self::Not(_) => FailureKind::Unhealthy,
+            Self::Nothing(_) | Self::Not { .. } | Self::NotBack(_) => FailureKind::Unhealthy,
             Self::Gone => FailureKind::Unreachable,
+        }
+    }
+
+    fn details(&self) -> Vec<String> {
+        match self {
+            Self::Not { check, .. } => check.iter().flat_map(HealthCheck::shown).collect(),
+            _ => Vec::new(),
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Nothing(_) => "run it where the deployment is told, or name the file with `--config`".into(),
-            Self::Not(_) => "a service comes back by `autostart:`, or by a restart policy and `oem-dc-autostart`".into(),
+            Self::Not { .. } => {
+                "`o3r-deploy` deploys it again, `o3r-deploy rollback` goes back to the version before; `docker logs NAME` on the device shows its output".into()
+            }
+            Self::NotBack(_) => "a service comes back by `autostart:`, or by a restart policy and `oem-dc-autostart`".into(),
             Self::Gone => "switch it off and on: after five soft reboots a device may not find the network".into(),
         })
     }
@@ -93,15 +105,17 @@ pub(super) async fn verify(options: &VerifyOptions) -> ExitCode {
 async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyOptions) -> Result<(), Failure> {
     let interface = session::interface(&wanted.device);
     let remote = connect(session, wanted, options, &interface).await?;
-    let before = containers(&remote, wanted).await?;
+    let (before, clock) = containers(&remote, wanted).await?;
     if before.is_empty() {
         return Err(VerifyError::Nothing(application_name(wanted)).into());
     }
-    if let Some(ill) = before.iter().find_map(ill) {
-        return Err(VerifyError::Not(ill).into());
+    if let Some(fault) = before.iter().find_map(|container| fault(container, clock)) {
+        return Err(fault.into());
     }
-    if !options.reboot {
-        note(session, format!("`{}` runs and is healthy: {}", application_name(wanted), count(before.len(), "container")));
+    // What has done its work and ended need not come back.
+    let before: Vec<_> = before.into_iter().filter(|container| !container.has_completed()).collect();
+    if !options.reboot || before.is_empty() {
+        note(session, format!("`{}` {}", application_name(wanted), states(&before)));
         remote.disconnect().await;
         return Ok(());
     }
@@ -137,16 +151,28 @@ async fn reboot(
     let remote = back(session, wanted, options, interface, &boot).await?;
     let ready = begin.elapsed();
     let started = Instant::now();
+    let settle = wanted.compose.as_ref().map_or(Compose::DEFAULT_SETTLE, |compose| compose.settle);
+    // Since when all of them have been well, in these runs of theirs.
+    let mut well: Option<(Instant, Vec<String>)> = None;
     loop {
-        let after = containers(&remote, wanted).await?;
+        let (after, clock) = containers(&remote, wanted).await?;
         let missing = before.iter().find_map(|was| match after.iter().find(|is| is.name == was.name) {
-            Some(is) if is.started_at == was.started_at => Some(format!("container `{}` did not start again", was.name)),
-            Some(is) => ill(is),
-            None => Some(format!("container `{}` is not there after the reboot", was.name)),
+            Some(is) if is.started_at == was.started_at => {
+                Some(VerifyError::NotBack(format!("container `{}` did not start again", was.name)))
+            }
+            Some(is) => fault(is, clock),
+            None => Some(VerifyError::NotBack(format!("container `{}` is not there after the reboot", was.name))),
         });
-        let Some(missing) = missing else { break };
+        let runs: Vec<_> = after.iter().map(|container| container.started_at.clone()).collect();
+        match missing {
+            None if well.as_ref().is_some_and(|(since, before)| *before == runs && since.elapsed() >= settle) => break,
+            None if well.as_ref().is_none_or(|(_, before)| *before != runs) => well = Some((Instant::now(), runs)),
+            None => {}
+            Some(_) => well = None,
+        }
         if started.elapsed() > APPLICATION {
-            return Err(VerifyError::Not(missing).into());
+            let restarts = || VerifyError::NotBack("the application is started again and again".into());
+            return Err(missing.unwrap_or_else(restarts).into());
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -215,23 +241,37 @@ async fn boot_of(remote: &Ssh) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&answer).trim().to_owned())
 }
 
-/// The containers of this application.
-async fn containers(remote: &Ssh, wanted: &Deployment) -> Result<Vec<Container>, Failure> {
+/// Returns the containers of this application, and the device's clock.
+async fn containers(remote: &Ssh, wanted: &Deployment) -> Result<(Vec<Container>, u64), Failure> {
     let sections = [Section::Docker, Section::Containers, Section::Records].into();
     let facts: Facts = Probe { sections, ..Probe::default() }.ask(remote).await?;
     let record = facts.records.get(&application_name(wanted)).cloned().unwrap_or_default();
     let ours = |container: &Container| container.project.as_ref().is_some_and(|project| record.projects.contains(project));
     let mut containers = facts.docker.map(|docker| docker.containers).unwrap_or_default();
-    // One that has done its work and ended need not come back.
-    containers.retain(|container| ours(container) && !(container.state == ContainerState::Exited && container.exit_code == 0));
-    Ok(containers)
+    let may_complete = |container: &Container| {
+        let named = |compose: &Compose| compose.completes.iter().any(|name| container.service.as_ref() == Some(name));
+        container.state == ContainerState::Exited && container.exit_code == 0 && wanted.compose.as_ref().is_some_and(named)
+    };
+    containers.retain(|container| ours(container) && !may_complete(container));
+    Ok((containers, facts.clock))
 }
 
-/// What is wrong with a container.
-fn ill(container: &Container) -> Option<String> {
-    let well =
-        container.state == ContainerState::Running && matches!(container.health, None | Some(Health::Healthy | Health::None));
-    (!well).then(|| format!("container `{}` does not run, or is not healthy", container.name))
+/// Finds what is wrong with a container.
+fn fault(container: &Container, clock: u64) -> Option<VerifyError> {
+    let why = container.fault(clock)?;
+    Some(VerifyError::Not { container: container.name.clone(), why, check: container.check.clone() })
+}
+
+/// Words for containers that are well: healthy is only who was asked.
+fn states(running: &[Container]) -> String {
+    let healthy = running.iter().filter(|container| container.health == Some(Health::Healthy)).count();
+    let containers = count(running.len(), "container");
+    match (running.len(), healthy) {
+        (0, _) => "has completed".into(),
+        (_, 0) => format!("runs: {containers}"),
+        (all, healthy) if all == healthy => format!("runs and is healthy: {containers}"),
+        (_, healthy) => format!("runs: {containers}, {healthy} of them with a health check, which passes"),
+    }
 }
 
 /// Counts a soft reboot of a device, as far as this computer asked for it.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     commands::swap,
-    config::Deployment,
+    config::{Compose, Deployment},
     delivery::Supply,
     failure::{ExitCode, Failure},
     plan::{Entry, application_name},
@@ -106,7 +106,8 @@ async fn go_back(
         kind: "rollback".into(),
         ..Entry::default()
     };
-    let wait = wanted.compose.as_ref().map_or(std::time::Duration::from_secs(120), |compose| compose.wait);
+    let times = wanted.compose.as_ref().map(|compose| (compose.wait, compose.settle));
+    let (wait, settle) = times.unwrap_or((Compose::DEFAULT_WAIT, Compose::DEFAULT_SETTLE));
     let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
         Box::pin(async move { session::aside(wanted, accept_new, &command).await })
     };
@@ -120,7 +121,7 @@ async fn go_back(
         aside: Some(&aside),
         progress: &mut progress,
     };
-    let result = hold.during(runner.roll_back(&entry, wait)).await;
+    let result = hold.during(runner.roll_back(&entry, wait, settle)).await;
     hold.release().await;
     session.report.event(&Event::Note { text: result? });
     Ok(())

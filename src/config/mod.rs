@@ -173,6 +173,17 @@ pub struct Compose {
     pub services: Vec<String>,
     /// How long to wait until all of them run and are healthy.
     pub wait: Duration,
+    /// How long they must then go on without a break.
+    pub settle: Duration,
+    /// Services that may end with exit code 0.
+    pub completes: Vec<String>,
+}
+
+impl Compose {
+    /// The default of `wait`.
+    pub const DEFAULT_WAIT: Duration = Duration::from_secs(120);
+    /// The default of `settle`.
+    pub const DEFAULT_SETTLE: Duration = Duration::from_secs(10);
 }
 
 /// Where compose files are.

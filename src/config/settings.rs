@@ -220,9 +220,15 @@ pub struct Compose {
     /// Values that nobody else is to see, by the name of the file below `secrets` beside the compose file that takes them, with
     /// mode 0600: `!env NAME`, `!file PATH`, `!command "…"` or a text.
     pub secrets: Option<BTreeMap<String, SecretSource>>,
-    /// How long to wait until all of them run and are healthy, in seconds.
+    /// How long to wait until all of them run and are healthy, in seconds from the end of `docker-compose up` on.
     #[schemars(range(min = 0), extend("default" = 120))]
     pub wait: Option<f64>,
+    /// How long they must then go on running without a break before the version counts, in seconds; 0 turns it off.
+    #[schemars(range(min = 0), extend("default" = 10))]
+    pub settle: Option<f64>,
+    /// Services that may end with exit code 0: they do their work once.
+    #[schemars(extend("examples" = [["migrate"]]))]
+    pub completes: Option<Vec<String>>,
 }
 
 /// One text, or a list of them.

@@ -5,9 +5,15 @@ use super::{
     judge::{Verdict, attention, fine, unknown, wrong},
 };
 use crate::{
-    facts::{AutostartModel, ContainerState, Docker, Facts, Health},
+    facts::{AutostartModel, Container, ContainerState, Docker, Facts, Health},
     text::{bytes, count},
 };
+
+/// A container that docker has started again less than so many seconds ago is looked at: loops may be slow.
+const RECENT_RESTART: i64 = 600;
+
+/// So many restarts by docker, the last one recent, are a loop.
+const LOOP_RESTARTS: u64 = 3;
 
 /// What there is to say of a check.
 pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
@@ -78,7 +84,7 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
             (None, None) => fine("no deployment is under way, and the application does not hold updates off"),
         },
         _ => match docker {
-            Some(docker) => containers(check, docker),
+            Some(docker) => containers(check, docker, facts.clock),
             None => unknown(),
         },
     }
@@ -176,25 +182,48 @@ fn port_conflicts(examined: &Examined) -> Verdict {
     )
 }
 
-fn containers(check: Check, docker: &Docker) -> Verdict {
-    let named = |which: &dyn Fn(&&crate::facts::Container) -> bool| {
-        docker.containers.iter().filter(which).map(|container| container.name.clone()).collect::<Vec<_>>().join(", ")
+/// What is wrong with a container although it may run at this moment: docker starts it again, or docker-compose was cut off.
+fn restarts(container: &Container, clock: u64) -> Option<String> {
+    let Container { name, restarts, .. } = container;
+    let recent = container.seconds_since_start(clock).filter(|age| *age < RECENT_RESTART);
+    match (container.state, recent) {
+        _ if container.has_interim_name() => container.fault(clock).map(|fault| format!("{name} {fault}")),
+        (ContainerState::Restarting, _) if *restarts >= LOOP_RESTARTS => {
+            Some(format!("{name} restarts in a loop ({restarts} restarts, last exit code {})", container.exit_code))
+        }
+        (ContainerState::Running, Some(age)) if *restarts >= LOOP_RESTARTS => {
+            Some(format!("{name} restarts in a loop ({restarts} restarts, the last one {age} s ago)"))
+        }
+        (ContainerState::Restarting, _) | (ContainerState::Running, Some(_)) if *restarts > 0 => {
+            container.fault(clock).map(|fault| format!("{name} {fault}"))
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with the health of a container, and the last output of its check.
+fn health(container: &Container) -> Option<String> {
+    let is_ill = matches!(container.health, Some(Health::Unhealthy | Health::Starting));
+    let said = container.check.as_ref().map(|check| check.shown().join(" ")).filter(|_| is_ill);
+    let said = said.map(|said| format!(" ({said})")).unwrap_or_default();
+    is_ill.then(|| format!("{} is not healthy{said}", container.name))
+}
+
+fn containers(check: Check, docker: &Docker, clock: u64) -> Verdict {
+    let faults = |fault: &dyn Fn(&Container) -> Option<String>| {
+        docker.containers.iter().filter_map(fault).collect::<Vec<_>>().join("; ")
     };
     match check {
         Check::Restarts => {
-            let loops = named(&|container| container.state == ContainerState::Restarting || container.restarts > 3);
-            let advice = "`docker logs NAME` on the device, or `--attach_to NAME`, shows why; `exec format error` means another processor";
-            if loops.is_empty() {
-                fine("no container restarts in a loop")
-            } else {
-                wrong(format!("{loops} restarts in a loop"), advice)
-            }
+            let found = faults(&|container| restarts(container, clock));
+            let advice = "`docker logs NAME` on the device, or `--attach_to NAME`, shows why; `exec format error` means another processor; \
+                          a container whose name begins with an ID is made anew by the next deployment";
+            if found.is_empty() { fine("no container restarts in a loop") } else { wrong(found, advice) }
         }
         Check::Health => {
-            let ill = named(&|container| matches!(container.health, Some(Health::Unhealthy | Health::Starting)));
-            let advice =
-                "its health check fails or has not passed yet: `docker inspect NAME` on the device, `wait:` gives it more time";
-            if ill.is_empty() { fine("no container is unhealthy") } else { attention(format!("{ill} is not healthy"), advice) }
+            let found = faults(&health);
+            let advice = "its health check fails or has not passed yet: `wait:` of `compose` gives it more time";
+            if found.is_empty() { fine("no container is unhealthy") } else { attention(found, advice) }
         }
         _ => {
             let shown = |volume: &crate::facts::DockerVolume| {

@@ -193,7 +193,7 @@ impl Check {
             Self::Disk => &["has not enough room", "no space left"],
             Self::Architecture => &["and the device is"],
             Self::Health => &["is not healthy yet"],
-            Self::Restarts => &["restarts in a loop"],
+            Self::Restarts => &["restarts in a loop", "was started again"],
             Self::LogDriver => &["attaching shows nothing"],
             Self::Compose => &["takes no compose file without"],
             Self::Docker => &["docker does not answer"],
@@ -273,6 +273,22 @@ mod tests {
         facts
             .room
             .insert("/home/oem".into(), crate::facts::Room { bytes: 1000, size: 8_000_000_000, inodes: Some(5), device: 1 });
+        let json = br#"{"Id":"c1","Name":"/web","Image":"sha256:1","RestartCount":9,"Config":{},
+            "State":{"Status":"running","ExitCode":0,"StartedAt":"2020-02-18T04:26:30Z","Health":{"Status":"unhealthy",
+            "Log":[{"ExitCode":1,"Output":"Traceback\nZeroDivisionError: division by zero\n"}]}},
+            "HostConfig":{"RestartPolicy":{"Name":"always"}}}
+            {"Id":"c2","Name":"/759893e426a5_app","Image":"sha256:1","RestartCount":0,"Config":{},
+            "State":{"Status":"running","ExitCode":0,"StartedAt":"2020-02-01T00:00:00Z"},
+            "HostConfig":{"RestartPolicy":{"Name":"no"}}}"#;
+        let containers = crate::facts::containers(json).expect("valid");
+        let docker = crate::facts::Docker { containers, ..crate::facts::Docker::default() };
+        let inside = shown(&Seen { facts: Some(Facts { docker: Some(docker), ..facts.clone() }), ..Seen::default() });
+        let of_containers: Vec<_> =
+            inside.lines().filter(|line| line.starts_with("restarts") || line.starts_with("health")).collect();
+        insta::assert_snapshot!(of_containers.join("\n"), @r"
+        restarts: web restarts in a loop (9 restarts, the last one 10 s ago); 759893e426a5_app has the interim name of a `docker-compose up` that was cut off
+        health: web is not healthy (its health check ended with exit code 1: | Traceback | ZeroDivisionError: division by zero)
+        ");
         let examined = Examined::parse(
             "linger no\ndriver journald\nnvidia no\nforeign 3\ncontainer none /quiet \ncontainer journald /web driver failed: port is already allocated\nheld 7\n",
         );

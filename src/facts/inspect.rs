@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::text::printable;
+
 /// A container, as `docker container inspect` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
@@ -25,6 +27,8 @@ pub struct Container {
     pub state: ContainerState,
     /// What its health check says; `None` without one.
     pub health: Option<Health>,
+    /// The last result of its health check, where it has run.
+    pub check: Option<HealthCheck>,
     /// The exit code of its last end.
     pub exit_code: i64,
     /// How often docker started it again.
@@ -71,6 +75,15 @@ pub enum Health {
     /// No check.
     #[serde(other)]
     None,
+}
+
+/// The last result of a container's health check.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Its exit code; -1 when it timed out.
+    pub exit_code: i64,
+    /// Its output, line by line, fit to be shown.
+    pub output: Vec<String>,
 }
 
 /// An image, as `docker image inspect` tells it.
@@ -144,6 +157,30 @@ struct RawState {
 #[serde(rename_all = "PascalCase")]
 struct RawHealth {
     status: Health,
+    log: Option<Vec<RawHealthCheck>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawHealthCheck {
+    exit_code: i64,
+    #[serde(default)]
+    output: String,
+}
+
+/// Docker keeps so many bytes of a health check's output and cuts off the rest.
+const CHECK_OUTPUT_MAX: usize = 4096;
+
+impl RawHealth {
+    fn last_check(&self) -> Option<HealthCheck> {
+        let last = self.log.as_ref()?.last()?;
+        let mut output: Vec<_> = last.output.lines().map(printable).filter(|line| !line.trim().is_empty()).collect();
+        // A line that was cut may hold half a secret, which no mask knows.
+        if last.output.len() >= CHECK_OUTPUT_MAX {
+            output.pop();
+        }
+        Some(HealthCheck { exit_code: last.exit_code, output })
+    }
 }
 
 #[derive(Deserialize)]
@@ -231,6 +268,7 @@ pub fn containers(bytes: &[u8]) -> serde_json::Result<Vec<Container>> {
                 project: label(&mut labels, "com.docker.compose.project"),
                 service: label(&mut labels, "com.docker.compose.service"),
                 state: raw.state.status,
+                check: raw.state.health.as_ref().and_then(RawHealth::last_check),
                 health: raw.state.health.map(|health| health.status).filter(|health| *health != Health::None),
                 exit_code: raw.state.exit_code,
                 restarts: raw.restart_count,
@@ -295,7 +333,8 @@ mod tests {
     #[test]
     fn a_container_is_read_with_project_health_and_policy() {
         let json = br#"{"Id":"c1","Name":"/app","Image":"sha256:1","RestartCount":2,
-            "State":{"Status":"running","ExitCode":0,"StartedAt":"2026-11-21T07:00:00Z","Health":{"Status":"healthy"}},
+            "State":{"Status":"running","ExitCode":0,"StartedAt":"2026-11-21T07:00:00Z","Health":{"Status":"healthy",
+            "Log":[{"ExitCode":0,"Output":"well\n\u001b[1mdone\n"}]}},
             "Config":{"Labels":{"com.docker.compose.project":"p","com.docker.compose.service":"s"}},
             "HostConfig":{"RestartPolicy":{"Name":"unless-stopped"}},
             "Mounts":[{"Type":"volume","Name":"v"},{"Type":"bind","Name":null}]}
@@ -307,10 +346,21 @@ mod tests {
         assert_eq!(container.name, "app");
         assert_eq!(container.project.as_deref(), Some("p"));
         assert_eq!(container.health, Some(Health::Healthy));
+        assert_eq!(container.check, Some(HealthCheck { exit_code: 0, output: vec!["well".into(), "[1mdone".into()] }));
         assert_eq!(container.restart_policy, "unless-stopped");
         assert_eq!(container.volumes, ["v"]);
         let other = read.last().expect("two");
         assert_eq!((other.name.as_str(), other.project.clone(), other.health), ("b", None, None));
+    }
+
+    #[test]
+    fn health_check_output_that_docker_cut_loses_its_torn_line() {
+        let check = |output: String| {
+            let log = Some(vec![RawHealthCheck { exit_code: 1, output }]);
+            RawHealth { status: Health::Unhealthy, log }.last_check().expect("one").output
+        };
+        assert_eq!(check(format!("whole\n{}", "x".repeat(CHECK_OUTPUT_MAX))), ["whole"]);
+        assert_eq!(check("whole\nxxx".into()), ["whole", "xxx"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
 };
 
 pub mod compare;
+mod condition;
 pub mod gather;
 pub mod here;
 mod inspect;
@@ -22,8 +23,8 @@ pub(crate) fn read_docker(bytes: &[u8]) {
 }
 
 pub use inspect::{
-    APPLICATION_LABEL, CONTAINER_FORMAT, Container, ContainerState, DockerImage, DockerVolume, Health, IMAGE_FORMAT,
-    VOLUME_FORMAT, containers,
+    APPLICATION_LABEL, CONTAINER_FORMAT, Container, ContainerState, DockerImage, DockerVolume, Health, HealthCheck,
+    IMAGE_FORMAT, VOLUME_FORMAT, containers,
 };
 pub use probe::{FactsError, Probe, Section, nonce};
 

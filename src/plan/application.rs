@@ -95,7 +95,7 @@ impl Planner<'_> {
         let pending = self.is_pending();
         let recreate = !containers.is_empty()
             && (pending || !secrets.is_empty() || self.replaces_bound_files(&sending, &file, &directory(&compose.files)));
-        let settled = services.iter().all(|service| self.runs(&containers, service, &file));
+        let settled = services.iter().all(|service| self.runs(&containers, service, &file, completes(compose, &file, service)));
         let up = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref());
         let (recorded, another) = (up == Some(&digest), up.is_some_and(|up| *up != digest));
         if sending.is_empty() && secrets.is_empty() && !recreate && !pending && settled && recorded {
@@ -123,9 +123,10 @@ impl Planner<'_> {
         actions.push(Action::Up(Bringing {
             project: bringing,
             services: compose.services.clone(),
-            completing: services.iter().filter(|name| file.services.get(*name).is_some_and(|s| s.completes)).cloned().collect(),
+            completing: services.iter().filter(|name| completes(compose, &file, name)).cloned().collect(),
             expected: services.clone(),
             wait: compose.wait,
+            settle: compose.settle,
             recreate,
             fresh: containers.is_empty(),
             keeping,
@@ -209,13 +210,13 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn runs(&self, containers: &[Container], service: &str, file: &ComposeFile) -> bool {
+    fn runs(&self, containers: &[Container], service: &str, file: &ComposeFile, completes: bool) -> bool {
         let wanted = file.services.get(service);
         let image = wanted.and_then(|wanted| wanted.image.as_deref()).map(super::engine::with_tag);
         let mut of_service = containers.iter().filter(|container| container.service.as_deref() == Some(service)).peekable();
         of_service.peek().is_some()
             && of_service.all(|container| {
-                let completed = wanted.is_some_and(|wanted| wanted.completes) && container.exit_code == 0;
+                let completed = completes && container.exit_code == 0;
                 let state = match container.state {
                     ContainerState::Running => matches!(container.health, None | Some(Health::Healthy)),
                     ContainerState::Exited => completed,
@@ -273,9 +274,15 @@ fn check_version(tool: &ComposeTool, file: &ComposeFile) -> Result<(), PlanError
     Ok(())
 }
 
+/// Whether a service may end with exit code 0: the file of the deployment says so, or another service waits for that.
+fn completes(compose: &Compose, file: &ComposeFile, service: &str) -> bool {
+    compose.completes.iter().any(|name| name == service) || file.services.get(service).is_some_and(|known| known.completes)
+}
+
 /// The services that have to run: those named, or all.
 fn expected_services(compose: &Compose, file: &ComposeFile) -> Result<Vec<String>, PlanError> {
     file.has(&compose.services)?;
+    file.has(&compose.completes)?;
     if !compose.services.is_empty() {
         return Ok(compose.services.clone());
     }

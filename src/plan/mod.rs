@@ -144,6 +144,8 @@ pub struct Bringing {
     pub completing: Vec<String>,
     /// How long they may take to be healthy.
     pub wait: Duration,
+    /// How long they must then go on without a break.
+    pub settle: Duration,
     /// Whether containers are made anew even where docker-compose sees no change.
     pub recreate: bool,
     /// Whether no container of the project was there before: then a failure removes what it made.
@@ -192,7 +194,7 @@ impl Bringing {
     }
 
     /// The command that makes it the deployed version.
-    pub fn settle(&self) -> Command {
+    pub fn confirm(&self) -> Command {
         let Settling { application, record, entry } = &self.settling;
         commands::swap::settle(application, record, entry)
     }
@@ -202,8 +204,10 @@ impl Bringing {
         let services = self.expected.join(", ");
         let wait = format!("wait up to {} s for {services} to run and be healthy", self.wait.as_secs());
         let or_else = self.keeping.as_ref().map(|_| "should it not: put the version that runs now back".to_owned());
-        let settle = self.settle().shown();
-        [self.project.release().shown(), self.command().shown(), wait].into_iter().chain(or_else).chain([settle]).collect()
+        let settle = format!("watch {services} for {} more", span(self.settle));
+        let settle = (!self.settle.is_zero()).then_some(settle);
+        let (release, up, confirm) = (self.project.release().shown(), self.command().shown(), self.confirm().shown());
+        [release, up, wait].into_iter().chain(settle).chain(or_else).chain([confirm]).collect()
     }
 }
 
@@ -302,6 +306,17 @@ impl Plan {
     pub fn looks_on(&self) -> Stage {
         let mut attach = self.stages.iter().filter(|stage| stage.stage == Stage::Attach).flat_map(|stage| &stage.actions);
         if attach.any(Action::changes_device) { Stage::LogsAgain } else { Stage::Attach }
+    }
+
+    /// Whether what follows compose goes on while the version settles: a container's output is shown at once. What starts by
+    /// itself waits where there is nothing to go back to.
+    pub fn settles_beside(&self) -> bool {
+        let actions = |stage: Stage| {
+            self.stages.iter().filter(move |planned| planned.stage == stage).flat_map(|planned| &planned.actions)
+        };
+        let goes_back = actions(Stage::Compose).any(|action| matches!(action, Action::Up(Bringing { keeping: Some(_), .. })));
+        let shows = actions(Stage::Attach).any(|action| matches!(action, Action::Attach(_)));
+        shows && (goes_back || actions(Stage::Autostart).next().is_none())
     }
 
     /// Whether carrying it out changes anything on the device.

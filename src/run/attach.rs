@@ -5,7 +5,7 @@ use std::{cell::Cell, time::Duration};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::{RunError, Runner, lines::Lines};
+use super::{RunError, Runner, lines::Lines, look::last_output};
 use crate::{
     command::Command,
     commands::docker,
@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure, FailureKind},
     plan::Attaching,
     remote::{Exit, Input, Remote, RemoteError, Stream},
-    report::{Event, Report},
+    report::Event,
     stage::Stage,
 };
 
@@ -51,34 +51,31 @@ struct Limits {
 
 /// How far a container's output was shown when the connection was lost: another connection goes on there, so that no line is
 /// shown twice and none is left out.
-#[derive(Debug, Default)]
-pub struct Progress {
-    shown: Option<Shown>,
-}
-
-impl Progress {
-    /// There is no further connection: a last line may have no newline.
-    pub fn end(&mut self, report: &mut dyn Report) {
-        if let Some(mut shown) = self.shown.take() {
-            shown.lines.end(report, None);
-        }
-    }
-}
-
-/// What was shown of a container's output.
 #[derive(Debug)]
-struct Shown {
+pub(super) struct Shown {
     /// When the run that is shown began, by the device's clock.
     run: String,
     /// From where it is read, likewise.
     since: String,
-    lines: Lines,
+    pub(super) lines: Lines,
     /// When the showing ends, however often it is begun.
     deadline: Option<tokio::time::Instant>,
 }
 
 impl<R: Remote> Runner<'_, R> {
     pub(super) async fn attach(&mut self, attaching: &Attaching) -> Result<String, Failure> {
+        let name = &attaching.wanted.container;
+        let end = match self.progress.unsettled.take() {
+            Some(unsettled) => self.settle_beside(Stage::Attach, unsettled, async |runner| runner.show(attaching).await).await,
+            None => self.show(attaching).await,
+        }?;
+        let result = self.close(name, end).await;
+        let removed = if attaching.wanted.stop_upon_exit { self.remove(name).await } else { Ok(()) };
+        result.and_then(|says| removed.map(|()| says))
+    }
+
+    /// Shows the output until something ends that.
+    async fn show(&mut self, attaching: &Attaching) -> Result<End, Failure> {
         let wanted = &attaching.wanted;
         let name = wanted.container.clone();
         let until = wanted.until.as_deref().and_then(|pattern| regex_lite::Regex::new(pattern).ok());
@@ -107,16 +104,10 @@ impl<R: Remote> Runner<'_, R> {
             Ok(Some(end)) => Ok(end),
             Err(failure) => Err(failure),
         };
-        let end = match end {
-            Err(failure) if failure.kind() == FailureKind::ConnectionLost => {
-                self.progress.shown = Some(shown);
-                return Err(failure);
-            }
-            end => end?,
-        };
-        let result = self.close(&name, end).await;
-        let removed = if wanted.stop_upon_exit { self.remove(&name).await } else { Ok(()) };
-        result.and_then(|says| removed.map(|()| says))
+        if end.as_ref().is_err_and(|failure| failure.kind() == FailureKind::ConnectionLost) {
+            self.progress.shown = Some(shown);
+        }
+        end
     }
 
     /// Shows what was said while there was no connection.
@@ -227,7 +218,7 @@ impl<R: Remote> Runner<'_, R> {
                 if code == 0 {
                     return Ok(format!("`{name}` ended with exit code 0"));
                 }
-                let last_lines = self.last_output(name).await;
+                let last_lines = last_output(self.remote, name).await;
                 Err(RunError::ContainerFailed { container: name.into(), code, last_lines }.into())
             }
         }

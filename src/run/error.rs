@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::failure::{Explain, FailureKind};
+use crate::{
+    facts::HealthCheck,
+    failure::{Explain, FailureKind},
+};
 
 /// A failure of a run.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +67,8 @@ pub enum RunError {
         container: String,
         /// What is wrong with it.
         why: String,
+        /// The last result of its health check.
+        check: Option<HealthCheck>,
         /// Its last lines, oldest first.
         last_lines: Vec<String>,
     },
@@ -76,6 +81,8 @@ pub enum RunError {
         wait: Duration,
         /// The container, where there is one.
         container: Option<String>,
+        /// The last result of its health check.
+        check: Option<HealthCheck>,
         /// Its last lines, oldest first.
         last_lines: Vec<String>,
     },
@@ -124,6 +131,16 @@ impl Explain for RunError {
         }
     }
 
+    fn details(&self) -> Vec<String> {
+        match self {
+            Self::Unhealthy { check, .. } | Self::Late { check, .. } => check.iter().flat_map(HealthCheck::shown).collect(),
+            Self::RolledBack { cause, .. } => cause.details(),
+            Self::NotBack { cause, why } => [cause.details(), why.details()].concat(),
+            Self::Unconfirmed(cause) => cause.details(),
+            _ => Vec::new(),
+        }
+    }
+
     fn last_lines(&self) -> &[String] {
         match self {
             Self::Unhealthy { last_lines, .. } | Self::Late { last_lines, .. } | Self::ContainerFailed { last_lines, .. } => {
@@ -147,16 +164,19 @@ impl Explain for RunError {
             ),
             Self::HeldOff { .. } => Some("`--lock-wait SECONDS` waits for it, `--force` goes on all the same".into()),
             Self::LockLost => Some("somebody ran `o3r-deploy unlock`: ask them, then run the same command again".into()),
-            Self::Unhealthy { last_lines, .. } | Self::Late { last_lines, .. } => {
+            Self::Unhealthy { last_lines, check, .. } | Self::Late { last_lines, check, .. } => {
                 let foreign = last_lines.iter().any(|line| line.contains("exec format error"));
                 let why = if foreign {
                     "its program is for another processor: build the image with `docker buildx build --platform linux/arm64`"
                 } else if matches!(self, Self::Late { .. }) {
                     "a longer `wait` of `compose` gives it more time"
+                } else if check.as_ref().is_some_and(|check| check.exit_code != 0) {
+                    "correct what its health check and its output tell, and run the same command again"
                 } else {
                     "correct what its output tells and run the same command again"
                 };
-                let silent = last_lines.is_empty() && !matches!(self, Self::Late { container: None, .. });
+                let has_said = !last_lines.is_empty() || check.as_ref().is_some_and(|check| !check.output.is_empty());
+                let silent = !has_said && !matches!(self, Self::Late { container: None, .. });
                 Some(if silent { format!("it has said nothing; {why}") } else { why.into() })
             }
             _ => None,

@@ -1,161 +1,240 @@
-//! Whether an application runs: judged from what docker says of its containers, by pure code.
+//! Whether an application runs: judged from what docker says of its containers over time, by pure code.
+//!
+//! `docs/swap.md` has the rule. No end of a container is missed between two looks: it changes the time of its last start.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use crate::facts::{Container, ContainerState, Health};
+use crate::{
+    facts::{Container, ContainerState, Health},
+    text::span,
+};
 
-/// How long a container without a health check must have run, unbroken, to count as running.
-const SETTLED: Duration = Duration::from_secs(2);
+/// How long a container without a health check must have run without a break to count as running.
+const RUNNING_AFTER: Duration = Duration::from_secs(2);
 
-/// So many new starts by docker are a loop.
-const LOOP: u64 = 3;
+/// So many restarts by docker are a loop.
+const LOOP_RESTARTS: u64 = 3;
 
-/// What was seen of containers from one look to the next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Since when each has been seen running, by its ID and start.
-    running: BTreeMap<(String, String), Duration>,
-    /// How often docker had started each again when it was first seen: a container may have come through much before.
-    restarts: BTreeMap<String, u64>,
+/// By the end of the settling time a container has run this many times as long, so that what ends soon after it is seen too.
+const SETTLED_RUN: f64 = 1.6;
+
+/// How much longer than each of its runs before a container has to run that ended once: looks are not exact to the second.
+const LONGER_THAN_BEFORE: (f64, Duration) = (1.25, Duration::from_secs(1));
+
+/// Watches the containers of a project: first until all run and are healthy, then until they have settled.
+#[derive(Clone, Debug, Default)]
+pub struct HealthWatch {
+    services: Vec<String>,
+    completing: Vec<String>,
+    settle: Duration,
+    /// Each container that was seen, by its ID.
+    runs: BTreeMap<String, Runs>,
+    /// When all were good for the first time, and the containers at that time.
+    ready: Option<(Duration, Vec<Container>)>,
+    has_settled: bool,
 }
 
-/// What is to be said of the application.
+/// The runs of one container.
+#[derive(Clone, Debug, Default)]
+struct Runs {
+    /// How often docker had started it again when it was first seen: it may have come through much before.
+    restarts_before: u64,
+    restarts: u64,
+    started_at: String,
+    /// Since when the present run has been seen.
+    since: Option<Duration>,
+    /// The longest run that ended.
+    longest: Duration,
+}
+
+/// The state of the application at one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// All services run and are healthy.
-    Ready,
-    /// Not yet.
+pub enum HealthVerdict {
+    /// All services are good, and have been so for the whole settling time.
+    Settled,
+    /// All services are good, and watched on.
+    Settling,
+    /// Not yet good.
     Waiting {
         /// The container that is waited for, where there is one.
-        container: Option<String>,
+        container: Option<Box<Container>>,
         /// What is waited for, as a sentence.
         says: String,
     },
-    /// It will not.
+    /// It does not run.
     Failed {
         /// The container that fails.
-        container: String,
+        container: Box<Container>,
         /// What is wrong with it.
         why: String,
+        /// Whether it ended and was started again: then its exit code may be that of a run that goes on.
+        restarted: bool,
     },
 }
 
-/// Judges the containers of a project, `now` after the waiting began. `seen` is carried from one call to the next.
-pub fn judge(containers: &[Container], expected: &[String], completing: &[String], now: Duration, seen: &mut Seen) -> Verdict {
-    let mut waiting = None;
-    for service in expected {
-        let mut of_service = containers.iter().filter(|container| container.service.as_ref() == Some(service)).peekable();
-        if of_service.peek().is_none() {
-            let says = format!("service `{service}` has no container yet");
-            waiting.get_or_insert(Verdict::Waiting { container: None, says });
+impl HealthWatch {
+    /// Watches these services, of which `completing` may end with exit code 0.
+    pub fn new(services: &[String], completing: &[String], settle: Duration) -> Self {
+        Self { services: services.to_vec(), completing: completing.to_vec(), settle, ..Self::default() }
+    }
+
+    /// Judges the containers of the project, `now` after the watch began.
+    pub fn look(&mut self, containers: &[Container], now: Duration) -> HealthVerdict {
+        if let Some((_, before)) = &self.ready
+            && let Some(gone) = before.iter().find(|before| containers.iter().all(|container| container.id != before.id))
+        {
+            let why = "was removed, or made anew by somebody else".into();
+            return HealthVerdict::Failed { container: Box::new(gone.clone()), why, restarted: false };
         }
-        for container in of_service {
-            match judge_one(container, completing.contains(service), now, seen) {
-                Verdict::Ready => {}
-                later @ Verdict::Waiting { .. } => {
-                    waiting.get_or_insert(later);
+        let mut waiting = None;
+        for service in &self.services.clone() {
+            let of_service: Vec<_> =
+                containers.iter().filter(|container| container.service.as_ref() == Some(service)).collect();
+            if of_service.is_empty() {
+                let says = format!("service `{service}` has no container yet");
+                waiting.get_or_insert(HealthVerdict::Waiting { container: None, says });
+            }
+            for container in of_service {
+                match self.look_at(container, self.completing.contains(service), now) {
+                    None => {}
+                    Some(later @ HealthVerdict::Waiting { .. }) => {
+                        waiting.get_or_insert(later);
+                    }
+                    Some(failed) => return failed,
                 }
-                failed @ Verdict::Failed { .. } => return failed,
             }
         }
+        if let Some(waiting) = waiting {
+            return waiting;
+        }
+        if self.ready.is_none() {
+            let ours = |container: &&Container| container.service.as_ref().is_some_and(|name| self.services.contains(name));
+            self.ready = Some((now, containers.iter().filter(ours).cloned().collect()));
+        }
+        self.has_settled = self.remaining(now).is_zero();
+        if self.has_settled { HealthVerdict::Settled } else { HealthVerdict::Settling }
     }
-    waiting.unwrap_or(Verdict::Ready)
+
+    /// Whether the last look found it settled.
+    pub fn has_settled(&self) -> bool {
+        self.has_settled
+    }
+
+    /// How long it takes to settle, if all goes on as it is.
+    pub fn remaining(&self, now: Duration) -> Duration {
+        let Some((ready, containers)) = &self.ready else { return self.settle };
+        let ids: BTreeSet<_> = containers.iter().map(|container| &container.id).collect();
+        let running = self.runs.iter().filter(|(id, _)| ids.contains(id)).filter_map(|(_, runs)| runs.since);
+        // What has completed is not watched.
+        let Some(youngest) = running.max() else { return Duration::ZERO };
+        let ends = (*ready + self.settle).max(youngest + self.settle.mul_f64(SETTLED_RUN));
+        if self.settle.is_zero() { Duration::ZERO } else { ends.saturating_sub(now) }
+    }
+
+    /// When all were good for the first time.
+    pub fn ready_at(&self) -> Option<Duration> {
+        self.ready.as_ref().map(|(at, _)| *at)
+    }
+
+    /// Whether these are the containers that were good, in the same run: after a time without looks the watch goes on.
+    pub fn goes_on_with(&self, containers: &[Container]) -> bool {
+        let same = |before: &Container| containers.iter().any(|now| now.id == before.id && now.started_at == before.started_at);
+        self.ready.as_ref().is_some_and(|(_, before)| before.iter().all(same))
+    }
+
+    /// Judges one container; `None` when it is good.
+    fn look_at(&mut self, container: &Container, completing: bool, now: Duration) -> Option<HealthVerdict> {
+        let runs = self.runs.entry(container.id.clone()).or_insert_with(|| Runs::new(container));
+        let ended_after = runs.note(container, now);
+        let (is_settling, longest, since) = (self.ready.is_some(), runs.longest, runs.since);
+        let failed =
+            |why: String, restarted| Some(HealthVerdict::Failed { container: Box::new(container.clone()), why, restarted });
+        if container.has_completed() || (completing && container.state == ContainerState::Exited && container.exit_code == 0) {
+            return None;
+        }
+        if container.restarts.saturating_sub(runs.restarts_before) >= LOOP_RESTARTS {
+            return failed("restarts in a loop".into(), true);
+        }
+        if container.state == ContainerState::Exited {
+            return failed(format!("ended with exit code {}", container.exit_code), false);
+        }
+        if container.state == ContainerState::Running && container.health == Some(Health::Unhealthy) {
+            return failed("is unhealthy".into(), false);
+        }
+        let is_again = matches!(container.state, ContainerState::Running | ContainerState::Restarting);
+        if let (true, true, Some(after)) = (is_settling, is_again, ended_after) {
+            return failed(format!("ended after {} and was started again", span(after)), true);
+        }
+        let why = match (container.state, container.health) {
+            (ContainerState::Running, None | Some(Health::Healthy | Health::None)) => {
+                let has_check = container.health == Some(Health::Healthy);
+                let at_least = if has_check || completing { Duration::ZERO } else { RUNNING_AFTER };
+                let longer = longest.mul_f64(LONGER_THAN_BEFORE.0) + LONGER_THAN_BEFORE.1;
+                let at_least = if longest.is_zero() { at_least } else { at_least.max(longer) };
+                let run = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+                if is_settling || run >= at_least {
+                    return None;
+                }
+                "has just started"
+            }
+            (ContainerState::Running, _) => "is not healthy yet",
+            (ContainerState::Restarting, _) => "ended and is started again",
+            (ContainerState::Created, _) => "is not started yet",
+            _ => "is neither running nor ended",
+        };
+        if is_settling {
+            return failed(why.into(), container.state == ContainerState::Restarting);
+        }
+        let says = format!("container `{}` {why}", container.name);
+        Some(HealthVerdict::Waiting { container: Some(Box::new(container.clone())), says })
+    }
 }
 
-fn judge_one(container: &Container, completes: bool, now: Duration, seen: &mut Seen) -> Verdict {
-    let failed = |why: String| Verdict::Failed { container: container.name.clone(), why };
-    let waiting = |why: &str| Verdict::Waiting {
-        container: Some(container.name.clone()),
-        says: format!("container `{}` {why}", container.name),
+impl Runs {
+    fn new(container: &Container) -> Self {
+        Self { restarts_before: container.restarts, restarts: container.restarts, ..Self::default() }
+    }
+
+    /// Notes what is seen now; gives how long a run lasted that has ended since the last look.
+    fn note(&mut self, container: &Container, now: Duration) -> Option<Duration> {
+        let is_running = container.state == ContainerState::Running;
+        if is_running && container.started_at == self.started_at && container.restarts == self.restarts {
+            return None;
+        }
+        let ended_after = self.since.take().map(|since| now.saturating_sub(since));
+        self.longest = self.longest.max(ended_after.unwrap_or_default());
+        self.since = is_running.then_some(now);
+        (self.started_at, self.restarts) = (container.started_at.clone(), container.restarts);
+        ended_after
+    }
+}
+
+/// Words for services that are good: which are healthy by a check, which run without one, and which have completed.
+pub fn states(services: &[String], containers: &[Container]) -> String {
+    let all = |service: &str, is: &dyn Fn(&Container) -> bool| {
+        containers.iter().filter(|container| container.service.as_deref() == Some(service)).all(is)
     };
-    let before = *seen.restarts.entry(container.id.clone()).or_insert(container.restarts);
-    if container.restarts.saturating_sub(before) >= LOOP {
-        return failed(format!("restarts in a loop (last exit code {})", container.exit_code));
-    }
-    match container.state {
-        ContainerState::Exited if completes && container.exit_code == 0 => Verdict::Ready,
-        ContainerState::Exited => failed(format!("ended with exit code {}", container.exit_code)),
-        ContainerState::Restarting => waiting("ended and is started again"),
-        ContainerState::Running => match container.health {
-            Some(Health::Healthy) => Verdict::Ready,
-            Some(Health::Unhealthy) => failed("is unhealthy".into()),
-            Some(_) => waiting("is not healthy yet"),
-            None => {
-                let since = *seen.running.entry((container.id.clone(), container.started_at.clone())).or_insert(now);
-                if completes || now.saturating_sub(since) >= SETTLED { Verdict::Ready } else { waiting("has just started") }
-            }
-        },
-        ContainerState::Created => waiting("is not started yet"),
-        ContainerState::Paused | ContainerState::Other => waiting("is neither running nor ended"),
-    }
+    let has_completed = |service: &&String| all(service, &|container| container.state == ContainerState::Exited);
+    let is_healthy = |service: &&String| {
+        all(service, &|container| container.health == Some(Health::Healthy) || container.state == ContainerState::Exited)
+    };
+    let (completed, running): (Vec<&String>, Vec<_>) = services.iter().partition(has_completed);
+    let (healthy, plain): (Vec<&String>, Vec<_>) = running.into_iter().partition(is_healthy);
+    let named = |services: &[&String], one: &str, more: &str| {
+        let names: Vec<_> = services.iter().map(|service| service.as_str()).collect();
+        let verb = if services.len() == 1 { one } else { more };
+        (!services.is_empty()).then(|| format!("{} {verb}", names.join(", ")))
+    };
+    let parts = [
+        named(&healthy, "up and healthy", "up and healthy"),
+        named(&plain, "runs", "run"),
+        named(&completed, "completed", "completed"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn container(state: ContainerState) -> Container {
-        Container {
-            id: "c1".into(),
-            name: "app".into(),
-            image: "sha256:1".into(),
-            project: Some("p".into()),
-            service: Some("s".into()),
-            state,
-            health: None,
-            exit_code: 0,
-            restarts: 0,
-            started_at: "t1".into(),
-            restart_policy: "no".into(),
-            volumes: Vec::new(),
-            reference: String::new(),
-            project_files: Vec::new(),
-        }
-    }
-
-    fn verdict(container: Container, seconds: u64, seen: &mut Seen) -> Verdict {
-        judge(&[container], &["s".into()], &[], Duration::from_secs(seconds), seen)
-    }
-
-    #[test]
-    fn a_container_without_health_check_counts_when_it_has_run_for_a_while() {
-        let mut seen = Seen::default();
-        assert!(matches!(verdict(container(ContainerState::Running), 0, &mut seen), Verdict::Waiting { .. }));
-        assert_eq!(verdict(container(ContainerState::Running), 2, &mut seen), Verdict::Ready);
-        let again = Container { started_at: "t2".into(), ..container(ContainerState::Running) };
-        assert!(matches!(verdict(again, 3, &mut seen), Verdict::Waiting { .. }));
-    }
-
-    #[test]
-    fn a_health_check_decides_where_there_is_one() {
-        let with = |health| Container { health: Some(health), ..container(ContainerState::Running) };
-        assert_eq!(verdict(with(Health::Healthy), 0, &mut Seen::default()), Verdict::Ready);
-        assert!(matches!(verdict(with(Health::Starting), 99, &mut Seen::default()), Verdict::Waiting { .. }));
-        assert!(matches!(verdict(with(Health::Unhealthy), 0, &mut Seen::default()), Verdict::Failed { .. }));
-    }
-
-    #[test]
-    fn a_container_that_ends_or_loops_fails_unless_it_may_complete() {
-        let ended = Container { exit_code: 3, ..container(ContainerState::Exited) };
-        let why = "ended with exit code 3".to_owned();
-        assert_eq!(verdict(ended, 0, &mut Seen::default()), Verdict::Failed { container: "app".into(), why });
-        let looping = |restarts| Container { restarts, ..container(ContainerState::Restarting) };
-        let mut seen = Seen::default();
-        assert!(matches!(verdict(looping(1), 0, &mut seen), Verdict::Waiting { .. }));
-        assert!(matches!(verdict(looping(4), 1, &mut seen), Verdict::Failed { .. }));
-        let completed =
-            judge(&[container(ContainerState::Exited)], &["s".into()], &["s".into()], Duration::ZERO, &mut Seen::default());
-        assert_eq!(completed, Verdict::Ready);
-    }
-
-    #[test]
-    fn starts_of_long_ago_are_no_loop() {
-        let old = Container { restarts: 17, health: Some(Health::Healthy), ..container(ContainerState::Running) };
-        assert_eq!(verdict(old, 0, &mut Seen::default()), Verdict::Ready);
-    }
-
-    #[test]
-    fn a_service_without_container_is_waited_for() {
-        assert!(matches!(judge(&[], &["s".into()], &[], Duration::ZERO, &mut Seen::default()), Verdict::Waiting { .. }));
-    }
-}
+mod tests;

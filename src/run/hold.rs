@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::{Fuse, FusedFuture, FutureExt, LocalBoxFuture};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{Interrupt, RunError};
 use crate::{
@@ -175,6 +175,29 @@ impl<'a, R: Remote> Hold<'a, R> {
                         Err(_) => return work.await,
                     },
                 }
+            }
+        }
+    }
+
+    /// Does `work`, and gives the lock back at its end, or as soon as `free` says that nobody needs to be kept from the device any
+    /// more: what then goes on only looks.
+    ///
+    /// # Errors
+    /// Those of [`Self::during`].
+    pub async fn until_free<T>(mut self, free: &Notify, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::pin!(work);
+        let first = async {
+            tokio::select! {
+                biased;
+                result = &mut work => result.map(Some),
+                () = free.notified() => Ok(None),
+            }
+        };
+        match self.during(first).await {
+            Ok(None) => tokio::join!(self.release(), work).1,
+            ended => {
+                self.release().await;
+                ended.map(|value| value.expect("work that goes on is another case"))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Walks a plan over a device and tells a report what happens.
 
-use std::{ops::RangeBounds, time::Instant};
+use std::time::Instant;
 
 use crate::{
     command::Command,
@@ -28,17 +28,20 @@ mod hold;
 mod image;
 mod interrupt;
 mod lines;
+mod look;
+mod progress;
 mod roll_back;
 mod secrets;
 mod send;
+mod settle;
 mod swap;
 mod up;
 
-pub use attach::Progress;
 pub use error::RunError;
-pub use health::{Seen, Verdict, judge};
+pub use health::{HealthVerdict, HealthWatch};
 pub use hold::{Hold, Owner, Wish};
 pub use interrupt::Interrupt;
+pub use progress::Progress;
 pub use secrets::look_for_secrets;
 
 /// Runs a command over a connection of its own.
@@ -63,23 +66,53 @@ pub struct Runner<'a, R> {
 }
 
 impl<R: Remote> Runner<'_, R> {
-    /// Carries a plan's stages out, all or some of them.
+    /// Carries a plan's stages out.
     ///
     /// # Errors
-    /// The first failure, with its stage. What that stage had begun is taken back as far as it can be; finished stages stay.
-    pub async fn run(&mut self, plan: &Plan, stages: impl RangeBounds<Stage>) -> Result<(), Failure> {
-        let wanted = |stage: &StagePlan| stages.contains(&stage.stage) && !stage.actions.is_empty();
-        for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| wanted(stage)) {
+    /// The first failure, with its stage. What that stage had begun is taken back as far as it can be; finished stages stay, but
+    /// for a version that does not settle.
+    pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
+        let looks_on = plan.looks_on();
+        self.progress.looks_on = Some(looks_on);
+        (self.progress.settles_beside, self.progress.is_unconfirmed) = (plan.settles_beside(), false);
+        for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
+            if stage.stage >= looks_on && !self.progress.is_unconfirmed {
+                self.progress.free.notify_one();
+            }
             if let Err(failure) = self.stage(stage).await {
-                let failure = self.go_back(plan, index, failure).await;
-                let interrupted = failure.kind() == FailureKind::Interrupted;
-                if matches!(stage.stage, Stage::Compose | Stage::Attach) && !interrupted {
-                    self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;
-                }
-                return Err(failure.in_stage(stage.stage));
+                return Err(self.fail(plan, index, failure).await);
             }
         }
         Ok(())
+    }
+
+    /// Leaves the device as it should be after the failure of a stage.
+    async fn fail(&mut self, plan: &Plan, mut index: usize, mut failure: Failure) -> Failure {
+        let (mut is_lost, mut is_interrupted) = ends_run(&failure);
+        if !is_lost
+            && let Some(unsettled) = self.progress.unsettled.take()
+            && !is_interrupted
+        {
+            // A finished stage stays, as soon as it is known to be well.
+            if let Err(worse) = self.settle_now(Stage::Compose, unsettled).await {
+                failure = worse;
+                (is_lost, is_interrupted) = ends_run(&failure);
+            }
+        }
+        let compose = plan.stages.iter().position(|stage| stage.stage == Stage::Compose).unwrap_or(index);
+        if self.progress.is_unconfirmed && index > compose && !is_lost {
+            // What the stage has done is taken back late.
+            index = compose;
+            for action in plan.stages.get(index).into_iter().flat_map(|stage| &stage.actions).rev() {
+                self.undo(action).await;
+            }
+        }
+        let stage = plan.stages.get(index).map_or(Stage::Compose, |stage| stage.stage);
+        let failure = self.go_back(plan, index, failure).await;
+        if matches!(stage, Stage::Compose | Stage::Attach) && !is_interrupted {
+            self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;
+        }
+        failure.in_stage(stage)
     }
 
     async fn stage(&mut self, stage: &StagePlan) -> Result<(), Failure> {
@@ -130,7 +163,7 @@ impl<R: Remote> Runner<'_, R> {
             }
             Action::Rename { to, .. } => {
                 self.interface.set_name(to).await?;
-                self.confirm(Command::new("true")).await.map(|()| None)
+                swap::confirm(self.remote, self.aside, Command::new("true")).await.map(|()| None)
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
             Action::Fetch(fetch) => self.fetch(stage, fetch).await.map(|()| None),
@@ -189,12 +222,12 @@ impl<R: Remote> Runner<'_, R> {
             let _ = self.stage(stage).await;
         }
     }
+}
 
-    /// The last lines of a container's output; none when they cannot be had.
-    async fn last_output(&self, container: &str) -> Vec<String> {
-        let output = self.remote.run(&docker::last_output(container, 20), Input::Empty).await;
-        output.map(|output| crate::remote::last_lines(&output.stdout, 20)).unwrap_or_default()
-    }
+/// Whether a failure is the loss of the connection, and whether it is Ctrl-C.
+fn ends_run(failure: &Failure) -> (bool, bool) {
+    let kind = failure.kind();
+    (kind == FailureKind::ConnectionLost, kind == FailureKind::Interrupted)
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{RunError, Runner};
+use super::{HealthWatch, RunError, Runner, look::containers, settle::watch_on, swap::confirm};
 use crate::{
     commands::{compose::Project, swap},
+    config::Compose,
     facts::ComposeTool,
     failure::Failure,
     plan::{Entry, Keeping},
@@ -50,7 +51,7 @@ impl<R: Remote> Runner<'_, R> {
     ///
     /// # Errors
     /// [`RunError::NothingBefore`]; [`RunError::RolledBack`] when the version before does not run and the one that ran is back.
-    pub async fn roll_back(&mut self, entry: &Entry, wait: Duration) -> Result<String, Failure> {
+    pub async fn roll_back(&mut self, entry: &Entry, wait: Duration, settle: Duration) -> Result<String, Failure> {
         let application = &entry.application;
         let said = self.remote.check(&swap::look(application)).await?;
         let kept = read(&String::from_utf8_lossy(&said));
@@ -62,17 +63,23 @@ impl<R: Remote> Runner<'_, R> {
             let seconds = self.see_running(&kept.project, &kept.running, wait, begin).await?;
             return Ok(format!("the version before the update that was cut off is back and runs, after {seconds:.1} s"));
         }
-        let containers = self.containers(&kept.project).await?;
+        let containers = containers(self.remote, &kept.project).await?;
         let tool = if kept.plugin { ComposeTool::Plugin(String::new()) } else { ComposeTool::Hyphen(String::new()) };
         let files = containers.iter().map(|container| container.project_files.clone()).find(|files| !files.is_empty());
         let project = Project { tool, name: kept.project.clone(), files: files.unwrap_or(kept.files) };
         let mut keeping = Keeping::of(application, &project, true, &containers);
         keeping.lines.extend(kept.now);
         self.keep(Stage::Compose, &keeping).await?;
-        self.begin_swap(application, wait).await?;
+        self.begin_swap(application, wait.max(Compose::DEFAULT_WAIT), settle).await?;
         let result = self.go_back_to(application, &kept.project, &kept.running, wait, begin).await;
         let result = match result {
-            Ok(seconds) => self.settle_rollback(entry, &kept.running).await.map(|()| seconds),
+            Ok(seconds) => {
+                let mut watch = HealthWatch::new(&kept.running, &[], settle);
+                match watch_on(self.remote, &kept.project, &mut watch, Instant::now()).await {
+                    Ok(()) => self.confirm_rollback(entry, &kept.running).await.map(|()| seconds),
+                    Err(failure) => Err(failure),
+                }
+            }
             failed => failed,
         };
         match result {
@@ -105,11 +112,11 @@ impl<R: Remote> Runner<'_, R> {
         self.see_running(project, running, wait, begin).await
     }
 
-    async fn settle_rollback(&mut self, entry: &Entry, running: &[String]) -> Result<(), Failure> {
+    async fn confirm_rollback(&mut self, entry: &Entry, running: &[String]) -> Result<(), Failure> {
         let record = self.remote.check(&swap::record(&entry.application)).await?;
         let entry = Entry { services: running.to_vec(), ..entry.clone() };
         let line = serde_json::to_string(&entry).unwrap_or_default();
         let settle = swap::settle(&entry.application, &String::from_utf8_lossy(&record), &line);
-        self.interrupt.after(self.confirm(settle)).await
+        self.interrupt.after(confirm(self.remote, self.aside, settle)).await
     }
 }

@@ -5,10 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{RunError, Runner, Seen, Verdict, judge, up::INTERVAL};
+use super::{
+    Aside, HealthVerdict, HealthWatch, RunError, Runner,
+    look::{containers, unhealthy},
+    up::{LOOK_INTERVAL, late},
+};
 use crate::{
     command::Command,
-    commands::{docker, swap},
+    commands::swap,
+    config::Compose,
     failure::{Failure, FailureKind},
     plan::{Action, Bringing, Keeping, Plan},
     remote::{Input, Remote},
@@ -16,8 +21,9 @@ use crate::{
     stage::Stage,
 };
 
-/// How many seconds longer than an application may take the guard waits for a deployer that lives.
-const MARGIN: u64 = 120;
+/// How many seconds longer than an application may take the guard waits for a deployer that lives: `docker-compose up` is among
+/// them.
+const GUARD_MARGIN: u64 = 300;
 
 /// How often a connection is tried for the confirmation.
 const TRIES: u32 = 3;
@@ -35,32 +41,11 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// Leaves the guard; from here on containers change. Gives the device's clock.
-    pub(super) async fn begin_swap(&self, application: &str, wait: Duration) -> Result<u64, Failure> {
-        let limit = wait.as_secs().saturating_add(MARGIN);
+    pub(super) async fn begin_swap(&self, application: &str, wait: Duration, settle: Duration) -> Result<u64, Failure> {
+        // Who ended once has to run for longer than before, and settle.
+        let limit = wait.saturating_mul(3).saturating_add(settle.saturating_mul(2)).as_secs().saturating_add(GUARD_MARGIN);
         let clock = self.remote.check(&swap::begin(application, limit)).await?;
         Ok(String::from_utf8_lossy(&clock).trim().parse().unwrap_or_default())
-    }
-
-    /// Confirms over a connection of its own that all is well: one that is there already says nothing about the next.
-    pub(super) async fn confirm(&self, command: Command) -> Result<(), Failure> {
-        let Some(aside) = self.aside else {
-            self.remote.check(&command).await?;
-            return Ok(());
-        };
-        let mut tries = 1;
-        loop {
-            match aside(command.clone()).await {
-                Ok(()) => return Ok(()),
-                // Nobody is asked for a password once more: the device answers, and that is what had to be seen.
-                Err(failure) if failure.kind() == FailureKind::Authentication => {
-                    self.remote.check(&command).await?;
-                    return Ok(());
-                }
-                Err(failure) if failure.kind() == FailureKind::Unreachable && tries < TRIES => tries += 1,
-                Err(failure) => return Err(RunError::Unconfirmed(failure.error).into()),
-            }
-            tokio::time::sleep(INTERVAL).await;
-        }
     }
 
     /// After a failure: has everything back that the update has replaced, and the previous version running, if it was touched.
@@ -107,7 +92,8 @@ impl<R: Remote> Runner<'_, R> {
         self.see_running(&bringing.project.name, &kept.running, bringing.wait, begin).await.map(Some)
     }
 
-    /// Waits until services run and are healthy; gives when all of them ran first, in seconds since `begin`.
+    /// Waits until services run and are healthy; gives when all of them ran first, in seconds since `begin`. The way back has a
+    /// wait of its own, which begins now: what was too short for the new version says nothing about the one before.
     pub(super) async fn see_running(
         &self,
         project: &str,
@@ -115,9 +101,10 @@ impl<R: Remote> Runner<'_, R> {
         wait: Duration,
         begin: Instant,
     ) -> Result<f64, Failure> {
-        let (mut seen, mut ran) = (Seen::default(), None);
+        let (wait, now) = (wait.max(Compose::DEFAULT_WAIT), Instant::now());
+        let (mut watch, mut ran) = (HealthWatch::new(services, &[], Duration::ZERO), None);
         loop {
-            let containers = self.containers(project).await?;
+            let containers = containers(self.remote, project).await?;
             let runs = |service: &String| {
                 containers.iter().any(|container| {
                     container.service.as_ref() == Some(service) && container.state == crate::facts::ContainerState::Running
@@ -126,18 +113,41 @@ impl<R: Remote> Runner<'_, R> {
             if ran.is_none() && services.iter().all(runs) {
                 ran = Some(begin.elapsed().as_secs_f64());
             }
-            match judge(&containers, services, &[], begin.elapsed(), &mut seen) {
-                Verdict::Ready => return Ok(ran.unwrap_or_else(|| begin.elapsed().as_secs_f64())),
-                Verdict::Waiting { .. } if begin.elapsed() < wait => tokio::time::sleep(INTERVAL).await,
-                Verdict::Waiting { container, says } => {
-                    return Err(RunError::Late { says, wait, container, last_lines: Vec::new() }.into());
+            match watch.look(&containers, now.elapsed()) {
+                HealthVerdict::Settled | HealthVerdict::Settling => {
+                    return Ok(ran.unwrap_or_else(|| begin.elapsed().as_secs_f64()));
                 }
-                Verdict::Failed { container, why } => {
-                    let last_lines = self.last_output(&container).await;
-                    return Err(RunError::Unhealthy { container, why, last_lines }.into());
+                HealthVerdict::Waiting { .. } if now.elapsed() < wait => tokio::time::sleep(LOOK_INTERVAL).await,
+                HealthVerdict::Waiting { container, says } => {
+                    return Err(late(self.remote, container.as_deref(), says, wait).await.into());
+                }
+                HealthVerdict::Failed { container, why, restarted } => {
+                    return Err(unhealthy(self.remote, &container, why, restarted).await.into());
                 }
             }
         }
+    }
+}
+
+/// Confirms over a connection of its own that all is well: one that is there already says nothing about the next.
+pub(super) async fn confirm(remote: &impl Remote, aside: Option<&Aside<'_>>, command: Command) -> Result<(), Failure> {
+    let Some(aside) = aside else {
+        remote.check(&command).await?;
+        return Ok(());
+    };
+    let mut tries = 1;
+    loop {
+        match aside(command.clone()).await {
+            Ok(()) => return Ok(()),
+            // Nobody is asked for a password once more: the device answers, and that is what had to be seen.
+            Err(failure) if failure.kind() == FailureKind::Authentication => {
+                remote.check(&command).await?;
+                return Ok(());
+            }
+            Err(failure) if failure.kind() == FailureKind::Unreachable && tries < TRIES => tries += 1,
+            Err(failure) => return Err(RunError::Unconfirmed(failure.error).into()),
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 
@@ -168,15 +178,6 @@ pub(super) fn longest_downtime(events: &str) -> Option<Duration> {
 pub(super) async fn downtime(remote: &impl Remote, bringing: &Bringing, since: u64) -> Option<Duration> {
     let output = remote.run(&swap::downtime(&bringing.project.name, since), Input::Empty).await.ok()?;
     longest_downtime(&String::from_utf8_lossy(&output.stdout))
-}
-
-impl<R: Remote> Runner<'_, R> {
-    /// The containers of a project.
-    pub(super) async fn containers(&self, project: &str) -> Result<Vec<crate::facts::Container>, Failure> {
-        let command = docker::inspect_project(project);
-        let json = self.remote.run(&command, Input::Empty).await?.success(&command)?;
-        Ok(crate::facts::containers(&json).map_err(RunError::Answer)?)
-    }
 }
 
 #[cfg(test)]

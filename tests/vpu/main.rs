@@ -30,6 +30,7 @@ mod rivals;
 mod room;
 mod sealed;
 mod secrets;
+mod settle;
 mod state;
 mod swap;
 mod trees;

@@ -26,7 +26,7 @@ transfers:
 volume: [{ name: share, path: ~/share }]
 image: [{ source: ./app.tar, name: "app:1" }]
 leftovers: [~/share/old]
-compose: { file: ./docker-compose.yml, directory: ~/app, wait: 60 }
+compose: { file: ./docker-compose.yml, directory: ~/app, wait: 60, settle: 1 }
 autostart: { enable: [{ service: app }], disable: [keep_app] }
 attach: { container: app, until: "app ready" }
 "#;

@@ -21,6 +21,7 @@ logs:
 image: [{ source: ./app.tar }]
 compose:
   file: ./docker-compose.yml
+  settle: 1
   wait: 30
   secrets:
     from_env: !env APP_TOKEN

@@ -21,7 +21,7 @@ logs: []
 stamp: ''
 transfers: { to_device: [{ local: ./settings, remote: ~/settings }] }
 image: [{ source: ./app.tar, name: 'app:1' }]
-compose: { file: ./docker-compose.yml, directory: ~/app, wait: 30 }
+compose: { file: ./docker-compose.yml, directory: ~/app, wait: 30, settle: 1 }
 autostart: { enable: [{ service: app }] }
 ";
 
@@ -118,8 +118,13 @@ fn a_version_that_ends_is_put_back() {
 
 #[test]
 fn a_version_that_restarts_in_a_loop_is_put_back() {
-    let image = Image::new("app:1", "sleep 0.1; exit 1");
-    fails_and_is_put_back(Kind { autostart: "b", ..OVP81X }, &image, "    restart: always\n", "restarts in a loop");
+    let image = Image::new("app:1", "sleep 0.1; exit 7");
+    fails_and_is_put_back(
+        Kind { autostart: "b", ..OVP81X },
+        &image,
+        "    restart: always\n",
+        "restarts in a loop (last exit code 7)",
+    );
 }
 
 #[test]

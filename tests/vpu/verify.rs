@@ -13,14 +13,19 @@ fn an_application_that_comes_back_is_told_from_one_that_does_not() {
     vpu.write("compose.yml", compose.replace("RESTART", "always"));
     vpu.write(
         "o3r-deploy.yaml",
-        "application: app\nlogs:\nstamp:\nimage: [{source: ./web.tar}]\ncompose: {file: compose.yml}\n",
+        "application: app\nlogs:\nstamp:\nimage: [{source: ./web.tar}]\ncompose: {file: compose.yml, settle: 1}\n",
     );
     assert_eq!(vpu.run(&["verify"]).0, 10, "nothing is deployed");
     vpu.succeed(&[]);
     let boot = || vpu.root("cat /proc/sys/kernel/random/boot_id");
     let first = boot();
-    assert!(vpu.succeed(&["verify"]).contains("`app` runs and is healthy: 1 container"));
+    assert!(vpu.succeed(&["verify"]).contains("`app` runs: 1 container"));
     assert_eq!(boot(), first, "nothing reboots unless it is asked for");
+    // A name that docker-compose gives while it makes a container anew is not its own.
+    vpu.root("docker rename web 759893e426a5_web");
+    assert!(vpu.fails(10, &["verify"]).contains("container `759893e426a5_web` has the interim name of a `docker-compose up`"));
+    assert!(vpu.run(&["doctor"]).1.contains("759893e426a5_web has the interim name"));
+    vpu.root("docker rename 759893e426a5_web web");
     // Nor below the hands of an application that holds updates off.
     vpu.root(
         "touch /home/oem/share/hold_off.lock && setsid flock /home/oem/share/hold_off.lock \

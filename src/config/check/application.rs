@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashSet},
     path::PathBuf,
-    time::Duration,
 };
 
 use super::{Check, Place, names};
@@ -16,9 +15,6 @@ use crate::{
     },
     reference::Reference,
 };
-
-/// How long services are waited for when nothing says how long.
-const DEFAULT_WAIT: Duration = Duration::from_secs(120);
 
 fn wanted_secret(at: &Place<'_>, source: &SecretSource) -> WantedSecret {
     let place = at.layer.origin.problem(&at.path, Target::Value, "").place;
@@ -149,9 +145,19 @@ impl<'a> Check<'a> {
         };
         let wait = match self.said("compose.wait", |said| said.compose.as_ref()?.wait.as_ref()) {
             Some((seconds, at)) => self.seconds(&at, *seconds),
-            None => DEFAULT_WAIT,
+            None => Compose::DEFAULT_WAIT,
         };
-        files.map(|files| Compose { files, services, wait })
+        let settle = match self.said("compose.settle", |said| said.compose.as_ref()?.settle.as_ref()) {
+            Some((seconds, at)) => self.seconds(&at, *seconds),
+            None => Compose::DEFAULT_SETTLE,
+        };
+        let completes = match self.said("compose.completes", |said| said.compose.as_ref()?.completes.as_ref()) {
+            Some((services, at)) => {
+                self.each((services, at), |check, at, service| Some(check.named(at, service, names::service)))
+            }
+            None => Vec::new(),
+        };
+        files.map(|files| Compose { files, services, wait, settle, completes })
     }
 
     fn compose_files(

@@ -231,6 +231,8 @@ attach: { container: python_app, run_duration: 10, until: "a.*b", stop_upon_exit
                     "python_app",
                 ],
                 wait: 1.5s,
+                settle: 10s,
+                completes: [],
             },
         ),
         autostart: Autostart {

@@ -36,6 +36,7 @@ fn a_first_deployment_sends_the_project_and_brings_it_up() {
       sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
+      watch web for 10 s more
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     "#);
 }
@@ -73,6 +74,7 @@ fn a_changed_compose_file_leaves_it_to_docker_compose_what_is_made_anew() {
       sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
+      watch web for 10 s more
       should it not: put the version that runs now back
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     "#);
@@ -117,6 +119,7 @@ fn an_image_that_comes_with_the_deployment_is_neither_missing_nor_the_old_one() 
       sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
+      watch web for 10 s more
       should it not: put the version that runs now back
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[{"id":"sha256:new","references":["web:1"],"archive":"web.tar"}]}'
     "#);
@@ -183,6 +186,7 @@ fn a_name_that_a_container_of_others_has_is_refused_unless_clean_up_frees_it() {
       sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
+      watch web for 10 s more
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f73409ee566ca1490936022f96d43e12956380373ce8b6c3e36d35333c538f8a web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     foreign: container web
     "#);
@@ -192,7 +196,13 @@ fn a_name_that_a_container_of_others_has_is_refused_unless_clean_up_frees_it() {
 fn a_compose_file_on_the_device_is_read_there() {
     let (mut wanted, mut facts) = (nothing(), device());
     let files = ComposeFiles::OnDevice(remote("~/other/my.yml"));
-    wanted.compose = Some(Compose { files, services: Vec::new(), wait: Duration::from_secs(60) });
+    wanted.compose = Some(Compose {
+        files,
+        services: Vec::new(),
+        wait: Duration::from_secs(60),
+        settle: Duration::from_secs(10),
+        completes: Vec::new(),
+    });
     wanted.autostart.enable = vec![AutostartService { service: "other".into(), file: None }];
     let probe = crate::plan::questions(&wanted, &facts.here);
     assert!(probe.texts.contains("/home/oem/other/my.yml") && probe.paths.contains("/home/oem/other/my.yml"));
@@ -208,6 +218,7 @@ fn a_compose_file_on_the_device_is_read_there() {
       sh -c '# ends what else works on the containers of an application…' sh other /home/oem/other/my.yml
       docker-compose --project-name other --file /home/oem/other/my.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
+      watch web for 10 s more
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["other"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     autostart: enable other
       sh -c '# enables a service and links its compose file…' sh other /home/oem/other/my.yml /usr/share/oem/docker/compose

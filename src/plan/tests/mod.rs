@@ -116,6 +116,7 @@ fn container(name: &str, image: &str) -> Container {
         service: Some(name.into()),
         state: ContainerState::Running,
         health: None,
+        check: None,
         exit_code: 0,
         restarts: 0,
         started_at: "2020-02-18T04:26:40Z".into(),
@@ -133,7 +134,13 @@ fn docker(facts: &mut Facts) -> &mut Docker {
 /// Wants the compose project of this text, and has it here.
 fn compose(wanted: &mut Deployment, facts: &mut Facts, text: &str) {
     let files = ComposeFiles::Here { files: vec!["docker-compose.yml".into()], directory: remote("~/app") };
-    wanted.compose = Some(Compose { files, services: Vec::new(), wait: Duration::from_secs(60) });
+    wanted.compose = Some(Compose {
+        files,
+        services: Vec::new(),
+        wait: Duration::from_secs(60),
+        settle: Duration::from_secs(10),
+        completes: Vec::new(),
+    });
     let sources = BTreeMap::from([("docker-compose.yml".to_owned(), Source::File(local("docker-compose.yml", text)))]);
     let file = ComposeFile::parse(text).expect("a compose file");
     facts.here.compose = Some(LocalCompose { file, sources, digest: digest(text), ..LocalCompose::default() });
@@ -195,6 +202,7 @@ fn a_service_of_autostart_has_the_compose_file_of_the_deployment_unless_it_names
       sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
       docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
+      watch web for 10 s more
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     autostart: enable app
       sh -c '# enables a service and links its compose file…' sh app /home/oem/app/docker-compose.yml /usr/share/oem/docker/compose

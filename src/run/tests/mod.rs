@@ -18,6 +18,7 @@ use crate::{
 mod attach;
 mod files;
 mod image;
+mod settle;
 mod up;
 
 /// Keeps what it is told.
@@ -64,7 +65,7 @@ fn run_again(plan: &Plan, fakes: &[&Fake], interrupt: Interrupt, supply: &Supply
     for remote in fakes.iter().copied() {
         let (interrupt, report, progress) = (interrupt.clone(), &mut told, &mut progress);
         let mut runner = Runner { remote, interface: &interface, report, supply, interrupt, aside: None, progress };
-        results.push(tokio::task::LocalSet::new().block_on(&runtime, runner.run(plan, ..)));
+        results.push(tokio::task::LocalSet::new().block_on(&runtime, runner.run(plan)));
     }
     progress.end(&mut told);
     (told.text(), results)

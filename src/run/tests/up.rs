@@ -9,7 +9,7 @@ use crate::{
     plan::{Bringing, Keeping, PullAgain, Settling},
 };
 
-fn bringing(first: bool, wait: u64) -> Plan {
+pub(super) fn bringing(first: bool, wait: u64) -> Plan {
     let project = Project {
         tool: ComposeTool::Hyphen("1.29.2".into()),
         name: "app".into(),
@@ -21,6 +21,7 @@ fn bringing(first: bool, wait: u64) -> Plan {
         expected: vec!["web".into()],
         completing: Vec::new(),
         wait: Duration::from_secs(wait),
+        settle: Duration::ZERO,
         recreate: false,
         fresh: first,
         keeping: (!first).then(Keeping::default),
@@ -29,7 +30,7 @@ fn bringing(first: bool, wait: u64) -> Plan {
     plan(vec![stage(Stage::Compose, vec![Action::Up(up)]), stage(Stage::Attach, vec![make("/never")])])
 }
 
-fn container(status: &str, health: &str, code: i64) -> Vec<u8> {
+pub(super) fn container(status: &str, health: &str, code: i64) -> Vec<u8> {
     format!(
         r#"{{"Id":"c1","Name":"/web","Image":"sha256:1","RestartCount":0,
         "State":{{"Status":"{status}","ExitCode":{code},"StartedAt":"t1","Health":{{"Status":"{health}"}}}},
@@ -39,7 +40,7 @@ fn container(status: &str, health: &str, code: i64) -> Vec<u8> {
     .into_bytes()
 }
 
-const LOOK: &str = "describes the containers";
+pub(super) const LOOK: &str = "describes the containers";
 
 #[test]
 fn an_application_is_up_when_it_is_healthy_and_what_is_waited_for_is_told_once() {
@@ -151,5 +152,22 @@ fn an_answer_that_is_none_is_said() {
     let fake = Fake::default().on(LOOK, says(&[b"{"]));
     assert!(
         failure(run(&bringing(false, 60), &fake).1).starts_with("NotUnderstood: compose: docker's answer is not understood")
+    );
+}
+
+#[test]
+fn last_output_of_the_health_check_is_part_of_the_failure() {
+    let log = r#""Log":[{"ExitCode":1,"Output":"Traceback\nZeroDivisionError: division by zero\n"}]"#;
+    let text = String::from_utf8(container("running", "unhealthy", 0)).expect("text");
+    let fake = Fake::default().on(LOOK, says(&[text.replace("\"unhealthy\"", &format!("\"unhealthy\",{log}")).as_bytes()]));
+    let failure = run(&bringing(true, 60), &fake).1.expect_err("it fails");
+    insta::assert_snapshot!(failure.error.details().join("\n"), @r"
+    its health check ended with exit code 1:
+    | Traceback
+    | ZeroDivisionError: division by zero
+    ");
+    assert_eq!(
+        failure.error.hint().as_deref(),
+        Some("correct what its health check and its output tell, and run the same command again")
     );
 }

@@ -1,0 +1,104 @@
+//! How a container is at one moment, as far as docker's own memory tells.
+
+use super::{Container, ContainerState, Health, HealthCheck};
+
+/// A container that docker has started again less than so many seconds ago may be in a loop.
+const RECENT_RESTART: i64 = 16;
+
+impl HealthCheck {
+    /// Lines for people: its exit code and its output.
+    pub fn shown(&self) -> Vec<String> {
+        let end = if self.output.is_empty() { ", without output" } else { ":" };
+        let head = format!("its health check ended with exit code {}{end}", self.exit_code);
+        std::iter::once(head).chain(self.output.iter().map(|line| format!("| {line}"))).collect()
+    }
+}
+
+impl Container {
+    /// Whether it has done its work: it ended with exit code 0, and docker does not start it again.
+    pub fn has_completed(&self) -> bool {
+        let stays_ended = matches!(self.restart_policy.as_str(), "no" | "on-failure");
+        self.state == ContainerState::Exited && self.exit_code == 0 && stays_ended
+    }
+
+    /// Whether docker-compose was cut off while it made this container anew: until then it has its ID before its name.
+    pub fn has_interim_name(&self) -> bool {
+        let Some((id, name)) = self.name.split_once('_') else { return false };
+        id.len() == 12 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && !name.is_empty()
+    }
+
+    /// What is wrong with it; `None` when it runs, is healthy where it has a check, or has completed. `clock` is the device's, in
+    /// seconds since 1970.
+    pub fn fault(&self, clock: u64) -> Option<String> {
+        if self.has_interim_name() {
+            return Some("has the interim name of a `docker-compose up` that was cut off".into());
+        }
+        match self.state {
+            ContainerState::Exited if self.has_completed() => None,
+            ContainerState::Exited => Some(format!("ended with exit code {}", self.exit_code)),
+            ContainerState::Restarting => Some(format!("ended with exit code {} and is started again", self.exit_code)),
+            ContainerState::Created => Some("is not started".into()),
+            ContainerState::Paused => Some("is paused".into()),
+            ContainerState::Other => Some("does not run".into()),
+            ContainerState::Running => match (self.health, self.seconds_since_start(clock)) {
+                (Some(Health::Unhealthy), _) => Some("is unhealthy".into()),
+                (Some(Health::Starting), _) => Some("is not healthy yet".into()),
+                (_, Some(age)) if self.restarts > 0 && age < RECENT_RESTART => {
+                    Some(format!("was started again by docker {age} s ago (restart {})", self.restarts))
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// For how long it has run by the device's clock, in seconds; `None` when that cannot be told.
+    pub fn seconds_since_start(&self, clock: u64) -> Option<i64> {
+        let started = self.started_at.parse::<jiff::Timestamp>().ok()?.as_second();
+        i64::try_from(clock).ok()?.checked_sub(started).filter(|age| *age >= 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container() -> Container {
+        let json = br#"{"Id":"c1","Name":"/app","Image":"sha256:1","RestartCount":0,
+            "State":{"Status":"running","ExitCode":0,"StartedAt":"1970-01-01T00:01:40Z"},"Config":{},
+            "HostConfig":{"RestartPolicy":{"Name":"no"}}}"#;
+        crate::facts::containers(json).expect("valid").remove(0)
+    }
+
+    #[test]
+    fn container_that_ended_with_0_is_well_where_nothing_starts_it_again() {
+        for (policy, code, well) in [("no", 0, true), ("on-failure", 0, true), ("no", 3, false), ("always", 0, false)] {
+            let ended =
+                Container { state: ContainerState::Exited, exit_code: code, restart_policy: policy.into(), ..container() };
+            assert_eq!(ended.fault(0).is_none(), well, "{policy} {code}");
+        }
+    }
+
+    #[test]
+    fn container_that_was_started_again_just_now_is_not_well() {
+        let again = Container { restarts: 3, ..container() };
+        assert_eq!(again.fault(104).as_deref(), Some("was started again by docker 4 s ago (restart 3)"));
+        assert_eq!(again.fault(200), None, "long ago");
+        assert_eq!(container().fault(104), None, "started once");
+        assert_eq!(again.fault(20), None, "the clock was set back: unknown");
+    }
+
+    #[test]
+    fn interim_name_of_docker_compose_is_not_well() {
+        let named = |name: &str| Container { name: name.into(), ..container() }.fault(0).is_some();
+        assert!(named("759893e426a5_app"));
+        assert!(!named("app") && !named("app_1") && !named("my_759893e426a5_app") && !named("759893e426a_app"));
+    }
+
+    #[test]
+    fn health_decides_where_there_is_a_check() {
+        let with = |health| Container { health: Some(health), ..container() }.fault(104);
+        assert_eq!(with(Health::Healthy), None);
+        assert_eq!(with(Health::Starting).as_deref(), Some("is not healthy yet"));
+        assert_eq!(with(Health::Unhealthy).as_deref(), Some("is unhealthy"));
+    }
+}
