@@ -4,26 +4,23 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     again::{self, Again},
-    ask::AskReport,
     cache::Cache,
     lock,
+    observe::Observer,
     options::{self, Options},
-    session::{self, Asked, Refusal, Session},
+    session::{self, Refusal, Session},
 };
 use crate::{
     config::{Deployment, ImageSource},
     delivery::{self, Delivery, Offer, Speeds, Strategy, Supply},
-    device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
-    facts::{Facts, compare, gather, here},
+    device::ConfigurationInterface,
+    facts::{Facts, gather, here},
     failure::{ExitCode, Failure, FailureKind},
     image::{self, LocalImages},
     plan::{self, Circumstances, Plan, count},
-    remote::{
-        Remote,
-        ssh::{self, Ssh},
-    },
-    report::{DeviceSummary, Event, Question, Report},
-    run::{Hold, Interrupt, Progress, RunError, Runner, look_for_secrets},
+    remote::{Remote, ssh::Ssh},
+    report::{DeviceSummary, Event, Question, Report, Stem},
+    run::{Hold, Interrupt, Progress, RunError, Runner},
     secret::Secret,
     stage::Stage,
 };
@@ -105,42 +102,31 @@ impl Run<'_> {
         let title = format!("connect to {}", wanted.device.address);
         session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
         let interrupt = self.interrupt.clone();
-        let looking = look(session, wanted, self.options, &self.interface, self.here.clone());
+        let observer = self.observer();
+        let looking = observer.connect(session, self.options.device.accept_new, self.here.clone());
         let looked = tokio::select! {
             looked = looking => looked,
             () = pressed(interrupt) => Err(RunError::Interrupted.into()),
         };
-        let (remote, mut facts) = looked.map_err(|f| f.in_stage(Stage::Connect))?;
-        know_content(wanted, &remote, &mut facts).await?;
+        let (remote, mut facts) = looked.map_err(|failure| failure.in_stage(Stage::Connect))?;
         session.report.event(&Event::Connected(summary(wanted, &facts)));
 
-        let options = self.options;
-        let offers = offers(&self.supply, &mut facts, options.strategy).map_err(|failure| failure.in_stage(Stage::Image))?;
         let speeds = self.cache.speeds(facts.serial.as_deref());
-        let circumstances = Circumstances {
-            stem: session.stem.to_string(),
-            by: lock::by(),
-            allow_architecture: options.allow_architecture,
-            strategy: options.strategy,
-            speeds,
-            offers,
-            make_room: options.make_room,
-        };
-        let plan = plan::plan(wanted, &facts, &circumstances)?;
+        let plan = self.plan(&mut facts, speeds, &session.stem)?;
         tell(&plan, self.dry_run, &mut session.report);
         if self.dry_run {
             remote.disconnect().await;
             return Ok(());
         }
         // Who agreed once is not asked again.
-        confirm(&plan, &facts, wanted, options.yes || self.interrupt.is_some(), &mut session.report)?;
+        confirm(&plan, &facts, wanted, self.options.yes || self.interrupt.is_some(), &mut session.report)?;
         let serial = facts.serial.clone();
         let delivers = plan.delivers();
         if delivers {
             // Whatever ends the program before it says otherwise has cut the delivery.
             self.cache.keep(&Speeds { cut: true, ..speeds }, serial.as_deref());
         }
-        let work = Work { plan, facts, circumstances: &circumstances, remote: &remote };
+        let work = Work { plan, facts, speeds, remote: &remote };
         let result = self.carry_out(session, work).await;
         let measured = self.supply.finish();
         if delivers {
@@ -191,18 +177,31 @@ impl Run<'_> {
         }
     }
 
-    /// Reads the device once more and plans anew; what differs is shown and asked about.
+    fn observer(&self) -> Observer<'_> {
+        Observer { wanted: self.wanted, interface: &self.interface }
+    }
+
+    /// Plans from the facts, to which the sizes of images that were looked into are added.
+    fn plan(&self, facts: &mut Facts, speeds: Speeds, stem: &Stem) -> Result<Plan, Failure> {
+        let options = self.options;
+        let offers = offers(&self.supply, facts, options.strategy).map_err(|failure| failure.in_stage(Stage::Image))?;
+        let circumstances = Circumstances {
+            stem: stem.to_string(),
+            by: lock::by(),
+            allow_architecture: options.allow_architecture,
+            strategy: options.strategy,
+            speeds,
+            offers,
+            make_room: options.make_room,
+        };
+        plan::plan(self.wanted, facts, &circumstances)
+    }
+
+    /// Gathers the facts once more and plans anew; what differs is shown and asked about.
     async fn plan_again(&self, work: &mut Work<'_>, session: &mut Session) -> Result<(), Failure> {
         let before = std::mem::take(&mut work.facts);
-        let mut facts = plan::questions(self.wanted, &before.here).ask(work.remote).await?;
-        facts.serial = before.serial;
-        facts.name = self.interface.identity().await.ok().map(|identity| identity.name).or(before.name);
-        facts.firmware = before.firmware;
-        facts.name_limit = before.name_limit;
-        facts.interface_answers = before.interface_answers;
-        facts.here = before.here;
-        know_content(self.wanted, work.remote, &mut facts).await?;
-        let plan = plan::plan(self.wanted, &facts, work.circumstances)?;
+        let mut facts = self.observer().again(work.remote, before).await.map_err(|f| f.in_stage(Stage::Connect))?;
+        let plan = self.plan(&mut facts, work.speeds, &session.stem)?;
         if plan != work.plan {
             tell(&plan, false, &mut session.report);
             confirm(&plan, &facts, self.wanted, self.options.yes, &mut session.report)?;
@@ -216,7 +215,7 @@ impl Run<'_> {
 struct Work<'a> {
     plan: Plan,
     facts: Facts,
-    circumstances: &'a Circumstances,
+    speeds: Speeds,
     remote: &'a Ssh,
 }
 
@@ -225,50 +224,6 @@ async fn pressed(interrupt: Option<Interrupt>) {
         Some(interrupt) => interrupt.wait().await,
         None => std::future::pending().await,
     }
-}
-
-/// Compares content where what was read leaves doubts: which large files there are those here, which files here are copies.
-async fn know_content(wanted: &Deployment, remote: &Ssh, facts: &mut Facts) -> Result<(), Failure> {
-    let doubtful = plan::doubtful(wanted, facts);
-    gather::add_digests(&mut facts.here, &doubtful)?;
-    let copies = compare::copies(remote, &plan::copies(wanted, facts)).await;
-    facts.here.copies = copies.map_err(|error| Failure::from(error).in_stage(Stage::Connect))?;
-    Ok(())
-}
-
-/// Connects and reads the device.
-async fn look(
-    session: &mut Session,
-    wanted: &Deployment,
-    options: &Options,
-    interface: &ConfigurationInterface,
-    here: here::Here,
-) -> Result<(Ssh, Facts), Failure> {
-    let asked = Asked::begin(interface);
-    let target = session::target_of(wanted, options.device.accept_new, asked.claim.clone())?;
-    let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
-    let questions = plan::questions(wanted, &here);
-    let name_limit = async {
-        match wanted.rename {
-            Some(_) => interface.name_limit().await.ok().and_then(|limit| limit.characters),
-            None => None,
-        }
-    };
-    let inside = session::inside(&remote, interface);
-    let (facts, name_limit, outside, inside) = tokio::join!(questions.ask(&remote), name_limit, asked.end(), inside);
-    let address = &wanted.device.address;
-    session::recognise(&mut remote, address, (outside.as_ref().ok(), inside.as_ref()), &mut session.report)?;
-    let answers = outside.is_ok();
-    let identity = outside.or_else(|error| inside.ok_or(error));
-    let mut facts = facts?;
-    let paths = plan::secret_paths(wanted);
-    let secrets = here.secrets.iter().filter_map(|(name, secret)| Some((paths.get(name)?.to_string(), secret.clone())));
-    look_for_secrets(&remote, secrets, &mut facts).await?;
-    facts.here = here;
-    facts.name_limit = name_limit.map(|limit| limit as usize);
-    add_identity(&mut facts, identity, &mut session.report);
-    facts.interface_answers = answers;
-    Ok((remote, facts))
 }
 
 /// For how long nothing is said while a value is fetched.
@@ -290,21 +245,6 @@ async fn secrets(wanted: &Deployment, report: &mut dyn Report) -> Result<BTreeMa
         values.insert(name.clone(), value.expect("fetching does not panic and is not aborted")?);
     }
     Ok(values)
-}
-
-fn add_identity(facts: &mut Facts, identity: Result<DeviceIdentity, InterfaceError>, report: &mut dyn Report) {
-    match identity {
-        Ok(identity) => {
-            facts.interface_answers = true;
-            facts.serial = Some(identity.serial);
-            facts.name = Some(identity.name);
-            facts.firmware = identity.firmware.map(|firmware| firmware.to_string());
-        }
-        Err(error) => {
-            let text = format!("the serial number is not known: {error}");
-            report.event(&Event::Warning { text });
-        }
-    }
 }
 
 fn summary(wanted: &Deployment, facts: &Facts) -> DeviceSummary {

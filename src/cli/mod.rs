@@ -10,6 +10,7 @@ mod cache;
 mod deploy;
 mod doctor;
 mod lock;
+mod observe;
 pub mod options;
 pub(crate) mod pairs;
 mod schema;

@@ -48,8 +48,12 @@ impl Session {
 
     /// Connects and logs in.
     pub(super) async fn connect(&mut self, wanted: &Deployment, accept_new: bool) -> Result<Ssh, Failure> {
-        let asked = Asked::begin(&interface(&wanted.device));
-        let target = target_of(wanted, accept_new, asked.claim)?;
+        self.connect_asked(wanted, accept_new, &Asked::begin(&interface(&wanted.device))).await
+    }
+
+    /// Connects and logs in to a device that is asked meanwhile who it is.
+    pub(super) async fn connect_asked(&mut self, wanted: &Deployment, accept_new: bool, asked: &Asked) -> Result<Ssh, Failure> {
+        let target = target_of(wanted, accept_new, asked.claim.clone())?;
         Ok(ssh::connect(&target, &mut AskReport(&mut self.report)).await?)
     }
 
@@ -169,7 +173,7 @@ pub(super) async fn inside(remote: &Ssh, interface: &ConfigurationInterface) -> 
 /// Pins the host key to the serial number: that which came over the connection, else what was said without proof. Says when
 /// another device answered at the address before.
 pub(super) fn recognise(
-    remote: &mut Ssh,
+    remote: &Ssh,
     address: &str,
     (outside, inside): (Option<&DeviceIdentity>, Option<&DeviceIdentity>),
     report: &mut dyn Report,

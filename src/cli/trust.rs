@@ -113,9 +113,9 @@ async fn trust_in(session: &mut Session, options: &TrustOptions, (device, path):
     let changed = if options.accept_changed { Changed::Accept } else { Changed::Ask };
     let claim = session::claim_of(&identity).now();
     let target = ssh::Target { changed, ..session::target(&device, options.accept_new, claim)? };
-    let mut remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
+    let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
     let inside = session::inside(&remote, &interface).await;
-    session::recognise(&mut remote, &device.address, (Some(&identity), inside.as_ref()), &mut session.report)?;
+    session::recognise(&remote, &device.address, (Some(&identity), inside.as_ref()), &mut session.report)?;
     says.push(format!("its host key {} is pinned to its serial number", remote.host_key_fingerprint()));
     remote.disconnect().await;
     for text in says {

@@ -245,7 +245,7 @@ pub struct Ssh {
     sessions: Semaphore,
     traffic: Arc<Traffic>,
     host_key: PublicKey,
-    host_keys: HostKeys,
+    host_keys: std::cell::RefCell<HostKeys>,
     host: String,
     before: Option<String>,
     may_change: bool,
@@ -270,7 +270,7 @@ pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectE
         sessions: Semaphore::new(SESSIONS),
         traffic,
         host_key,
-        host_keys,
+        host_keys: host_keys.into(),
         host: target.host(),
         _jump: jump,
         before,
@@ -296,12 +296,13 @@ impl Ssh {
     ///
     /// # Errors
     /// Another key is pinned to the number, or the number is not that of the key.
-    pub fn pin(&mut self, serial: &str) -> Result<(), ConnectError> {
+    pub fn pin(&self, serial: &str) -> Result<(), ConnectError> {
         if !devices::is_serial(serial) {
             return Ok(());
         }
         let (host, fingerprint) = (self.host.clone(), self.host_key_fingerprint());
-        let devices = &self.host_keys.devices;
+        let mut host_keys = self.host_keys.borrow_mut();
+        let devices = &host_keys.devices;
         match devices.owner(&self.host_key) {
             Some(is) if !devices.has(serial, &self.host_key) => {
                 return Err(ConnectError::HostKeyOfAnother { host, fingerprint, says: serial.into(), is: is.into() });
@@ -312,7 +313,7 @@ impl Ssh {
             _ => {}
         }
         let path = devices.file().map(std::path::Path::to_owned).unwrap_or_default();
-        self.host_keys.pin(serial, &self.host_key).map_err(|source| ConnectError::KnownHosts { path, source })
+        host_keys.pin(serial, &self.host_key).map_err(|source| ConnectError::KnownHosts { path, source })
     }
 
     /// Sends `request` to a port of the device's own loopback address, over this connection, and gives what comes back until it is

@@ -1,0 +1,103 @@
+//! Facts of a deployment: the one place where they are gathered, before the first plan and again under the lock.
+
+use super::session::{self, Asked, Session};
+use crate::{
+    config::Deployment,
+    device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
+    facts::{Facts, compare, gather, here::Here},
+    failure::Failure,
+    plan,
+    remote::ssh::Ssh,
+    report::{Event, Report},
+    run::look_for_secrets,
+    stage::Stage,
+};
+
+/// Gathers what a plan is made of.
+pub(super) struct Observer<'a> {
+    /// The deployment that is to be planned.
+    pub(super) wanted: &'a Deployment,
+    /// The device's configuration interface.
+    pub(super) interface: &'a ConfigurationInterface,
+}
+
+impl Observer<'_> {
+    /// Connects and gathers the facts.
+    pub(super) async fn connect(&self, session: &mut Session, accept_new: bool, here: Here) -> Result<(Ssh, Facts), Failure> {
+        let asked = Asked::begin(self.interface);
+        let remote = session.connect_asked(self.wanted, accept_new, &asked).await?;
+        let identity = async {
+            let (outside, inside) = tokio::join!(asked.end(), session::inside(&remote, self.interface));
+            let address = &self.wanted.device.address;
+            session::recognise(&remote, address, (outside.as_ref().ok(), inside.as_ref()), &mut session.report)?;
+            Ok(Identity::new(outside, inside, &mut session.report))
+        };
+        let facts = self.observe(&remote, here, identity).await?;
+        Ok((remote, facts))
+    }
+
+    /// Gathers the facts anew over the same connection. Who the device is and what is on this computer stays as it was `before`.
+    pub(super) async fn again(&self, remote: &Ssh, before: Facts) -> Result<Facts, Failure> {
+        let identity = async {
+            // Somebody may have given it another name.
+            let now = self.interface.identity().await.ok().map(|identity| identity.name);
+            let Facts { serial, name, firmware, interface_answers, .. } = before;
+            Ok(Identity { serial, name: now.or(name), firmware, interface_answers })
+        };
+        self.observe(remote, before.here, identity).await
+    }
+
+    /// Asks the device all that a plan is made of. What a plan comes to need is asked for here, so that no look at the device
+    /// lacks it.
+    async fn observe(
+        &self,
+        remote: &Ssh,
+        here: Here,
+        identity: impl Future<Output = Result<Identity, Failure>>,
+    ) -> Result<Facts, Failure> {
+        let wanted = self.wanted;
+        let probe = plan::questions(wanted, &here);
+        let (facts, name_limit, identity) = tokio::join!(probe.ask(remote), self.name_limit(), identity);
+        let Identity { serial, name, firmware, interface_answers } = identity?;
+        let mut facts = Facts { here, name_limit, serial, name, firmware, interface_answers, ..facts? };
+        look_for_secrets(remote, &plan::secret_paths(wanted), &mut facts).await?;
+        // What was read leaves doubts: which large files there are those here, which files here are copies.
+        let doubtful = plan::doubtful(wanted, &facts);
+        gather::add_digests(&mut facts.here, &doubtful).map_err(|error| Failure::from(error).in_stage(Stage::Transfers))?;
+        facts.here.copies = compare::copies(remote, &plan::copies(wanted, &facts)).await?;
+        Ok(facts)
+    }
+
+    /// Returns the most characters that a name may have, if the device is to get one.
+    async fn name_limit(&self) -> Option<usize> {
+        self.wanted.rename.as_ref()?;
+        let limit = self.interface.name_limit().await.ok()?.characters?;
+        Some(limit as usize)
+    }
+}
+
+/// Who the device is, as far as that is a fact of a plan.
+struct Identity {
+    serial: Option<String>,
+    name: Option<String>,
+    firmware: Option<String>,
+    interface_answers: bool,
+}
+
+impl Identity {
+    /// Takes what was said outside of the connection, or else inside of it.
+    fn new(outside: Result<DeviceIdentity, InterfaceError>, inside: Option<DeviceIdentity>, report: &mut dyn Report) -> Self {
+        let interface_answers = outside.is_ok();
+        match outside.or_else(|error| inside.ok_or(error)) {
+            Ok(DeviceIdentity { serial, name, firmware, .. }) => {
+                let firmware = firmware.map(|firmware| firmware.to_string());
+                Self { serial: Some(serial), name: Some(name), firmware, interface_answers }
+            }
+            Err(error) => {
+                let text = format!("the serial number is not known: {error}");
+                report.event(&Event::Warning { text });
+                Self { serial: None, name: None, firmware: None, interface_answers }
+            }
+        }
+    }
+}
