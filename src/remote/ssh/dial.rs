@@ -57,7 +57,7 @@ pub(super) struct Dialer<'a> {
     pub(super) host_keys: HostKeys,
     pub(super) traffic: Arc<Traffic>,
     /// The jump host, once it is logged in to.
-    pub(super) jump: Option<Arc<Ssh>>,
+    pub(super) jump: Option<std::rc::Rc<Ssh>>,
 }
 
 enum Refusal {
@@ -80,7 +80,7 @@ impl<'a> Dialer<'a> {
     /// and makes a second one where it is accepted.
     pub(super) async fn dial(&mut self, ask: &mut dyn Ask) -> Result<Line, ConnectError> {
         if let (Some(jump), None) = (&self.target.jump, &self.jump) {
-            self.jump = Some(Arc::new(Box::pin(super::connect(jump, ask)).await?));
+            self.jump = Some(std::rc::Rc::new(Box::pin(super::connect(jump, ask)).await?));
         }
         loop {
             match self.handshake().await {

@@ -250,7 +250,7 @@ pub struct Ssh {
     before: Option<String>,
     may_change: bool,
     /// The way goes through it as long as the connection lives.
-    _jump: Option<Arc<Ssh>>,
+    _jump: Option<std::rc::Rc<Ssh>>,
 }
 
 /// Connects and logs in.
