@@ -98,7 +98,7 @@ pub fn eval_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// Quotes one word for a POSIX shell. NUL cannot stand in an argument and is dropped: callers refuse it where text comes in.
-fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(harmless) {
         return word.to_owned();

@@ -11,7 +11,7 @@ use super::{
     DiffId, Flaw, Image, ImageError, LayerReader, Load, LoadStream,
     bytes::Bytes,
     contents::{Blob, Contents},
-    docker_archive, load_stream, oci_archive, root_file_system,
+    directory, docker_archive, load_stream, oci_archive, root_file_system,
     survey::Survey,
 };
 use crate::config::ImageMetadata;
@@ -43,6 +43,12 @@ impl Archive {
         Self::survey(path, metadata, None).map_err(|flaw| flaw.at(path))
     }
 
+    /// Reads an OCI image layout that lies in a directory, by way of a temporary archive.
+    pub(super) fn read_directory(path: &Path) -> Result<Self, ImageError> {
+        let file = directory::spool(path).map_err(ImageError::Spool)?;
+        Self::survey(&file.to_path_buf(), &ImageMetadata::default(), Some(file)).map_err(|flaw| flaw.at(path))
+    }
+
     /// Reads a temporary file, which is removed with the last use of the archive.
     pub(super) fn read_temporary(file: tempfile::TempPath) -> Result<Self, ImageError> {
         let path = file.to_path_buf();
@@ -52,9 +58,18 @@ impl Archive {
     fn survey(path: &Path, metadata: &ImageMetadata, temporary: Option<tempfile::TempPath>) -> Result<Self, Flaw> {
         let whole = Bytes::compression_of(path)?;
         let mut survey = Survey::of(path, whole)?;
+        let is_layout = survey.has(oci_archive::INDEX) && survey.has(oci_archive::LAYOUT);
         let (contents, compression) = if survey.has(docker_archive::MANIFEST) {
-            (docker_archive::read(&mut survey)?, whole)
-        } else if survey.has(oci_archive::INDEX) && survey.has("oci-layout") {
+            let mut contents = docker_archive::read(&mut survey)?;
+            // `manifest.json` names one platform, that of the computer that wrote it; the layout beside it may have more.
+            if is_layout
+                && !contents.is_for_vpu()
+                && let Ok(all) = oci_archive::read(&mut survey)
+            {
+                contents.prefer_vpu_images(all);
+            }
+            (contents, whole)
+        } else if is_layout {
             (oci_archive::read(&mut survey)?, whole)
         } else {
             // The file itself is the layer, stored with the compression of the file.
@@ -62,7 +77,7 @@ impl Archive {
         };
         let Contents { images, blobs } = contents;
         if images.is_empty() {
-            return Err(Flaw::Missing("an image".into()));
+            return Err(Flaw::NoImages);
         }
         Ok(Self { images, store: Arc::new(Store { path: path.to_owned(), compression, blobs, _temporary: temporary }) })
     }

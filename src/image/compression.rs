@@ -38,14 +38,14 @@ impl Compression {
         MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)).map_or(Self::None, |(_, compression)| *compression)
     }
 
-    /// The command that unpacks a file of this kind.
-    pub fn unpack_command(self) -> &'static str {
+    /// The name of the program that packs files so.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::None => "cat",
-            Self::Gzip => "gunzip",
-            Self::Zstd => "unzstd",
-            Self::Xz => "unxz",
-            Self::Bzip2 => "bunzip2",
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
         }
     }
 
@@ -58,10 +58,7 @@ impl Compression {
             Self::None => Ok(Box::new(source)),
             Self::Gzip => Ok(Box::new(MultiGzDecoder::new(source))),
             Self::Zstd => Ok(Box::new(ZstdDecoder::new(source))),
-            Self::Xz | Self::Bzip2 => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!("{self:?} is not read; `{}` unpacks it", self.unpack_command()),
-            )),
+            Self::Xz | Self::Bzip2 => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{} is not read", self.name()))),
         }
     }
 }

@@ -48,9 +48,9 @@ impl Contents {
         }
         let places = layers.iter().map(|name| survey.place(name)).collect::<Result<Vec<_>, _>>()?;
         let mut described = Vec::with_capacity(places.len());
-        for ((diff_id, chain_id), place) in diff_ids.iter().zip(chain_ids(&diff_ids)).zip(places) {
-            if let packed @ (Compression::Xz | Compression::Bzip2) = place.compression {
-                return Err(Flaw::Packed(packed));
+        for (((diff_id, chain_id), place), name) in diff_ids.iter().zip(chain_ids(&diff_ids)).zip(places).zip(layers) {
+            if let compression @ (Compression::Xz | Compression::Bzip2) = place.compression {
+                return Err(Flaw::PackedLayer { name: name.clone(), compression });
             }
             let blob = *self.blobs.entry(*diff_id).or_insert(place);
             let size = (blob.compression == Compression::None).then_some(blob.size);
@@ -59,6 +59,33 @@ impl Contents {
         }
         self.images.push(Image { id, platform, references, layers: described, config: Some(content) });
         Ok(())
+    }
+
+    /// Whether all of its images are for a VPU.
+    pub(super) fn is_for_vpu(&self) -> bool {
+        !self.images.is_empty() && self.images.iter().all(|image| image.platform.is_vpu())
+    }
+
+    /// Replaces the images for other platforms by the same for a VPU, where `all` has them.
+    pub(super) fn prefer_vpu_images(&mut self, mut all: Self) {
+        all.images.retain(|image| image.platform.is_vpu());
+        if self.images.is_empty() {
+            *self = all;
+            return;
+        }
+        // One without a name is the same as the only other one.
+        let only = self.images.len() == 1 && all.images.len() == 1;
+        for image in self.images.iter_mut().filter(|image| !image.platform.is_vpu()) {
+            let is_same = |other: &&Image| only || other.references.iter().any(|name| image.references.contains(name));
+            if let Some(other) = all.images.iter().find(is_same) {
+                let references = match image.references.is_empty() {
+                    true => other.references.clone(),
+                    false => std::mem::take(&mut image.references),
+                };
+                *image = Image { references, ..other.clone() };
+            }
+        }
+        self.blobs.extend(all.blobs);
     }
 
     /// Of images that differ by platform alone, keeps what a VPU runs. `groups` names, for each image, those it goes with.

@@ -11,9 +11,9 @@ use super::{Flaw, Reference, contents::Contents, survey::Survey};
 pub(super) const MANIFEST: &str = "manifest.json";
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Entry {
     config: String,
+    #[serde(rename = "repotags")]
     repo_tags: Option<Vec<String>>,
     layers: Option<Vec<String>>,
 }

@@ -8,8 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Archive, DiffId, Image, ImageError, ImageId, Layer, Platform, Reference, chain_ids, docker_archive::MANIFEST, layer::copy,
-    survey::parse,
+    Archive, DiffId, Flaw, Image, ImageError, ImageId, Layer, Platform, Reference, chain_ids, docker_archive::MANIFEST,
+    layer::copy,
 };
 
 /// The largest `manifest.json` of one image, in bytes.
@@ -55,7 +55,7 @@ pub(super) fn find(name: &str) -> Result<InEngine, ImageError> {
         return Err(refusal(name, &stderr));
     }
     let strange = |reason: String| ImageError::Docker { name: name.into(), reason };
-    let inspected: Vec<Inspected> = parse("docker image inspect", &stdout).map_err(|flaw| strange(flaw.to_string()))?;
+    let inspected: Vec<Inspected> = serde_json::from_slice(&stdout).map_err(|error| strange(error.to_string()))?;
     let inspected = inspected.into_iter().next().ok_or_else(|| ImageError::Missing(name.into()))?;
     let is_in_containerd = inspected.descriptor.is_some();
     let image = describe(inspected, name).map_err(|error| strange(error.to_string()))?;
@@ -168,7 +168,8 @@ impl Saved {
     fn rename(&self, manifest: impl Read) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         manifest.take(LARGEST_MANIFEST).read_to_end(&mut content)?;
-        let mut entries: Vec<ManifestEntry> = parse(MANIFEST, &content)?;
+        let mut entries: Vec<ManifestEntry> =
+            serde_json::from_slice(&content).map_err(|source| Flaw::Json { name: MANIFEST.into(), source })?;
         for entry in &mut entries {
             if !entry.config.contains(&self.id.hex()) {
                 return Err(io::Error::other(format!("docker saved another image than {}", self.id)));

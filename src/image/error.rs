@@ -83,8 +83,25 @@ pub enum Flaw {
     #[error("it is damaged: {0}")]
     Damaged(String),
     /// A compression that is not read here.
-    #[error("{}", match .0 { Compression::Xz => "it is compressed with xz", _ => "it is compressed with bzip2" })]
+    #[error("it is compressed with {}", .0.name())]
     Packed(Compression),
+    /// A layer with a compression that is not read here.
+    #[error("the layer `{name}` in it is compressed with {}", compression.name())]
+    PackedLayer {
+        /// The part.
+        name: String,
+        /// How it is compressed.
+        compression: Compression,
+    },
+    /// A part whose holes were left out.
+    #[error("`{0}` in it is stored with holes (`tar --sparse`)")]
+    Sparse(String),
+    /// It has none.
+    #[error("there is no image in it")]
+    NoImages,
+    /// Manifests that look like an image's, and are for no platform.
+    #[error("there is no image in it, only signatures, attestations or other artifacts")]
+    Artifacts,
     /// A part that is read into memory is far larger than it ever is.
     #[error("`{name}` in it has {size} bytes, more than any image has there")]
     TooLarge {
@@ -187,16 +204,29 @@ impl Explain for ImageError {
             Self::Docker { .. } => {
                 "check the path; for an image in docker, start docker and see that `docker image ls` works".into()
             }
-            Self::Directory(_) => "name the archive itself, as `docker save -o app.tar IMAGE` writes it".into(),
+            Self::Directory(path) => {
+                let path = quoted(path);
+                format!(
+                    "make an archive of what is in it: `tar -C {path} -cf app.tar .`; a directory itself can be an OCI layout"
+                )
+            }
             Self::Spool(_) => "free some room where temporary files go, or set `TMPDIR` to a roomier place".into(),
             Self::Ambiguous { found, .. } => format!("it has {}; leave the name out to send all", found.join(", ")),
             Self::Flawed { path, flaw: Flaw::Packed(compression) } => {
-                format!("unpack it first: `{} {}`", compression.unpack_command(), path.display())
+                format!("unpack it first: `{} -dc {} >unpacked.tar`", compression.name(), quoted(path))
             }
-            Self::Flawed { flaw: Flaw::NotTar | Flaw::NoImage | Flaw::UnknownMachine(_), .. } => {
-                "write the image with `docker save -o app.tar IMAGE`, or build it with `--output type=docker,dest=app.tar`"
+            Self::Flawed { flaw: Flaw::PackedLayer { .. }, .. } => {
+                "build it with layers in gzip: `--output type=docker,compression=gzip,force-compression=true,dest=app.tar`"
                     .into()
             }
+            Self::Flawed { flaw: Flaw::Sparse(_), .. } => {
+                "unpack it and make the archive again without `--sparse` (`-S`)".into()
+            }
+            Self::Flawed {
+                flaw: Flaw::NotTar | Flaw::NoImage | Flaw::NoImages | Flaw::Artifacts | Flaw::UnknownMachine(_),
+                ..
+            } => "write the image with `docker save -o app.tar IMAGE`, or build it with `--output type=docker,dest=app.tar`"
+                .into(),
             Self::Flawed { flaw: Flaw::Reference(_), .. } | Self::Name(_) => {
                 "a name is like `app` or `registry:5000/team/app:1.0`".into()
             }
@@ -204,4 +234,9 @@ impl Explain for ImageError {
             Self::Unreadable { .. } => return None,
         })
     }
+}
+
+/// A path as it is typed in a shell.
+fn quoted(path: &Path) -> String {
+    crate::command::quote(&path.to_string_lossy())
 }

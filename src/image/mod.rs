@@ -10,9 +10,11 @@ mod compression;
 mod config;
 mod contents;
 mod digest;
+mod directory;
 mod docker_archive;
 mod engine;
 mod error;
+mod json;
 mod layer;
 mod load_stream;
 mod oci_archive;
@@ -77,7 +79,8 @@ enum Found {
     Engine(Image),
 }
 
-/// Finds what `source` names: an existing file is an archive, anything else an image in this computer's docker. `metadata` is
+/// Finds what `source` names: an existing file is an archive, a directory an OCI image layout, anything else an image
+/// in this computer's docker. `metadata` is
 /// for bare root file systems. With `name`, the image gets that name instead of its own; of several images in an archive, the
 /// one that has it is taken.
 ///
@@ -87,7 +90,10 @@ pub fn open(source: &str, metadata: &ImageMetadata, name: Option<&str>) -> Resul
     let name = name.map(Reference::tagged).transpose()?;
     let path = Path::new(source);
     let mut found = match std::fs::metadata(path) {
-        Ok(file) if file.is_dir() => return Err(ImageError::Directory(path.to_owned())),
+        Ok(file) if file.is_dir() => match directory::is_layout(path) {
+            true => Found::Archive(Archive::read_directory(path)?),
+            false => return Err(ImageError::Directory(path.to_owned())),
+        },
         Ok(_) => {
             small_file::check(path).map_err(|source| ImageError::Unreadable { path: path.to_owned(), source })?;
             Found::Archive(Archive::read(path, metadata)?)

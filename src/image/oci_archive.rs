@@ -7,15 +7,21 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{BlobId, Flaw, Reference, contents::Contents, survey::Survey};
+use super::{BlobId, Flaw, Reference, contents::Contents, json, survey::Survey};
 
-/// The part that makes an archive one of these.
+/// The parts that make an archive one of these.
 pub(super) const INDEX: &str = "index.json";
+pub(super) const LAYOUT: &str = "oci-layout";
 
 /// How deep indexes are nested at most; buildx nests one.
 const DEEPEST: usize = 4;
 /// The most manifests that are read; an index may name itself.
 const MOST_MANIFESTS: usize = 256;
+
+/// The kinds that the configuration and the layers of an image are of, where a manifest tells kinds.
+const CONFIGURATIONS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+const LAYERS: [&str; 2] = ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."];
 
 /// A manifest or an index, told apart by what it has.
 #[derive(Deserialize)]
@@ -25,11 +31,47 @@ struct Document {
     config: Option<Descriptor>,
     #[serde(default)]
     layers: Vec<Descriptor>,
+    #[serde(rename = "artifacttype")]
+    artifact_type: Option<String>,
+}
+
+impl Document {
+    /// Whether it says that it is no image: a signature, a chart, ….
+    fn is_artifact(&self) -> bool {
+        let other = |part: &Descriptor, fits: &dyn Fn(&str) -> bool| part.media_type.as_deref().is_some_and(|kind| !fits(kind));
+        self.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty())
+            || self.config.as_ref().is_some_and(|config| other(config, &|kind| CONFIGURATIONS.contains(&kind)))
+            || self.layers.iter().any(|layer| other(layer, &|kind| LAYERS.iter().any(|layers| kind.starts_with(layers))))
+    }
+}
+
+/// The platform of a configuration or a descriptor.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+}
+
+impl Said {
+    /// Nothing, or what buildx writes where provenance and SBOM are kept.
+    fn is_none(&self) -> bool {
+        let none = |text: &str| matches!(text, "" | "unknown");
+        none(&self.os) && none(&self.architecture)
+    }
+
+    fn is_vpu(&self) -> bool {
+        self.os == "linux" && self.architecture == "arm64"
+    }
 }
 
 #[derive(Deserialize)]
 struct Descriptor {
     digest: String,
+    #[serde(rename = "mediatype")]
+    media_type: Option<String>,
+    platform: Option<Said>,
     #[serde(default)]
     annotations: Option<HashMap<String, String>>,
 }
@@ -42,6 +84,12 @@ impl Descriptor {
     /// buildx keeps provenance and SBOM as images of their own, for no platform.
     fn is_attestation(&self) -> bool {
         self.annotation("vnd.docker.reference.type") == Some("attestation-manifest")
+            || self.platform.as_ref().is_some_and(Said::is_none)
+    }
+
+    /// Whether it is said to be for something else than a VPU.
+    fn is_for_others(&self) -> bool {
+        self.platform.as_ref().is_some_and(|platform| !platform.is_vpu())
     }
 
     /// The image's name. `ref.name` alone is often just a tag and names nothing.
@@ -62,7 +110,8 @@ impl Descriptor {
 pub(super) fn read(survey: &mut Survey) -> Result<Contents, Flaw> {
     survey.complete()?;
     let index: Document = survey.json(INDEX)?;
-    let mut reader = Reader { survey, contents: Contents::default(), groups: Vec::new(), manifests_left: MOST_MANIFESTS };
+    let mut reader =
+        Reader { survey, contents: Contents::default(), groups: Vec::new(), manifests_left: MOST_MANIFESTS, passed_over: None };
     let mut names: Vec<Option<Reference>> = Vec::new();
     for (at, descriptor) in index.manifests.iter().enumerate() {
         let name = descriptor.reference();
@@ -71,10 +120,10 @@ pub(super) fn read(survey: &mut Survey) -> Result<Contents, Flaw> {
         reader.descend(descriptor, name.as_ref(), group, 1)?;
         names.push(name);
     }
-    let Reader { mut contents, groups, .. } = reader;
+    let Reader { mut contents, groups, passed_over, .. } = reader;
     contents.keep_vpu_platform(&groups);
     match contents.images.is_empty() {
-        true => Err(Flaw::Missing("a manifest".into())),
+        true => Err(passed_over.unwrap_or(Flaw::NoImages)),
         false => Ok(contents),
     }
 }
@@ -84,11 +133,20 @@ struct Reader<'a> {
     contents: Contents,
     groups: Vec<usize>,
     manifests_left: usize,
+    /// Why a manifest was passed over that is no image for a device.
+    passed_over: Option<Flaw>,
 }
 
 impl Reader<'_> {
+    fn pass_over(&mut self, flaw: Flaw) {
+        if matches!(self.passed_over, None | Some(Flaw::Artifacts)) {
+            self.passed_over = Some(flaw);
+        }
+    }
+
     fn descend(&mut self, descriptor: &Descriptor, name: Option<&Reference>, group: usize, depth: usize) -> Result<(), Flaw> {
         if descriptor.is_attestation() {
+            self.pass_over(Flaw::Artifacts);
             return Ok(());
         }
         self.manifests_left = self.manifests_left.checked_sub(1).ok_or(Flaw::TooMany("manifests"))?;
@@ -96,18 +154,40 @@ impl Reader<'_> {
             return Err(Flaw::TooMany("nested indexes"));
         }
         let (path, id) = descriptor.blob()?;
-        let content = self.survey.content(&path)?;
+        let content = match self.survey.content(&path) {
+            // An index stays whole where only some of its platforms were saved.
+            Err(flaw @ Flaw::Missing(_)) => {
+                self.pass_over(flaw);
+                return Ok(());
+            }
+            content => content?,
+        };
         let found = BlobId::of(&content);
         if found != id {
             return Err(Flaw::Digest { name: path, found: found.to_string() });
         }
-        let document: Document = super::survey::parse(&path, &content)?;
-        if let Some(config) = document.config {
-            let layers = document.layers.iter().map(|layer| Ok(layer.blob()?.0)).collect::<Result<Vec<_>, Flaw>>()?;
-            self.contents.add(self.survey, &config.blob()?.0, name.cloned().into_iter().collect(), &layers)?;
-            self.groups.resize(self.contents.images.len(), group);
-            return Ok(());
+        let document: Document = json::read(&path, &content)?;
+        if document.config.is_none() {
+            return document.manifests.iter().try_for_each(|inner| self.descend(inner, name, group, depth + 1));
         }
-        document.manifests.iter().try_for_each(|inner| self.descend(inner, name, group, depth + 1))
+        match self.add(&document, name) {
+            Ok(()) => self.groups.resize(self.contents.images.len(), group),
+            Err(flaw @ Flaw::Artifacts) => self.pass_over(flaw),
+            Err(flaw) if descriptor.is_for_others() => self.pass_over(flaw),
+            Err(flaw) => return Err(flaw),
+        }
+        Ok(())
+    }
+
+    /// Adds the image of a manifest.
+    fn add(&mut self, manifest: &Document, name: Option<&Reference>) -> Result<(), Flaw> {
+        let Some(config) = manifest.config.as_ref().filter(|_| !manifest.is_artifact()) else { return Err(Flaw::Artifacts) };
+        let config = config.blob()?.0;
+        // Older signatures call themselves images, and say nothing of what they run on.
+        if self.survey.json::<Said>(&config)?.is_none() {
+            return Err(Flaw::Artifacts);
+        }
+        let layers = manifest.layers.iter().map(|layer| Ok(layer.blob()?.0)).collect::<Result<Vec<_>, Flaw>>()?;
+        self.contents.add(self.survey, &config, name.cloned().into_iter().collect(), &layers)
     }
 }

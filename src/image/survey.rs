@@ -1,12 +1,16 @@
 //! What is in a tar archive: one walk over its headers finds the parts of an image, or the programs of a root file system.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use serde::de::DeserializeOwned;
 
 use super::{
     Compression, Flaw,
     bytes::Bytes,
+    json,
     programs::Programs,
     tarball::{Kind, Walk, clean, read_exactly, read_up_to},
 };
@@ -40,6 +44,8 @@ pub(super) struct Survey {
     bytes: Bytes,
     files: HashMap<String, Place>,
     links: HashMap<String, String>,
+    /// Files that are stored with holes, of which the archive does not have the content as it is.
+    sparse: HashSet<String>,
     /// The content of small JSON parts by their place in the archive.
     kept: HashMap<u64, Vec<u8>>,
     json_left: u64,
@@ -53,7 +59,7 @@ impl Survey {
     /// Walks over the archive `path`, compressed as a whole in this way.
     pub(super) fn of(path: &Path, compression: Compression) -> Result<Self, Flaw> {
         let mut walk = Walk::new(Bytes::open(path, compression)?);
-        let (mut files, mut links, mut kept) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (mut files, mut links, mut sparse, mut kept) = (HashMap::new(), HashMap::new(), HashSet::new(), HashMap::new());
         let (mut names_left, mut kept_left) = (ALL_NAMES, LARGEST_JSON);
         let (mut too_many, mut outside, mut programs) = (false, None, Programs::default());
         while let Some(member) = walk.next()? {
@@ -82,6 +88,9 @@ impl Survey {
                         files.insert(name, Place { offset: member.offset, size: member.size, compression });
                     }
                 }
+                Kind::Sparse if !too_many => {
+                    sparse.insert(name);
+                }
                 Kind::Symlink(target) if !too_many => {
                     let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
                     let target = if target.starts_with('/') { target } else { format!("{directory}/{target}") };
@@ -94,7 +103,7 @@ impl Survey {
             }
             names_left = names_left.saturating_sub(cost);
         }
-        Ok(Self { bytes: walk.bytes, files, links, kept, json_left: ALL_JSON, too_many, outside, programs })
+        Ok(Self { bytes: walk.bytes, files, links, sparse, kept, json_left: ALL_JSON, too_many, outside, programs })
     }
 
     /// Whether there is a file of that name at the root.
@@ -121,6 +130,9 @@ impl Survey {
         for _ in 0..LONGEST_CHAIN {
             if let Some(place) = self.files.get(&path) {
                 return Ok(*place);
+            }
+            if self.sparse.contains(&path) {
+                return Err(Flaw::Sparse(name.into()));
             }
             let target = self.links.get(&path).ok_or_else(|| Flaw::Missing(name.into()))?;
             path = clean(target).ok_or_else(|| Flaw::Outside(name.into()))?;
@@ -157,7 +169,7 @@ impl Survey {
     /// A JSON part as what it says.
     pub(super) fn json<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Flaw> {
         let content = self.content(name)?;
-        parse(name, &content)
+        json::read(name, &content)
     }
 }
 
@@ -165,9 +177,4 @@ impl Survey {
 fn first(buffer: &mut [u8], size: u64) -> &mut [u8] {
     let length = buffer.len().min(usize::try_from(size).unwrap_or(usize::MAX));
     buffer.get_mut(..length).unwrap_or_default()
-}
-
-/// Reads JSON; the error names the part it is in.
-pub(super) fn parse<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, Flaw> {
-    serde_json::from_slice(content).map_err(|source| Flaw::Json { name: name.into(), source })
 }

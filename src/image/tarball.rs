@@ -33,6 +33,8 @@ pub(super) struct Member {
 pub(super) enum Kind {
     /// A file with content.
     File,
+    /// A file whose holes were left out (`tar --sparse`).
+    Sparse,
     /// A symbolic link to a name that is relative to its own directory.
     Symlink(String),
     /// Another name of a member named from the root of the archive.
@@ -54,6 +56,7 @@ struct Extensions {
     name: Option<String>,
     link: Option<String>,
     size: Option<u64>,
+    is_sparse: bool,
 }
 
 impl Walk {
@@ -90,6 +93,8 @@ impl Walk {
             let name = extensions.name.unwrap_or_else(|| lossy(&header.path_bytes()));
             let link = || extensions.link.unwrap_or_else(|| lossy(&header.link_name_bytes().unwrap_or_default()));
             let kind = match kind {
+                EntryType::GNUSparse => Kind::Sparse,
+                EntryType::Regular if extensions.is_sparse => Kind::Sparse,
                 EntryType::Regular | EntryType::Continuous if !name.ends_with('/') => Kind::File,
                 EntryType::Symlink => Kind::Symlink(link()),
                 EntryType::Link => Kind::HardLink(link()),
@@ -154,6 +159,10 @@ impl Extensions {
         } else {
             for record in PaxExtensions::new(content).flatten() {
                 match record.key_bytes() {
+                    // The name in the header is then one that nobody gave.
+                    b"GNU.sparse.name" => (self.name, self.is_sparse) = (Some(lossy(record.value_bytes())), true),
+                    b"GNU.sparse.map" | b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.is_sparse = true,
+                    b"path" if self.is_sparse && self.name.is_some() => {}
                     b"path" => self.name = Some(lossy(record.value_bytes())),
                     b"linkpath" => self.link = Some(lossy(record.value_bytes())),
                     b"size" => self.size = record.value().ok().and_then(|size| size.parse().ok()),

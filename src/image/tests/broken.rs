@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     failure::{Explain, FailureKind},
-    image::{BlobId, Compression, Flaw, ImageError, ImageId},
+    image::{BlobId, Flaw, ImageError, ImageId},
 };
 
 /// The error without the file's name.
@@ -41,7 +41,7 @@ fn what_is_no_archive_is_refused_with_the_reason() {
     assert_eq!(refusal(&[0; 1024]), nothing);
     assert_eq!(refusal(&tar(&[file("etc/motd", "hello")])), nothing);
     let unpack = open(b"\xfd7zXZ\0 and so on", None).expect_err("xz").hint().expect("a way out");
-    assert!(unpack.starts_with("unpack it first: `unxz "), "{unpack}");
+    assert!(unpack.starts_with("unpack it first: `xz -dc /") && unpack.ends_with(" >unpacked.tar`"), "{unpack}");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_manifest_that_names_what_is_not_there_is_refused() {
     assert_eq!(refusal(&tar(&[link, manifest("c.json", &[], &[])])), "`c.json` in it leads out of the archive");
     let name = refusal(&tar(&[config_of(&[]), manifest("c.json", &["$(id)"], &[])]));
     assert!(name.starts_with("it has a wrong name for an image: `$(id)`"), "{name}");
-    assert_eq!(refusal(&tar(&[file("manifest.json", "[]")])), "`an image` is missing in it");
+    assert_eq!(refusal(&tar(&[file("manifest.json", "[]")])), "there is no image in it");
     assert!(refusal(&tar(&[file("manifest.json", "{")])).starts_with("`manifest.json` in it cannot be understood: "));
 }
 
@@ -185,6 +185,8 @@ fn what_is_not_there_or_no_file_is_told_apart() {
     }
     let directory = missing(env!("CARGO_MANIFEST_DIR"));
     assert!(matches!(directory, ImageError::Directory(_)), "{directory}");
+    let hint = directory.hint().expect("a way out");
+    assert!(hint.starts_with("make an archive of what is in it: `tar -C /"), "{hint}");
 }
 
 #[test]
@@ -195,5 +197,6 @@ fn a_compression_that_no_device_reads_is_refused_in_layers_too() {
         manifest("c.json", &[], &["a/layer.tar"]),
     ]);
     let error = open(&bytes, None).expect_err("xz");
-    assert!(matches!(error, ImageError::Flawed { flaw: Flaw::Packed(Compression::Xz), .. }), "{error}");
+    assert!(matches!(error, ImageError::Flawed { flaw: Flaw::PackedLayer { .. }, .. }), "{error}");
+    assert!(error.to_string().ends_with("the layer `a/layer.tar` in it is compressed with xz"), "{error}");
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::image::{BlobId, DiffId, ImageId, programs::tests::elf};
 
 /// A member of a tar archive.
+#[derive(Clone)]
 pub(super) enum Member {
     File(String, Vec<u8>),
     Symlink(String, String),
@@ -137,21 +138,50 @@ pub(super) fn oci(fixtures: &[Fixture], pack: fn(&[u8]) -> Vec<u8>, manifest: bo
 
 /// As buildx writes an image for several platforms: an index in the index, with an attestation.
 pub(super) fn oci_nested(fixtures: &[Fixture]) -> Vec<u8> {
+    tar(&nested(fixtures, |_| true))
+}
+
+/// The members of such an archive; of the images, those that `is_there` fits have their parts in it.
+pub(super) fn nested(fixtures: &[Fixture], is_there: fn(&Fixture) -> bool) -> Vec<Member> {
     let mut blobs = BTreeMap::new();
     let mut inner = Vec::new();
     for fixture in fixtures {
-        let layers: Vec<_> = fixture.layers.iter().map(|layer| blob(&mut blobs, gzip(layer))).collect();
+        let mut own = BTreeMap::new();
+        let layers: Vec<_> = fixture.layers.iter().map(|layer| blob(&mut own, gzip(layer))).collect();
         let described: Vec<_> = layers.iter().map(|id| json!({"digest": id.to_string()})).collect();
-        let config = blob(&mut blobs, fixture.config.clone().into_bytes());
+        let config = blob(&mut own, fixture.config.clone().into_bytes());
         let document = json!({"config": {"digest": config.to_string()}, "layers": described});
-        inner.push(json!({"digest": blob(&mut blobs, document.to_string().into_bytes()).to_string()}));
+        inner.push(json!({"digest": blob(&mut own, document.to_string().into_bytes()).to_string()}));
+        if is_there(fixture) {
+            blobs.extend(own);
+        }
     }
     let attestation = json!({"config": {"digest": "sha256:not-there"}}).to_string();
     let attestation = blob(&mut blobs, attestation.into_bytes()).to_string();
     inner.push(json!({"digest": attestation, "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}));
     let nested = blob(&mut blobs, json!({"manifests": inner}).to_string().into_bytes()).to_string();
     let annotations = json!({"org.opencontainers.image.ref.name": "latest"});
-    tar(&layout(&blobs, &json!({"manifests": [{"digest": nested, "annotations": annotations}]})))
+    layout(&blobs, &json!({"manifests": [{"digest": nested, "annotations": annotations}]}))
+}
+
+/// The members of an OCI layout with this image and beside it something whose manifest and configuration these are.
+pub(super) fn with_artifact(image: Option<&Fixture>, manifest: Value, config: &Value) -> Vec<Member> {
+    let (mut blobs, mut index) = (BTreeMap::new(), Vec::new());
+    if let Some(image) = image {
+        let layers = image.layers.iter().map(|layer| json!({"digest": blob(&mut blobs, layer.clone()).to_string()}));
+        let layers: Vec<_> = layers.collect();
+        let config = blob(&mut blobs, image.config.clone().into_bytes());
+        let document = json!({"config": {"digest": config.to_string()}, "layers": layers});
+        index.push(json!({"digest": blob(&mut blobs, document.to_string().into_bytes()).to_string()}));
+    }
+    let mut manifest = manifest;
+    let part = blob(&mut blobs, b"{\"critical\":{}}".to_vec()).to_string();
+    manifest["config"]["digest"] = json!(blob(&mut blobs, config.to_string().into_bytes()).to_string());
+    for layer in manifest["layers"].as_array_mut().expect("a list") {
+        layer["digest"] = json!(part);
+    }
+    index.push(json!({"digest": blob(&mut blobs, manifest.to_string().into_bytes()).to_string()}));
+    layout(&blobs, &json!({"manifests": index}))
 }
 
 fn blob(blobs: &mut BTreeMap<BlobId, Vec<u8>>, content: Vec<u8>) -> BlobId {

@@ -3,6 +3,7 @@
 mod broken;
 mod fixtures;
 mod kinds;
+mod layouts;
 
 use std::io::Write;
 
