@@ -12,6 +12,35 @@ die() {
     exit 1
 }
 
+need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root" "run it with sudo"; }
+
+install_package() {
+    need_root "installing the package $1"
+    command -v apt-get >/dev/null || die "$1 is missing and there is no apt-get to install it"
+    say "installing the package $1 ($2)"
+    export DEBIAN_FRONTEND=noninteractive
+    if ! apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$1" >/dev/null 2>&1; then
+        apt-get -qq -o DPkg::Lock::Timeout=300 update >&2 || true
+        apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$1" >&2 ||
+            die "the package $1 could not be installed"
+    fi
+}
+
+hash_of() { LC_ALL=C sha256sum | cut -c1-12; }
+
+# "mirror|keyring" of the first source of Debian's own main component that apt has.
+debian_source() {
+    local lines mirror entry keyring
+    # shellcheck disable=SC2016
+    lines=$(apt-get indextargets --format '$(CREATED_BY)|$(LABEL)|$(COMPONENT)|$(REPO_URI)|$(SOURCESENTRY)' |
+        sed -n 's/^Packages|Debian|main|//p')
+    [ -n "$lines" ] || return 1
+    IFS='|' read -r mirror entry <<<"$lines"
+    # The entry is "file:number"; the file is of the new form (Signed-By: …) or the old ([signed-by=…]).
+    keyring=$(sed -n -e 's/^Signed-By: *\(\/[^ ,]*\).*/\1/p' -e 's/^deb .*signed-by=\(\/[^] ,]*\).*/\1/p' "${entry%:*}" | sed -n 1p)
+    printf '%s|%s\n' "${mirror%/}" "$keyring"
+}
+
 # The name of its network, too.
 container_of() { printf 'vpu-%s\n' "$1"; }
 

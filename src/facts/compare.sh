@@ -5,6 +5,13 @@ n='
 '
 lines=$(gzip -dc) || exit
 set -f
+# The first so many bytes of a file. `head -c` is not everywhere; of a file dd reads whole blocks.
+beginning() {
+  {
+    if [ "$1" -ge 65536 ]; then dd bs=65536 "count=$(($1 / 65536))"; fi
+    if [ "$(($1 % 65536))" -gt 0 ]; then dd "bs=$(($1 % 65536))" count=1; fi
+  } <"$2"
+}
 half() {
   IFS=$n
   at=0
@@ -17,7 +24,7 @@ half() {
     if [ "$kind" = whole ]; then
       (shift 2; cat "$@")
     else
-      (shift 2; while [ $# -gt 1 ]; do head -c "$1" "$2"; shift 2; done)
+      (shift 2; while [ $# -gt 1 ]; do beginning "$1" "$2"; shift 2; done)
     fi 2>/dev/null | sha256sum
   done
 }

@@ -10,6 +10,8 @@ mod lock;
 mod probe;
 mod shell;
 mod swap;
+#[path = "../support/userland.rs"]
+mod userland;
 
 /// Scripts are read by whoever has to find out what happened to a device: no warnings in them.
 #[test]

@@ -11,6 +11,7 @@ use std::{
     process::{Child, Command as Process, Stdio},
 };
 
+use super::userland::busybox;
 use o3r_deploy::{
     command::Command,
     remote::{Exit, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Stream, Taking},
@@ -21,7 +22,7 @@ use o3r_deploy::{
 pub enum Userland {
     /// dash and the coreutils.
     Dash,
-    /// busybox alone, as the Yocto project configures it: `xargs` and `dirname` know no more than POSIX.
+    /// busybox alone, as the Yocto project configures it: see `docker/vpu/busybox`.
     Busybox,
 }
 
@@ -50,19 +51,37 @@ impl Device {
     pub fn new(userland: Userland) -> Self {
         let root = tempfile::Builder::new().prefix("o3r-scripts-").tempdir().expect("a directory");
         let device = Self { root, unprivileged: false };
-        for directory in ["home/oem", "usr/share/oem/docker/compose", "tools", "stubs", "state"] {
+        for directory in ["home/oem", "usr/share/oem/docker/compose", "tmp", "tools", "stubs", "state"] {
             std::fs::create_dir_all(device.root.path().join(directory)).expect("made");
         }
         let tools = device.root.path().join("tools");
+        if userland == Userland::Busybox {
+            // Where everybody can read it.
+            std::fs::copy(busybox(), tools.join("busybox")).expect("copied");
+        }
         let programs = [
             "sh", "awk", "cat", "chmod", "cp", "cut", "date", "dd", "dirname", "echo", "env", "find", "grep", "gzip", "head",
             "id",
         ];
-        let more =
-            ["kill", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sha256sum", "sleep", "sort"];
-        for name in programs.iter().chain(&more).chain(&["stat", "sync", "tail", "tar", "tr", "uname"]) {
+        let more = [
+            "kill",
+            "ln",
+            "ls",
+            "mkdir",
+            "mktemp",
+            "mv",
+            "printf",
+            "readlink",
+            "rm",
+            "rmdir",
+            "sed",
+            "sha256sum",
+            "sleep",
+            "sort",
+        ];
+        for name in programs.iter().chain(&more).chain(&["stat", "sync", "tail", "tar", "tr", "uname", "wc"]) {
             let target = match (userland, *name) {
-                (Userland::Busybox, _) => which("busybox"),
+                (Userland::Busybox, _) => tools.join("busybox"),
                 (Userland::Dash, "sh") => which("dash"),
                 (Userland::Dash, name) => which(name),
             };

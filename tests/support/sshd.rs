@@ -11,12 +11,15 @@ use std::{
 
 use tempfile::TempDir;
 
+#[path = "userland.rs"]
+mod userland;
+
 /// Whose files travel how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Files {
     /// GNU's tar.
     Tar,
-    /// Busybox.
+    /// Busybox, as Yocto configures it.
     Busybox,
 }
 
@@ -52,8 +55,9 @@ impl Sshd {
             Files::Tar => {}
             Files::Busybox => {
                 fs::create_dir(path.join("bin")).unwrap();
+                let busybox = userland::busybox();
                 for name in ["tar", "sh"] {
-                    symlink("/usr/bin/busybox", path.join("bin").join(name)).unwrap();
+                    symlink(&busybox, path.join("bin").join(name)).unwrap();
                 }
                 configuration += &format!("SetEnv PATH={}/bin:/usr/bin:/bin\n", path.display());
             }

@@ -1,10 +1,11 @@
 # loads an image archive that is put together from an image here and what arrives
 main() {
     exec 4<&0
+    piece=${piece-}
     container=o3r-deploy.base.$1
     # One of that name was left by a cut.
     create "$2" >/dev/null 2>&1 || { clear; create "$2" >/dev/null || exit; }
-    trap 'clear' EXIT
+    trap 'clear; rm -f "$piece"' EXIT
     trap 'exit 129' HUP INT TERM
     shift 2
     contents "$@" | {
