@@ -44,13 +44,15 @@ pub enum ExitCode {
     Held = 16,
     /// The new version did not run; the previous one is back.
     RolledBack = 17,
+    /// Some files on the device could not be read and were not fetched; all else is done.
+    Incomplete = 18,
     /// Interrupted with Ctrl-C.
     Interrupted = 130,
 }
 
 impl ExitCode {
     /// Every code with its meaning, for `--help` and the documents.
-    pub const MEANINGS: [(Self, &'static str); 19] = [
+    pub const MEANINGS: [(Self, &'static str); 20] = [
         (Self::Success, "all that was asked for is true on the device"),
         (Self::Internal, "a fault of o3r-deploy itself"),
         (Self::Usage, "the options or the configuration file are wrong; nothing was touched"),
@@ -72,6 +74,7 @@ impl ExitCode {
         ),
         (Self::Held, "another deployment is under way on the device, or its application holds updates off"),
         (Self::RolledBack, "the new version did not run, or was not confirmed; the previous one is back and runs"),
+        (Self::Incomplete, "all else is done, but some files on the device could not be read and were not fetched"),
         (Self::Interrupted, "interrupted with Ctrl-C"),
     ];
 }
@@ -120,6 +123,8 @@ pub enum FailureKind {
     Held,
     /// The new version did not run; the previous one is back.
     RolledBack,
+    /// Some files on the device could not be read and were not fetched.
+    Incomplete,
     /// Interrupted with Ctrl-C.
     Interrupted,
 }
@@ -144,6 +149,7 @@ impl FailureKind {
             Self::Conflict | Self::DockerSilent => ExitCode::Conflict,
             Self::Held => ExitCode::Held,
             Self::RolledBack => ExitCode::RolledBack,
+            Self::Incomplete => ExitCode::Incomplete,
             Self::Interrupted => ExitCode::Interrupted,
         }
     }

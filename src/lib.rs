@@ -15,6 +15,7 @@ pub mod facts;
 pub mod failure;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod holes;
 pub mod image;
 pub mod plan;
 pub mod reference;

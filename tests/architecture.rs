@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report", "doctor"]),
 ];
 
-const TOOLS: &[&str] = &["command", "compose", "failure", "reference", "secret", "small_file", "stage", "text"];
+const TOOLS: &[&str] = &["command", "compose", "failure", "holes", "reference", "secret", "small_file", "stage", "text"];
 
 /// Each source file below `src` with its text, unit tests left out.
 fn sources() -> BTreeMap<PathBuf, String> {

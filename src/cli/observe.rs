@@ -4,7 +4,10 @@ use super::session::{self, Asked, Session};
 use crate::{
     config::Deployment,
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
-    facts::{Facts, compare, gather, here::Here},
+    facts::{
+        Facts, compare, gather,
+        here::{Here, present},
+    },
     failure::Failure,
     plan,
     remote::ssh::Ssh,
@@ -64,7 +67,9 @@ impl Observer<'_> {
         // What was read leaves doubts: which large files there are those here, which files here are copies.
         let doubtful = plan::doubtful(wanted, &facts);
         gather::add_digests(&mut facts.here, &doubtful).map_err(|error| Failure::from(error).in_stage(Stage::Transfers))?;
-        facts.here.copies = compare::copies(remote, &plan::copies(wanted, &facts)).await?;
+        let copies = compare::copies(remote, &plan::copies(wanted, &facts)).await?;
+        (facts.here.copies, facts.here.untold) = (copies.found, copies.untold);
+        facts.here.present = present(plan::places(wanted, &facts));
         Ok(facts)
     }
 

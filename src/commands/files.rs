@@ -115,10 +115,12 @@ pub fn give() -> Command {
     Command::script(include_str!("scripts/give_files.sh"))
 }
 
+const GIVE_ENDS: &str = concat!(include_str!("scripts/give_ends.sh"), include_str!("scripts/range.sh"));
+
 /// Gives what is in files behind the lengths that stand before their paths on standard input: the number of bytes on a line, the
 /// bytes, and `mark` on a line; `-` for a file that is gone or has become shorter.
 pub fn give_ends(mark: &str) -> Command {
-    Command::script(include_str!("scripts/give_ends.sh")).arg(mark)
+    Command::script(GIVE_ENDS).arg(mark)
 }
 
 /// Gives one file, from a multiple of [`BLOCK`] on.

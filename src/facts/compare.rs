@@ -1,7 +1,7 @@
 //! Which files here are copies of files on the device, or their beginnings: by content, in as few words as can be.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
     path::{Path, PathBuf},
 };
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A file on the device, and where its copy is to be here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Candidate {
     /// Its absolute path there.
     pub remote: String,
@@ -23,6 +23,10 @@ pub struct Candidate {
     pub size: u64,
     /// Its path here.
     pub local: PathBuf,
+    /// The directory here below which its tree is.
+    pub root: PathBuf,
+    /// Whether what is here is an archive, in which it may have another name: that which it had before it was rotated.
+    pub archive: bool,
 }
 
 /// A file here that is a file on the device, or its beginning.
@@ -34,7 +38,23 @@ pub struct Copy {
     pub bytes: u64,
 }
 
-/// The name of the directory, beside where they are to be, in which files arrive here as well as there.
+impl Copy {
+    /// Whether it is a part of a file that arrived earlier, and no file of its own.
+    pub fn is_part(&self) -> bool {
+        self.path.ancestors().nth(2).and_then(Path::file_name).is_some_and(|name| name == INCOMING)
+    }
+}
+
+/// What is here of files on the device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// The copies, by the path that each is to have.
+    pub found: BTreeMap<PathBuf, Copy>,
+    /// Whether the device could not tell: what is here is not known then.
+    pub untold: bool,
+}
+
+/// The name of the directory in which files arrive here as well as there.
 pub const INCOMING: &str = ".o3r-deploy-incoming";
 
 /// So many files are compared at once; of a group that differs each part is compared in turn.
@@ -43,6 +63,10 @@ const GROUPS: [usize; 3] = [256, 16, 1];
 const BEGINNINGS: usize = 256;
 /// What is left of a large file is sent from a multiple of this on, in bytes: the blocks in which `dd` skips.
 pub const BLOCK: u64 = 1 << 20;
+/// How much of a file is compared first with files of other names, in bytes.
+const HEAD: u64 = 4 << 10;
+/// With how many files of other names a file is compared.
+const OTHER_NAMES: usize = 8;
 
 /// One file here that may be a copy.
 #[derive(Clone, Debug)]
@@ -61,12 +85,12 @@ impl Doubt<'_> {
 ///
 /// # Errors
 /// When the device cannot be asked. A file that cannot be read, here or there, is no copy.
-pub async fn copies(remote: &impl Remote, candidates: &[Candidate]) -> Result<BTreeMap<PathBuf, Copy>, RemoteError> {
-    let mut copies = BTreeMap::new();
+pub async fn copies(remote: &impl Remote, candidates: &[Candidate]) -> Result<Copies, RemoteError> {
+    let mut copies = Copies::default();
     let mut doubts: Vec<_> = candidates.iter().filter_map(doubt).collect();
     for doubt in doubts.extract_if(.., |doubt| doubt.copy.bytes == 0) {
         if doubt.is_whole() {
-            copies.insert(doubt.candidate.local.clone(), doubt.copy);
+            copies.found.insert(doubt.candidate.local.clone(), doubt.copy);
         }
     }
     let mut beginnings: Vec<_> = doubts.extract_if(.., |doubt| !doubt.is_whole()).collect();
@@ -75,49 +99,151 @@ pub async fn copies(remote: &impl Remote, candidates: &[Candidate]) -> Result<BT
     let mut open = vec![doubts, beginnings];
     for size in GROUPS {
         let groups: Vec<_> = open.iter().flat_map(|doubts| doubts.chunks(size)).filter(|group| !group.is_empty()).collect();
-        let same = same(remote, &groups).await?;
+        let Some(same) = same(remote, &groups).await? else {
+            copies.untold = true;
+            return Ok(copies);
+        };
         for doubt in groups.iter().zip(&same).filter(|(_, same)| **same).flat_map(|(group, _)| *group) {
-            copies.insert(doubt.candidate.local.clone(), doubt.copy.clone());
+            copies.found.insert(doubt.candidate.local.clone(), doubt.copy.clone());
         }
         open = groups.iter().zip(same).filter(|(_, same)| !same).map(|(group, _)| group.to_vec()).collect();
         if open.is_empty() {
             break;
         }
     }
+    add_renamed(remote, candidates, &mut copies).await?;
     Ok(copies)
+}
+
+/// Adds files of an archive that the device has under another name by now: a rotation renames them, or copies them.
+async fn add_renamed(remote: &impl Remote, candidates: &[Candidate], copies: &mut Copies) -> Result<(), RemoteError> {
+    let new = |candidate: &&Candidate| candidate.archive && candidate.size > 0 && !copies.found.contains_key(&candidate.local);
+    let new: Vec<_> = candidates.iter().filter(new).collect();
+    let roots: BTreeSet<_> = new.iter().map(|candidate| &candidate.root).collect();
+    let mut here: Vec<_> = roots.into_iter().flat_map(|root| files_below(root)).collect();
+    here.retain(|copy| copies.found.get(&copy.path).is_none_or(|own| own.path != copy.path));
+    let mut doubts = Vec::new();
+    for candidate in new {
+        let mut others: Vec<_> = here.iter().filter(|copy| copy.bytes <= candidate.size).collect();
+        others.sort_by_key(|copy| {
+            (copy.bytes != candidate.size, std::cmp::Reverse(alike(&copy.path, &candidate.local)), &copy.path)
+        });
+        doubts.extend(others.into_iter().take(OTHER_NAMES).map(|copy| Doubt { candidate, copy: copy.clone() }));
+    }
+    doubts.truncate(BEGINNINGS);
+    let heads: Vec<_> = doubts.iter().map(|doubt| doubt.only(HEAD)).collect();
+    doubts = confirmed(remote, doubts, &heads).await?;
+    let longer = doubts.iter().any(|doubt| doubt.copy.bytes > HEAD);
+    if longer {
+        let whole = doubts.clone();
+        doubts = confirmed(remote, doubts, &whole).await?;
+    }
+    let mut taken = BTreeSet::new();
+    for Doubt { candidate, copy } in doubts {
+        if !copies.found.contains_key(&candidate.local) && taken.insert(copy.path.clone()) {
+            copies.found.insert(candidate.local.clone(), copy);
+        }
+    }
+    Ok(())
+}
+
+impl Doubt<'_> {
+    /// The same of its first so many bytes.
+    fn only(&self, bytes: u64) -> Self {
+        let copy = Copy { bytes: self.copy.bytes.min(bytes), ..self.copy.clone() };
+        Self { copy, candidate: self.candidate }
+    }
+}
+
+/// Returns those of `doubts` whose `parts`, one each, are the same on both sides.
+async fn confirmed<'a>(
+    remote: &impl Remote,
+    doubts: Vec<Doubt<'a>>,
+    parts: &[Doubt<'a>],
+) -> Result<Vec<Doubt<'a>>, RemoteError> {
+    let groups: Vec<_> = parts.chunks(1).collect();
+    let same = same(remote, &groups).await?.unwrap_or_default();
+    Ok(doubts.into_iter().zip(same).filter(|(_, same)| *same).map(|(doubt, _)| doubt).collect())
+}
+
+/// How many characters the beginnings of two files' names have in common.
+fn alike(one: &Path, other: &Path) -> usize {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name(one).chars().zip(name(other).chars()).take_while(|(one, other)| one == other).count()
+}
+
+/// The files of an archive that hold something, but for generations that were kept.
+fn files_below(root: &Path) -> Vec<Copy> {
+    let (mut files, mut open) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let Ok(metadata) = path.symlink_metadata() else { continue };
+            if metadata.is_dir() && name != INCOMING {
+                open.push(path);
+            } else if metadata.is_file() && metadata.len() > 0 && !is_generation(&name.to_string_lossy()) {
+                files.push(Copy { path, bytes: metadata.len() });
+            }
+        }
+    }
+    files
+}
+
+/// Returns the name under which a file is kept beside the one that the device has begun anew: `<name>.~<time>~`.
+pub fn generation(name: &str, time: &str) -> String {
+    let end = format!(".~{time}~");
+    let room = 255_usize.saturating_sub(end.len());
+    let at = (0..=room.min(name.len())).rev().find(|at| name.is_char_boundary(*at)).unwrap_or_default();
+    name.get(..at).unwrap_or_default().to_owned() + &end
+}
+
+fn is_generation(name: &str) -> bool {
+    name.strip_suffix('~').is_some_and(|name| name.contains(".~"))
 }
 
 /// What is here of a candidate: the file itself, or more of a large one that arrived in part.
 fn doubt(candidate: &Candidate) -> Option<Doubt<'_>> {
-    let length = |path: &Path| path.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    let length = |path: &Path| path.symlink_metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     let whole = length(&candidate.local).map(|bytes| Copy { path: candidate.local.clone(), bytes });
-    let part = (candidate.size > LARGE).then(|| part(&candidate.local)).and_then(|path| {
-        let bytes = length(&path)? / BLOCK * BLOCK;
-        Some(Copy { path, bytes })
-    });
+    let part = |path: PathBuf| Some(Copy { bytes: length(&path)? / BLOCK * BLOCK, path });
+    let parts = if candidate.size > LARGE { parts(&candidate.root, &candidate.local) } else { Vec::new() };
     let fits = |copy: &Copy| copy.bytes <= candidate.size;
-    let copy = whole.filter(fits).into_iter().chain(part.filter(fits)).max_by_key(|copy| copy.bytes)?;
+    let copy = whole.into_iter().chain(parts.into_iter().filter_map(part)).filter(fits).max_by_key(|copy| copy.bytes)?;
     Some(Doubt { candidate, copy })
 }
 
-/// Where a file that is to be at `path` arrives.
-pub fn part(path: &Path) -> PathBuf {
-    path.parent().unwrap_or(Path::new(".")).join(INCOMING).join(path.file_name().unwrap_or_default())
+/// The name under which a file that is to be at `path`, below `root`, arrives in the directory of a run.
+pub fn part_name(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
+    here::hexadecimal(&Sha256::digest(below.as_bytes())).chars().take(32).collect()
 }
 
-/// Whether the files of each group, one after the other, are the same here and there.
-async fn same(remote: &impl Remote, groups: &[&[Doubt<'_>]]) -> Result<Vec<bool>, RemoteError> {
+/// What is in the directories of runs of a file that is to be at `path`, below `root`.
+fn parts(root: &Path, path: &Path) -> Vec<PathBuf> {
+    let name = part_name(root, path);
+    let runs = std::fs::read_dir(root.join(INCOMING)).into_iter().flatten().flatten();
+    runs.map(|run| run.path().join(&name)).filter(|part| part.is_file()).collect()
+}
+
+/// Tells the digests of files on the device, several joined.
+const COMPARE: &str = concat!(include_str!("compare.sh"), include_str!("../commands/scripts/range.sh"));
+
+/// Whether the files of each group, one after the other, are the same here and there; `None` when the device cannot tell.
+async fn same(remote: &impl Remote, groups: &[&[Doubt<'_>]]) -> Result<Option<Vec<bool>>, RemoteError> {
     if groups.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
-    let command = Command::script(include_str!("compare.sh"));
+    let command = Command::script(COMPARE);
     let mine: Vec<Vec<_>> = groups.iter().map(|group| group.iter().map(|doubt| doubt.copy.clone()).collect()).collect();
     // Both sides read and compute at the same time.
     let here = tokio::task::spawn_blocking(move || mine.iter().map(|copies| digest(copies)).collect::<Vec<_>>());
     let there = remote.run(&command, Input::Bytes(question(groups))).await?;
     let text = String::from_utf8_lossy(&there.stdout);
     let here = here.await.expect("computing digests does not panic");
-    Ok(here.iter().zip(in_order(&text, groups.len())).map(|(here, there)| here.is_some() && here.as_deref() == there).collect())
+    let told = text.lines().filter(|line| line.split_whitespace().next().is_some_and(|digest| digest.len() == 64)).count();
+    let there = in_order(&text, groups.len());
+    let same = here.iter().zip(there).map(|(here, there)| here.is_some() && here.as_deref() == there);
+    Ok((told == groups.len()).then(|| same.collect()))
 }
 
 /// The digests in the order of the questions: the device gives those of every other from the second on, then the others.
@@ -166,6 +292,14 @@ fn digest(copies: &[Copy]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn generation_of_a_long_name_fits_into_a_directory() {
+        assert_eq!(generation("app.log", "26.11.21_07.00.00+0100"), "app.log.~26.11.21_07.00.00+0100~");
+        let long = generation(&"ü".repeat(127), "26.11.21_07.00.00+0100");
+        assert!(long.len() <= 255 && is_generation(&long), "{long}");
+        assert!(!is_generation("app.log~") && !is_generation("app.log.1"));
+    }
 
     #[test]
     fn digests_stand_in_the_order_of_the_questions() {

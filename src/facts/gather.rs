@@ -65,6 +65,7 @@ pub fn gather(wanted: &Deployment) -> Result<Here, Failure> {
         }
     }
     let destinations = wanted.transfers.from_device.iter().map(|transfer| transfer.local.clone());
+    found.archives = wanted.logs.iter().map(|pull| (pull.local.clone(), here::archives(&pull.local))).collect();
     found.directories = destinations.filter(|path| path.is_dir()).collect();
     let compose = match wanted.compose.as_ref().map(|compose| &compose.files) {
         Some(ComposeFiles::Here { files, .. }) => project(files).map(Some),

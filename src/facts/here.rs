@@ -24,6 +24,12 @@ pub struct Here {
     pub sources: BTreeMap<PathBuf, Source>,
     /// Files here that are files on the device or their beginnings, by where they are to be.
     pub copies: BTreeMap<PathBuf, Copy>,
+    /// Whether the device could not tell what its files are: what is here of them is not known then.
+    pub untold: bool,
+    /// What is here at the places of directories and links that are on the device.
+    pub present: BTreeMap<PathBuf, Present>,
+    /// The folders `sn…` in each folder that collects logs, the one that was changed last first.
+    pub archives: BTreeMap<PathBuf, Vec<String>>,
     /// Destinations of transfers that are directories here.
     pub directories: BTreeSet<PathBuf>,
     /// The compose project, where its files are here.
@@ -32,6 +38,44 @@ pub struct Here {
     pub secrets: BTreeMap<String, Secret>,
     /// The images to deliver.
     pub images: Vec<LocalImage>,
+}
+
+/// What is at a path here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Present {
+    /// A directory.
+    Directory,
+    /// A link, with its target.
+    Link(String),
+    /// Something else.
+    Other,
+}
+
+/// Returns what is at these paths; nothing for those where nothing is.
+pub fn present(paths: impl IntoIterator<Item = PathBuf>) -> BTreeMap<PathBuf, Present> {
+    let look = |path: PathBuf| {
+        let kind = path.symlink_metadata().ok()?.file_type();
+        let present = match kind {
+            kind if kind.is_dir() => Present::Directory,
+            kind if kind.is_symlink() => Present::Link(path.read_link().ok()?.to_string_lossy().replace('\\', "/")),
+            _ => Present::Other,
+        };
+        Some((path, present))
+    };
+    paths.into_iter().filter_map(look).collect()
+}
+
+/// Returns the names of the folders `sn…` in a folder that collects logs, the one that was changed last first.
+pub fn archives(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok().filter(|name| name.starts_with("sn"))?;
+        let metadata = entry.path().metadata().ok().filter(std::fs::Metadata::is_dir)?;
+        Some((metadata.modified().ok(), name))
+    };
+    let mut names: Vec<_> = entries.filter_map(named).collect();
+    names.sort_by(|one, other| other.cmp(one));
+    names.into_iter().map(|(_, name)| name).collect()
 }
 
 /// An image on this computer, as far as a plan must know it.

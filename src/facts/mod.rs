@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 pub mod compare;
@@ -62,8 +62,8 @@ pub struct Facts {
     pub paths: BTreeMap<String, PathFact>,
     /// Text of each compose file asked about that exists.
     pub texts: BTreeMap<String, String>,
-    /// Files of each tree asked about, by their path relative to the tree; a tree that is one file has the one name ``.
-    pub trees: BTreeMap<String, BTreeMap<String, PathFact>>,
+    /// Each tree asked about.
+    pub trees: BTreeMap<String, Tree>,
     /// What each image archive on the device holds.
     pub archives: BTreeMap<String, Archive>,
     /// The size of each of them in bytes.
@@ -186,6 +186,48 @@ pub enum Archive {
     RootFileSystem(String),
 }
 
+/// A tree on the device. Names are paths relative to it; a tree that is one file has the one name ``.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// Its files, and links that lead out of it to a file.
+    pub files: BTreeMap<String, PathFact>,
+    /// Its directories with their permission bits, the tree itself under the name ``.
+    pub directories: BTreeMap<String, u32>,
+    /// Those of the files that are links out of it.
+    pub linked: BTreeSet<String>,
+    /// Links that lead to something within it, each with its target, relative to the directory of the link.
+    pub links: BTreeMap<String, String>,
+    /// Directories that this user cannot look into.
+    pub closed: BTreeSet<String>,
+    /// What cannot be fetched, and why.
+    pub left_out: BTreeMap<String, LeftOut>,
+}
+
+/// Why something in a tree does not travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// A link to nothing.
+    Dangling,
+    /// A link that leads out of the tree, and not to a file.
+    LeadsOut,
+    /// A link that leads back to a directory above it.
+    Loop,
+    /// A FIFO, a socket or a device.
+    Special,
+}
+
+impl LeftOut {
+    /// Returns the reason in words, as they stand behind `PATH is left out: `.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Dangling => "it is a link to nothing",
+            Self::LeadsOut => "it is a link that leads out of the tree, and not to a file",
+            Self::Loop => "it is a link that leads back to a directory above it",
+            Self::Special => "it is neither a file nor a directory",
+        }
+    }
+}
+
 /// What a path on the device is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathFact {
@@ -234,14 +276,20 @@ impl Record {
 }
 
 impl Facts {
-    /// `sn<serial>[_<name>]`, the folder that collects what comes from this device.
-    pub fn folder(&self) -> PathBuf {
-        let mut folder = format!("sn{}", self.serial.as_deref().unwrap_or("_unknown"));
+    /// Returns the folder below `local` that collects what comes from this device: the one that its serial number already has there,
+    /// whatever the device was called then, else `sn<serial>[_<name>]`.
+    pub fn folder(&self, local: &Path) -> PathBuf {
+        let serial = format!("sn{}", self.serial.as_deref().unwrap_or("_unknown"));
+        let mut folder = serial.clone();
         if let Some(name) = self.name.as_deref().filter(|name| !name.is_empty()) {
             folder.push('_');
             folder.push_str(name);
         }
-        PathBuf::from(here::safe_name(&folder))
+        let (serial, folder) = (here::safe_name(&serial), here::safe_name(&folder));
+        let there = self.here.archives.get(local).map(Vec::as_slice).unwrap_or_default();
+        let of_this = |name: &&String| name.strip_prefix(&serial).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+        let known = there.iter().find(|name| **name == folder).or_else(|| there.iter().find(of_this));
+        PathBuf::from(known.cloned().unwrap_or(folder))
     }
 
     /// Whether any deployment by this tool created what `owns` finds in its record.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, PathFact, Room, ServiceFact, inspect, listing};
+use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, Room, ServiceFact, Tree, inspect, listing};
 use crate::{
     command::{Command, path_lines},
     failure::{Explain, FailureKind},
@@ -225,17 +225,15 @@ pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
     if complete { Ok(facts) } else { Err(FactsError::Answer { section: "state", reason: "its end is missing".into() }) }
 }
 
-/// The files of a tree by their path below it. One that is not there has none.
-fn tree(name: &str, content: &[u8]) -> Result<BTreeMap<String, PathFact>, FactsError> {
+/// What a tree holds. One that is not there holds nothing.
+fn tree(name: &str, content: &[u8]) -> Result<Tree, FactsError> {
     if content.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Tree::default());
     }
-    let Some(files) = listing::parse_tree(content) else {
+    listing::parse_tree(content, name).ok_or_else(|| {
         let reason = format!("the end of those in `{}` is missing", printable(name));
-        return Err(FactsError::Answer { section: "files", reason });
-    };
-    let below = |path: String| if path == name { Some(String::new()) } else { path.strip_prefix("./").map(str::to_owned) };
-    Ok(files.into_iter().filter_map(|(path, fact)| Some((below(path)?, fact))).collect())
+        FactsError::Answer { section: "files", reason }
+    })
 }
 
 fn read_inspect(docker: &mut Docker, name: &str, body: &[u8]) -> Result<(), FactsError> {
@@ -386,10 +384,11 @@ mod tests {
         let line = probe.command("=n=").line();
         let answer = std::process::Command::new("sh").args(["-c", &line]).stdin(std::process::Stdio::null()).output();
         let facts = parse(&answer.expect("sh runs").stdout, "=n=").expect("complete");
-        let file = facts.trees.get(&path("link")).and_then(|files| files.get("")).expect("the file");
+        let file = facts.trees.get(&path("link")).and_then(|tree| tree.files.get("")).expect("the file");
         assert_eq!((file.kind, file.size), (super::super::PathKind::File, 7));
         let tree = facts.trees.get(&path("tree")).expect("the tree");
-        assert_eq!(tree.keys().collect::<Vec<_>>(), ["file"]);
+        assert_eq!(tree.files.keys().collect::<Vec<_>>(), ["file"]);
+        assert_eq!(tree.links, [("link".to_owned(), "file".to_owned())].into());
     }
 
     #[test]

@@ -12,7 +12,8 @@ export bare=''
 # size, name); a letter for each (r: a file that can be read, u: one that cannot, l: a link to nothing, o: anything else); lines
 # of sha256sum. Each part names or counts what it speaks of, for things come and go meanwhile.
 # shellcheck disable=SC2016
-describe='
+describe='newline="
+"
 printf "%s\0" "$@"; printf "\0"
 stat -L -c "%f %s %n" "$@" 2>/dev/null; printf "\0"
 others= letters=
@@ -30,7 +31,27 @@ if [ -n "$others" ]; then
   for path do if [ -f "$path" ]; then set -- "$@" "$path"; fi; done
   shift "$count"
 fi
-if [ $# -gt 0 ] && [ -z "$bare" ]; then sha256sum "$@" 2>/dev/null; fi
+if [ $# -gt 0 ] && [ -z "$bare" ]; then
+  # Not every `sha256sum` escapes a name with a line break: such a file is digested by itself, and named by its number.
+  number=0 odd=
+  for path do
+    number=$((number + 1))
+    case $path in *"$newline"* | *\\*) odd="$odd $number" ;; esac
+  done
+  if [ -z "$odd" ]; then sha256sum "$@" 2>/dev/null
+  else
+    number=0 count=$#
+    for path do
+      number=$((number + 1))
+      case $path in
+        *"$newline"* | *\\*) if digest=$(sha256sum 2>/dev/null <"$path"); then printf "%s  #%s\n" "${digest%% *}" "$number"; fi ;;
+        *) set -- "$@" "$path" ;;
+      esac
+    done
+    shift "$count"
+    if [ $# -gt 0 ]; then sha256sum "$@" 2>/dev/null; fi
+  fi
+fi
 printf "\0"'
 
 # Lists files of a tree in the same way, as briefly as can be: their names; a line for each (mode, size), named where some are
@@ -44,6 +65,41 @@ fi
 letters=
 for path do if [ -r "$path" ]; then letters=${letters}r; else letters=${letters}u; fi; done
 printf "\0%s\0" "$letters"'
+
+# Lists what else is in a tree in the same way, with other letters: d: a directory, D: one that cannot be looked into, l: a link
+# that leads to something within the tree, x: one that leads to nothing, e: one that leads out of the tree, f and g: one that leads
+# out of it to a file that can be read, or cannot; o: anything else. For each l two parts follow: where the link says that it leads, and where in the tree that
+# is.
+# shellcheck disable=SC2016
+others='
+printf "%s\0" "$@"; printf "\0"
+stat -L -c "%f %s %n" "$@" 2>/dev/null
+letters=
+for path do
+  if [ ! -L "$path" ]; then
+    if [ ! -d "$path" ]; then letter=o
+    elif [ -r "$path" ] && [ -x "$path" ]; then letter=d
+    else letter=D
+    fi
+  elif [ ! -e "$path" ]; then letter=x
+  else
+    to=$(readlink -f "$path"; echo .)
+    case ${to%??}/ in
+      "$root"/*) letter=l ;;
+      *) if [ ! -f "$path" ]; then letter=e; elif [ -r "$path" ]; then letter=f; else letter=g; fi ;;
+    esac
+  fi
+  letters=$letters$letter
+done
+printf "\0%s\0" "$letters"
+for path do
+  case $letters in
+    l*)
+      says=$(readlink "$path"; echo .) to=$(readlink -f "$path"; echo .) to=${to%??}
+      printf "%s\0%s\0" "${says%??}" "${to#"$root"}" ;;
+  esac
+  letters=${letters#?}
+done'
 squeezed() { if command -v gzip >/dev/null; then gzip -1; else cat; fi; }
 # First of all: what is read afterwards is true as long as nobody has taken the lock since.
 section lock
@@ -147,8 +203,23 @@ while [ $# -gt 1 ]; do
         fi
       fi ;;
     tree)
-      if [ -d "$name" ]; then (cd "$name/" && find . -type f -exec sh -c "$list" sh {} +; printf '\0end') | squeezed
+      if [ -d "$name" ]; then
+        (
+          if cd "$name/" 2>/dev/null; then
+            root=$(pwd -P) root=${root%/}
+            export root
+            find . -type f -exec sh -c "$list" sh {} + 2>/dev/null
+            find . ! -type f -exec sh -c "$others" sh {} + 2>/dev/null
+          else printf '.\0\0\0D\0'
+          fi
+          printf '\0end'
+        ) | squeezed
       elif [ -f "$name" ]; then sh -c "$list" sh "$name"; printf '\0end'
+      elif [ ! -e "$name" ]; then
+        # It may be there all the same, in a directory that cannot be looked into.
+        directory=$name
+        while [ -n "$directory" ] && [ ! -e "$directory" ]; do directory=${directory%/*}; done
+        if [ -d "${directory:-/}" ] && [ ! -x "${directory:-/}" ]; then printf '.\0\0\0D\0\0end'; fi
       fi ;;
   esac
 done

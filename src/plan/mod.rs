@@ -1,6 +1,9 @@
 //! What is to be done: decided from what is wanted and what is there, by pure code, so that it can be shown before it is done.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     command::Command,
@@ -34,11 +37,11 @@ pub(crate) use crate::text::count;
 pub use application::name as application_name;
 pub use application::secret_paths;
 pub use error::PlanError;
-pub use logs::{candidates, changed, travels_whole};
-pub use questions::{copies, doubtful, questions};
+pub use logs::{Place, Pull};
+pub use questions::{copies, doubtful, places, questions};
 pub use swap::{Entry, EntryImage, Keeping, Settling};
 use traveling::arrival;
-pub use traveling::{Fetch, Fetching, SendFile, Sending};
+pub use traveling::{Fetch, FetchLink, Fetching, Renaming, SendFile, Sending};
 
 /// All that is to be done, stage by stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub struct Plan {
     pub foreign: Vec<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// Files and directories on the device that cannot be read and are not fetched: the run has not done all then.
+    pub unread: BTreeSet<String>,
 }
 
 /// One stage. Without actions it has nothing to do.
@@ -96,7 +101,7 @@ pub enum Action {
     /// Show a container's output.
     Attach(Attaching),
     /// Look for logs once more and pull what is new.
-    PullAgain(Vec<PullAgain>),
+    PullAgain(Vec<Place>),
     /// Write what nobody else may read.
     WriteSecret(WritingSecret),
     /// See that there is room, now that something was removed.
@@ -163,15 +168,6 @@ pub struct Attaching {
     pub wanted: Attach,
     /// The device's clock when it was read: output before that is not new.
     pub clock: u64,
-}
-
-/// A tree of logs to look at once more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PullAgain {
-    /// The tree there.
-    pub remote: String,
-    /// The directory here that takes its files.
-    pub local: PathBuf,
 }
 
 impl Attaching {
@@ -241,16 +237,7 @@ impl Action {
                 });
                 directories.chain(files).collect()
             }
-            Self::Fetch(fetch) => {
-                let step = |file: &Fetching| {
-                    let (local, size) = (file.local.display(), bytes(file.size));
-                    match file.have() {
-                        0 => format!("fetch {} -> {local} ({size})", file.remote),
-                        have => format!("fetch {} -> {local} ({} of {size})", file.remote, bytes(file.size - have)),
-                    }
-                };
-                fetch.files.iter().map(step).collect()
-            }
+            Self::Fetch(fetch) => fetch.steps(),
             Self::Load(loading) => {
                 let delivery = &loading.delivery;
                 let parcel = |(number, parcel): (usize, &std::ops::Range<usize>)| {

@@ -5,12 +5,12 @@ use std::{
     path::PathBuf,
 };
 
-use super::{application, application_name, room};
+use super::{Place, application, application_name, room};
 use crate::{
     commands::swap,
     config::{ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
-        Facts, Probe, Section,
+        Facts, Probe, Section, Tree,
         compare::Candidate,
         here::{Here, Source},
     },
@@ -133,12 +133,21 @@ pub fn doubtful(wanted: &Deployment, facts: &Facts) -> BTreeMap<PathBuf, BTreeSe
 
 /// Which files on the device may have copies here: that is to be known before the plan.
 pub fn copies(wanted: &Deployment, facts: &Facts) -> Vec<Candidate> {
-    let pulls =
-        wanted.logs.iter().map(|pull| (pull.remote.as_str(), super::logs::folder(&pull.local, facts, pull.remote.as_str())));
+    fetched(wanted, facts).iter().flat_map(|(place, tree)| place.candidates(tree)).collect()
+}
+
+/// Where directories and links on the device go here: what is there is to be known before the plan.
+pub fn places(wanted: &Deployment, facts: &Facts) -> Vec<PathBuf> {
+    fetched(wanted, facts).iter().flat_map(|(place, tree)| place.others(tree)).collect()
+}
+
+/// Each tree that is fetched, and where it goes.
+fn fetched<'a>(wanted: &Deployment, facts: &'a Facts) -> Vec<(Place, &'a Tree)> {
+    let tree = |remote: &RemotePath| facts.trees.get(remote.as_str());
+    let pulls = wanted.logs.iter().filter_map(|pull| Some((super::logs::place(pull, facts), tree(&pull.remote)?)));
     let transfers = wanted.transfers.from_device.iter().filter_map(|transfer| {
-        let files = facts.trees.get(transfer.remote.as_str())?;
-        Some((transfer.remote.as_str(), super::transfers::lands(transfer, files, facts)))
+        let tree = tree(&transfer.remote)?;
+        Some((super::transfers::lands(transfer, tree, facts), tree))
     });
-    let trees = pulls.chain(transfers).filter_map(|(remote, local)| Some((remote, facts.trees.get(remote)?, local)));
-    trees.flat_map(|(remote, files, local)| super::candidates(remote, files, &local)).collect()
+    pulls.chain(transfers).collect()
 }

@@ -1,16 +1,13 @@
 //! Transfers: what must travel, judged by content; where it lands is what the destination says.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
-use super::{Action, Fetch, PlanError, Planner, SendFile, Sending, arrival, count, files::not_a_directory, logs};
+use super::{Action, Fetch, Place, PlanError, Planner, Pull, SendFile, Sending, arrival, count, files::not_a_directory};
 use crate::{
     commands::files::INCOMING,
     config::{REMOTE_HOME, RemotePath, Transfer},
     facts::{
-        Facts, PathFact, PathKind,
+        Facts, PathFact, PathKind, Tree,
         here::{LARGE, LocalFile, Source, local_name},
     },
     stage::Stage,
@@ -181,7 +178,7 @@ impl Planner<'_> {
             says.push(format!("{} of {} to the device", send.files.len(), count(all, "file")));
         }
         let mut actions = Vec::new();
-        if !fetch.files.is_empty() {
+        if !fetch.is_empty() {
             actions.push(Action::Fetch(fetch));
         }
         if !send.is_empty() {
@@ -202,21 +199,17 @@ impl Planner<'_> {
                 return Err(PlanError::NothingToFetch { path: remote.into() });
             }
             let is_directory = self.facts.is_directory(remote);
-            let Some(files) = self.facts.trees.get(remote).filter(|files| is_directory || !files.is_empty()) else {
+            let Some(tree) = self.facts.trees.get(remote).filter(|tree| is_directory || !tree.files.is_empty()) else {
                 return Err(PlanError::Unreadable { path: remote.into() });
             };
-            // Logs may be left out with a warning; what is asked for by name may not.
-            if let Some(name) = files.iter().find_map(|(name, fact)| (!fact.readable).then_some(name)) {
-                let path = if name.is_empty() { remote.to_owned() } else { format!("{remote}/{name}") };
-                return Err(PlanError::Unreadable { path });
+            // Of a tree all that can be read is fetched; what is asked for by its own name has to be readable.
+            if tree.closed.contains("") || tree.files.get("").is_some_and(|fact| !fact.readable) {
+                return Err(PlanError::Unreadable { path: remote.into() });
             }
-            let lands = lands(transfer, files, &self.facts);
-            let (new, warnings) = logs::changed(remote, files, &lands, &self.facts.here.copies);
-            if logs::travels_whole(files, &new) {
-                fetch.whole.push(remote.to_owned());
-            }
+            let Pull { fetch: more, warnings, unread } = lands(transfer, tree, &self.facts).pull(tree, &self.facts.here);
             self.plan.warnings.extend(warnings);
-            fetch.files.extend(new);
+            self.plan.unread.extend(unread);
+            fetch.add(more);
         }
         Ok(fetch)
     }
@@ -224,10 +217,12 @@ impl Planner<'_> {
 
 /// Where a file or tree from the device lands here: at the destination itself, or below it where that ends with a slash or is
 /// a directory that takes a file.
-pub fn lands(transfer: &Transfer, files: &BTreeMap<String, PathFact>, facts: &Facts) -> PathBuf {
+pub fn lands(transfer: &Transfer, tree: &Tree, facts: &Facts) -> Place {
     let slash = transfer.local.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
-    let takes_file = files.contains_key("") && facts.here.directories.contains(&transfer.local);
-    if slash || takes_file { transfer.local.join(local_name(transfer.remote.name())) } else { transfer.local.clone() }
+    let takes_file = tree.files.contains_key("") && facts.here.directories.contains(&transfer.local);
+    let local =
+        if slash || takes_file { transfer.local.join(local_name(transfer.remote.name())) } else { transfer.local.clone() };
+    Place { remote: transfer.remote.as_str().to_owned(), local, archive: false }
 }
 
 #[cfg(test)]
@@ -245,9 +240,11 @@ mod tests {
             PathFact { kind, mode: 0o644, size: 7, readable: sha256.is_some(), sha256 }
         };
         let files = files.iter().map(|(name, digest)| ((*name).to_owned(), fact(PathKind::File, *digest))).collect();
+        let directories = (kind == PathKind::Directory).then(|| (String::new(), 0o755)).into_iter().collect();
+        let tree = Tree { files, directories, ..Tree::default() };
         let facts = Facts {
             paths: [(remote.as_str().to_owned(), fact(kind, None))].into(),
-            trees: [(remote.as_str().to_owned(), files)].into(),
+            trees: [(remote.as_str().to_owned(), tree)].into(),
             ..Facts::default()
         };
         let (layer, _) = crate::config::file::read(std::path::Path::new("/dev/null"), "empty").expect("an empty file");
@@ -263,13 +260,20 @@ mod tests {
     fn a_file_that_is_asked_for_and_cannot_be_read_is_an_error() {
         let said = |files: &[_], kind| planned(files, kind).expect_err("it cannot be fetched");
         insta::assert_snapshot!(said(&[("", None)], PathKind::File), @"transfers: `/home/oem/x` on the device is no file or directory that this user can read");
-        insta::assert_snapshot!(said(&[("a", Some("1")), ("b", None)], PathKind::Directory), @"transfers: `/home/oem/x/b` on the device is no file or directory that this user can read");
         insta::assert_snapshot!(said(&[], PathKind::Other), @"transfers: `/home/oem/x` on the device is no file or directory that this user can read");
     }
 
     #[test]
-    fn an_empty_directory_is_fetched_by_fetching_nothing() {
-        assert!(planned(&[], PathKind::Directory).is_ok());
+    fn file_of_a_tree_that_cannot_be_read_is_named_and_the_others_are_fetched() {
+        let plan = planned(&[("a", Some("1")), ("b", None)], PathKind::Directory).expect("the others are fetched");
+        assert_eq!(plan.unread, ["/home/oem/x/b".to_owned()].into());
+        assert!(plan.shown().iter().flat_map(|stage| &stage.steps).any(|step| step.starts_with("fetch /home/oem/x/a ")));
+    }
+
+    #[test]
+    fn empty_directory_is_made_here_when_it_is_fetched() {
+        let plan = planned(&[], PathKind::Directory).expect("it is there");
+        assert!(plan.shown().iter().flat_map(|stage| &stage.steps).any(|step| step == "make /here/x here"));
         assert!(planned(&[("", Some("1"))], PathKind::Other).is_ok(), "a link to a file");
     }
 }

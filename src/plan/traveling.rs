@@ -6,6 +6,7 @@ use crate::{
     commands::files::INCOMING,
     config::RemotePath,
     facts::{compare::Copy, here::LARGE},
+    text::bytes,
 };
 
 /// Files to send. They arrive in an incoming directory beside their destination and are then renamed into place.
@@ -65,15 +66,25 @@ pub struct Fetch {
     pub files: Vec<Fetching>,
     /// Trees of which nearly all is wanted: they come whole, and what is not wanted is passed over.
     pub whole: Vec<String>,
+    /// Directories to make here, each with its permission bits.
+    pub directories: Vec<(PathBuf, u32)>,
+    /// Links to make here.
+    pub links: Vec<FetchLink>,
+    /// Files here that get the names which they have on the device by now, in this order, before anything comes.
+    pub renames: Vec<Renaming>,
 }
 
 /// One file to fetch, to a temporary name and then renamed into place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetching {
     /// There.
     pub remote: String,
     /// Here.
     pub local: PathBuf,
+    /// The directory here below which its tree is.
+    pub root: PathBuf,
+    /// Whether another file that is here already is kept beside it.
+    pub archive: bool,
     /// Permission bits.
     pub mode: u32,
     /// Size in bytes when it was listed.
@@ -82,9 +93,68 @@ pub struct Fetching {
     pub copy: Option<Copy>,
 }
 
+/// A link to make here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchLink {
+    /// Here.
+    pub link: PathBuf,
+    /// Where it leads, relative to its directory.
+    pub target: String,
+    /// The directory here below which its tree is.
+    pub root: PathBuf,
+    /// Whether another file that is here already is kept beside it.
+    pub archive: bool,
+}
+
+/// A file of an archive here that the device has renamed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renaming {
+    /// Its name so far.
+    pub from: PathBuf,
+    /// Its name on the device by now.
+    pub to: PathBuf,
+    /// Its size in bytes, by which it is recognised once more.
+    pub size: u64,
+    /// The directory here below which its tree is.
+    pub root: PathBuf,
+}
+
 impl Fetching {
     /// How many bytes of it are here.
     pub fn have(&self) -> u64 {
         self.copy.as_ref().map_or(0, |copy| copy.bytes)
+    }
+}
+
+impl Fetch {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.directories.is_empty() && self.links.is_empty() && self.renames.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.files.extend(more.files);
+        self.whole.extend(more.whole);
+        self.directories.extend(more.directories);
+        self.links.extend(more.links);
+        self.renames.extend(more.renames);
+    }
+
+    /// Each thing that is done, for people.
+    pub(super) fn steps(&self) -> Vec<String> {
+        let renames = self
+            .renames
+            .iter()
+            .map(|renaming| format!("rename {} -> {}, as the device has", renaming.from.display(), renaming.to.display()));
+        let files = self.files.iter().map(|file| {
+            let (local, size) = (file.local.display(), bytes(file.size));
+            match file.have() {
+                0 => format!("fetch {} -> {local} ({size})", file.remote),
+                have => format!("fetch {} -> {local} ({} of {size})", file.remote, bytes(file.size - have)),
+            }
+        });
+        let directories = self.directories.iter().map(|(path, _)| format!("make {} here", path.display()));
+        let links = self.links.iter().map(|link| format!("link {} -> {} here", link.link.display(), link.target));
+        renames.chain(files).chain(directories).chain(links).collect()
     }
 }

@@ -1,46 +1,112 @@
-//! Where files arrive on this computer before they are renamed into place.
+//! Where files arrive on this computer before they are moved into their place: a directory for each run, so that runs at the same
+//! time do not meet.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::ErrorKind,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use super::{RunError, fetch::local};
-use crate::facts::compare::{INCOMING, part};
+use crate::{
+    facts::{
+        compare::{INCOMING, part_name},
+        nonce,
+    },
+    holes,
+    plan::Fetching,
+};
 
-/// The incoming directories of a fetch. They go with the value, whatever happened, and so do the directories that were made for
-/// the fetch and into which nothing came.
+/// A file to fetch, and where it arrives.
+#[derive(Debug)]
+pub(super) struct Arrival<'a> {
+    pub(super) file: &'a Fetching,
+    pub(super) place: PathBuf,
+    /// How many bytes of it are there already.
+    pub(super) have: u64,
+    /// What was at its destination when the fetch began.
+    pub(super) before: Option<State>,
+}
+
+/// By what a file here is recognised within a run: its length, and when it was changed by this computer's clock.
+pub(super) type State = (u64, Option<SystemTime>);
+
+/// Returns the state of the file at a path; `None` when it is no file.
+pub(super) fn state(path: &Path) -> Option<State> {
+    let metadata = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some((metadata.len(), metadata.modified().ok()))
+}
+
+/// The directories in which the files of a fetch arrive: `<root>/.o3r-deploy-incoming/<run>`. They go with the value, whatever
+/// happened, and so do the directories that were made for the fetch and into which nothing came.
 #[derive(Debug, Default)]
 pub(super) struct Arriving {
-    incoming: BTreeSet<PathBuf>,
+    runs: BTreeMap<PathBuf, Run>,
     made: Vec<PathBuf>,
-    /// What came in part and is of use: it is never cleared away before, and afterwards only when the value goes.
+    /// What came in part and is of use.
     parts: BTreeSet<PathBuf>,
     /// Whether they outlive the value.
     lasting: bool,
 }
 
+/// The directory of a run, and the locked file beside it that shows that the run lives.
+#[derive(Debug)]
+struct Run {
+    directory: PathBuf,
+    lock: PathBuf,
+    locked: File,
+}
+
+/// How often a directory is made, or cleared, that others remove, or fill, at the same time.
+const TRIES: usize = 100;
+
 impl Arriving {
-    /// For a fetch that goes on with these parts, which earlier ones left.
-    pub(super) fn with(parts: BTreeSet<PathBuf>) -> Self {
-        Self { parts, incoming: BTreeSet::new(), made: Vec::new(), lasting: false }
+    /// Prepares the arrival of files: what is here of them is put where they arrive. What runs left that are gone is removed.
+    pub(super) fn prepare<'a>(&mut self, files: &'a [Fetching]) -> Result<Vec<Arrival<'a>>, RunError> {
+        let arrivals = files.iter().map(|file| self.arrival(file)).collect::<Result<Vec<_>, _>>()?;
+        for (root, run) in &self.runs {
+            clear_left_overs(&root.join(INCOMING), &run.directory);
+        }
+        Ok(arrivals)
     }
 
-    /// The path at which the file for `destination` arrives.
-    pub(super) fn place_for(&mut self, destination: &Path) -> Result<PathBuf, RunError> {
-        let place = part(destination);
-        let directory = destination.parent().unwrap_or(Path::new("."));
-        let incoming = directory.join(INCOMING);
-        if !self.incoming.contains(&incoming) {
-            self.make(directory)?;
-            // One is left over where an earlier run was killed.
-            clear(&incoming, &self.parts);
-            if !incoming.is_dir() {
-                local(&incoming, std::fs::create_dir(&incoming))?;
-            }
-            self.incoming.insert(incoming);
+    fn arrival<'a>(&mut self, file: &'a Fetching) -> Result<Arrival<'a>, RunError> {
+        let place = self.directory_in(&file.root)?.join(part_name(&file.root, &file.local));
+        let taken = file.copy.as_ref().is_some_and(|copy| {
+            let own = copy.is_part() && copy.path.parent().is_some_and(|run| !lives(run));
+            let moved = own && std::fs::rename(&copy.path, &place).is_ok();
+            // Another run may have changed it since it was compared; of a part there may be more by now.
+            let same = copy.is_part() || state(&copy.path).is_some_and(|(length, _)| length == copy.bytes);
+            moved || (same && holes::copy_beginning(&copy.path, &place, copy.bytes).is_ok())
+        });
+        let have = if taken { file.have() } else { 0 };
+        Ok(Arrival { file, place, have, before: state(&file.local) })
+    }
+
+    /// Makes the directory of this run below `root`.
+    fn directory_in(&mut self, root: &Path) -> Result<PathBuf, RunError> {
+        if let Some(run) = self.runs.get(root) {
+            return Ok(run.directory.clone());
         }
-        Ok(place)
+        let incoming = root.join(INCOMING);
+        let mut tries = 0;
+        let run = loop {
+            tries += 1;
+            self.make(&incoming)?;
+            match Run::begin(&incoming) {
+                Ok(Some(run)) => break run,
+                // Somebody has just tidied up.
+                Ok(None) if tries < TRIES => {}
+                Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => {}
+                Ok(None) => return local(&incoming, Err(ErrorKind::ResourceBusy.into())),
+                Err(error) => return local(&incoming, Err(error)),
+            }
+        };
+        let directory = run.directory.clone();
+        self.runs.insert(root.to_owned(), run);
+        Ok(directory)
     }
 
     /// A part that the next run goes on with, should this one lose the connection.
@@ -56,32 +122,74 @@ impl Arriving {
     fn make(&mut self, directory: &Path) -> Result<(), RunError> {
         let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).collect();
         for path in missing.into_iter().rev().filter(|path| !path.as_os_str().is_empty()) {
-            local(path, std::fs::create_dir(path))?;
-            self.made.push(path.to_owned());
+            match std::fs::create_dir(path) {
+                Ok(()) => self.made.push(path.to_owned()),
+                // Another run was faster, or has just tidied up: whoever asked tries again.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return local(path, Err(error)),
+            }
         }
         Ok(())
     }
 }
 
-/// Removes an incoming directory, but not these parts of files.
-fn clear(incoming: &Path, parts: &BTreeSet<PathBuf>) -> bool {
-    if !parts.iter().any(|part| part.starts_with(incoming) && part.exists()) {
-        return std::fs::remove_dir_all(incoming).is_ok() || !incoming.exists();
+impl Run {
+    /// Makes a directory of its own; `None` when another run has removed it at once.
+    fn begin(incoming: &Path) -> std::io::Result<Option<Self>> {
+        let directory = incoming.join(nonce().trim_matches('='));
+        let lock = directory.with_extension("lock");
+        let locked = File::create_new(&lock)?;
+        // Where files cannot be locked others see that as well, and leave this alone.
+        let _ = locked.lock();
+        // Until it was locked it looked as if its run were gone.
+        if !lock.exists() {
+            return Ok(None);
+        }
+        std::fs::create_dir(&directory)?;
+        Ok(Some(Self { directory, lock, locked }))
     }
-    let entries = std::fs::read_dir(incoming).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| !parts.contains(path)).all(|path| std::fs::remove_file(path).is_ok())
 }
 
-/// How often an incoming directory is cleared: a thread that was given up may put one more file into it meanwhile.
-const TRIES: usize = 100;
+/// Whether the run lives whose directory this is.
+fn lives(run: &Path) -> bool {
+    match File::open(run.with_extension("lock")) {
+        Ok(lock) => lock.try_lock().is_err(),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
+/// Removes what runs left that are gone, but for the directory of this one.
+fn clear_left_overs(incoming: &Path, own: &Path) {
+    for path in std::fs::read_dir(incoming).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let run = path.with_extension("");
+        if run == own || lives(&run) {
+            continue;
+        }
+        let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+    }
+}
+
+/// Removes the directory of a run, but not these parts of files.
+fn clear(run: &Path, parts: &BTreeSet<PathBuf>) -> bool {
+    if !parts.iter().any(|part| part.starts_with(run) && part.exists()) {
+        return std::fs::remove_dir_all(run).is_ok() || !run.exists();
+    }
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| !parts.contains(path)).all(|path| std::fs::remove_file(path).is_ok())
+}
 
 impl Drop for Arriving {
     fn drop(&mut self) {
         let parts = if self.lasting { std::mem::take(&mut self.parts) } else { BTreeSet::new() };
-        for incoming in &self.incoming {
-            let _ = (0..TRIES).any(|_| clear(incoming, &parts));
+        for (root, run) in std::mem::take(&mut self.runs) {
+            // A thread that was given up may put one more file into it meanwhile.
+            let _ = (0..TRIES).any(|_| clear(&run.directory, &parts));
+            let _ = std::fs::remove_file(&run.lock);
+            drop(run.locked);
+            // Only an empty one can be removed so.
+            let _ = std::fs::remove_dir(root.join(INCOMING));
         }
-        // Only empty ones can be removed so.
         for directory in self.made.iter().rev() {
             let _ = std::fs::remove_dir(directory);
         }
@@ -91,46 +199,75 @@ impl Drop for Arriving {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::compare::Copy;
+
+    fn fetching(root: &Path, name: &str) -> Fetching {
+        Fetching { remote: format!("/{name}"), local: root.join(name), root: root.to_owned(), ..Fetching::default() }
+    }
 
     #[test]
     fn nothing_is_left_of_a_fetch_but_what_was_renamed_into_place() {
         let home = tempfile::tempdir().expect("a folder");
-        let (kept, lost) = (home.path().join("kept/a"), home.path().join("lost/deep/b"));
+        let (kept, lost) = (home.path().join("kept"), home.path().join("lost/deep"));
+        let files = [fetching(&kept, "a"), fetching(&lost, &"x".repeat(255))];
         let mut arriving = Arriving::default();
-        let from = arriving.place_for(&kept).expect("made");
-        std::fs::write(&from, "x").expect("written");
-        std::fs::write(arriving.place_for(&lost).expect("made"), "half").expect("written");
-        std::fs::rename(from, &kept).expect("renamed");
+        let arrivals = arriving.prepare(&files).expect("made");
+        arrivals.iter().for_each(|arrival| std::fs::write(&arrival.place, "x").expect("written"));
+        std::fs::rename(&arrivals[0].place, &files[0].local).expect("renamed");
         drop(arriving);
-        assert_eq!(std::fs::read_to_string(&kept).expect("there"), "x");
-        assert_eq!(std::fs::read_dir(home.path().join("kept")).expect("there").count(), 1);
+        assert_eq!(std::fs::read_to_string(kept.join("a")).expect("there"), "x");
+        assert_eq!(std::fs::read_dir(&kept).expect("there").count(), 1);
         assert!(!home.path().join("lost").exists());
     }
 
     #[test]
-    fn a_name_as_long_as_names_can_be_has_room() {
+    fn runs_at_the_same_time_do_not_meet_and_what_dead_ones_left_goes() {
         let home = tempfile::tempdir().expect("a folder");
-        let mut arriving = Arriving::default();
-        let place = arriving.place_for(&home.path().join("x".repeat(255))).expect("made");
-        std::fs::write(place, "x").expect("written");
+        let files = [fetching(home.path(), "a")];
+        let incoming = home.path().join(INCOMING);
+        std::fs::create_dir_all(incoming.join("dead")).expect("made");
+        std::fs::write(incoming.join("dead/half"), "x").expect("written");
+        std::fs::write(incoming.join("killed.lock"), "").expect("written");
+        let (mut one, mut other) = (Arriving::default(), Arriving::default());
+        let first = one.prepare(&files).expect("made").remove(0);
+        let second = other.prepare(&files).expect("made").remove(0);
+        assert_ne!(first.place, second.place);
+        std::fs::write(&first.place, "first").expect("its directory is there");
+        std::fs::write(&second.place, "second").expect("its directory is there");
+        assert_eq!(std::fs::read_dir(&incoming).expect("there").count(), 4, "two directories and their locks");
+        drop(other);
+        assert_eq!(std::fs::read_to_string(&first.place).expect("there"), "first");
+        drop(one);
+        assert!(!incoming.exists());
     }
 
     #[test]
-    fn a_part_outlives_a_connection_that_was_lost_and_is_gone_on_with() {
+    fn part_outlives_a_lost_connection_and_the_next_run_takes_it_over() {
         let home = tempfile::tempdir().expect("a folder");
-        let large = home.path().join("new/large");
+        let mut files = [fetching(&home.path().join("new"), "large"), fetching(&home.path().join("new"), "small")];
         let mut arriving = Arriving::default();
-        let place = arriving.place_for(&large).expect("made");
-        std::fs::write(&place, "half").expect("written");
-        std::fs::write(place.with_file_name("small"), "half").expect("written");
-        arriving.part(&place);
+        let arrivals = arriving.prepare(&files).expect("made");
+        arrivals.iter().for_each(|arrival| std::fs::write(&arrival.place, "half").expect("written"));
+        let (part, small) = (arrivals[0].place.clone(), arrivals[1].place.clone());
+        arriving.part(&part);
         arriving.keep_parts();
         drop(arriving);
-        assert_eq!(std::fs::read_dir(place.parent().expect("a folder")).expect("there").count(), 1);
-        let mut arriving = Arriving::with([place.clone()].into());
-        assert_eq!(arriving.place_for(&large).expect("there"), place);
-        assert_eq!(std::fs::read_to_string(&place).expect("there"), "half");
+        assert!(part.exists() && !small.exists());
+        files[0].copy = Some(Copy { path: part.clone(), bytes: 4 });
+        let mut arriving = Arriving::default();
+        let arrivals = arriving.prepare(&files).expect("made");
+        assert_eq!((arrivals[0].have, std::fs::read_to_string(&arrivals[0].place).expect("there")), (4, "half".to_owned()));
+        assert!(!part.exists());
         drop(arriving);
-        assert!(!place.exists());
+        assert!(!home.path().join("new").join(INCOMING).exists());
+    }
+
+    #[test]
+    fn file_that_another_run_has_changed_is_no_beginning_any_more() {
+        let home = tempfile::tempdir().expect("a folder");
+        let mut file = fetching(home.path(), "a");
+        std::fs::write(&file.local, "longer").expect("written");
+        file.copy = Some(Copy { path: file.local.clone(), bytes: 4 });
+        assert_eq!(Arriving::default().prepare(&[file]).expect("made")[0].have, 0);
     }
 }

@@ -4,7 +4,8 @@ use std::{fs::OpenOptions, io::Write};
 
 use super::{
     RunError,
-    fetch::{Error, Way, begin, local, settle},
+    arriving::Arrival,
+    fetch::{Error, local},
 };
 use crate::{
     command::path_line,
@@ -13,16 +14,17 @@ use crate::{
     remote::{Input, Remote, Stream},
 };
 
-/// Takes the ends of these files; gives those that are not as they were when they were listed.
+/// Takes the ends of these files; gives those that came, and those that are not as they were when they were listed.
 pub(super) async fn take<'a>(
     remote: &impl Remote,
-    ways: Vec<Way<'a>>,
+    arrivals: Vec<Arrival<'a>>,
     progress: &mut dyn FnMut(u64),
-) -> Result<Vec<Way<'a>>, Error> {
-    let line = |(file, _): &Way<'_>| format!("{} {}\n", file.have(), path_line(&file.remote));
-    let lines: String = ways.iter().map(line).collect();
+) -> Result<(Vec<Arrival<'a>>, Vec<Arrival<'a>>), Error> {
+    let line = |arrival: &Arrival<'_>| format!("{} {}\n", arrival.have, path_line(&arrival.file.remote));
+    let lines: String = arrivals.iter().map(line).collect();
     let mark = nonce();
-    let mut ends = Ends { ways: &ways, mark: format!("{mark}\n").into_bytes(), read: Read::Line(Vec::new()), came: Vec::new() };
+    let mut ends =
+        Ends { arrivals: &arrivals, mark: format!("{mark}\n").into_bytes(), read: Read::Line(Vec::new()), came: Vec::new() };
     let mut failed = None;
     let mut output = |stream: Stream, bytes: &[u8]| {
         if stream == Stream::Stdout && failed.is_none() {
@@ -33,17 +35,15 @@ pub(super) async fn take<'a>(
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let came = ends.came;
-    let mut others = Vec::new();
-    for (index, way) in ways.into_iter().enumerate() {
-        if came.get(index) == Some(&true) { settle(way.0, &way.1)? } else { others.push(way) }
-    }
-    Ok(others)
+    let mut came = ends.came.into_iter();
+    let (whole, others): (Vec<_>, Vec<_>) = arrivals.into_iter().partition(|_| came.next() == Some(true));
+    // What comes whole is made of nothing that was here.
+    Ok((whole, others.into_iter().map(|arrival| Arrival { have: 0, ..arrival }).collect()))
 }
 
 /// What is read of the command's output, which has for each file a line with the length of its end, the end, and a mark.
 struct Ends<'w, 'a> {
-    ways: &'w [Way<'a>],
+    arrivals: &'w [Arrival<'a>],
     mark: Vec<u8>,
     read: Read,
     /// Whether each came, as far as is known.
@@ -62,7 +62,7 @@ enum Read {
 impl Ends<'_, '_> {
     fn feed(&mut self, mut bytes: &[u8], progress: &mut dyn FnMut(u64)) -> Result<(), RunError> {
         while !bytes.is_empty() {
-            let Some((file, place)) = self.ways.get(self.came.len()) else { return Ok(()) };
+            let Some(Arrival { place, .. }) = self.arrivals.get(self.came.len()) else { return Ok(()) };
             bytes = match std::mem::replace(&mut self.read, Read::Nothing) {
                 Read::Nothing => return Ok(()),
                 Read::Line(mut line) => {
@@ -78,7 +78,6 @@ impl Ends<'_, '_> {
                         self.came.push(false);
                         self.read = Read::Line(Vec::new());
                     } else if let Some(length) = length {
-                        begin(file, place, file.have())?;
                         let target = local(place, OpenOptions::new().append(true).open(place))?;
                         self.read = Read::End(length, target);
                     }
@@ -117,28 +116,27 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{facts::compare::Copy, plan::Fetching};
+    use crate::plan::Fetching;
 
     /// Feeds what a command gave in pieces of each length; gives what came of each file, none where it did not.
     fn fed(folder: &Path, given: &str) -> Vec<Option<String>> {
-        let fetching = |name: &str| {
-            let path = folder.join(name);
-            std::fs::write(&path, "old ").expect("written");
-            let copy = Some(Copy { path: path.clone(), bytes: 4 });
-            Fetching { remote: format!("/{name}"), local: path, mode: 0o644, size: 5, copy }
-        };
-        let files: Vec<_> = ["a", "b", "c"].map(fetching).into();
+        let files: [_; 3] = ["a", "b", "c"].map(|name| Fetching { local: folder.join(name), ..Fetching::default() });
         let mut all = Vec::new();
         for length in 1..given.len() {
-            let ways: Vec<_> = files.iter().map(|file| (file, file.local.with_extension("arrives"))).collect();
-            let mut ends = Ends { ways: &ways, mark: b"=m=\n".into(), read: Read::Line(Vec::new()), came: Vec::new() };
+            let mut arrivals = Vec::new();
+            for file in &files {
+                let place = file.local.with_extension("arrives");
+                std::fs::write(&place, "old ").expect("written");
+                arrivals.push(Arrival { file, place, have: 4, before: None });
+            }
+            let mut ends = Ends { arrivals: &arrivals, mark: b"=m=\n".into(), read: Read::Line(Vec::new()), came: Vec::new() };
             for piece in given.as_bytes().chunks(length) {
                 ends.feed(piece, &mut |_| ()).expect("it can be written");
             }
-            let text = |(index, (_, place)): (usize, &Way<'_>)| {
-                (ends.came.get(index) == Some(&true)).then(|| std::fs::read_to_string(place).expect("there"))
+            let text = |(index, arrival): (usize, &Arrival<'_>)| {
+                (ends.came.get(index) == Some(&true)).then(|| std::fs::read_to_string(&arrival.place).expect("there"))
             };
-            all.push(ways.iter().enumerate().map(text).collect::<Vec<_>>());
+            all.push(arrivals.iter().enumerate().map(text).collect::<Vec<_>>());
         }
         all.dedup();
         assert_eq!(all.len(), 1, "it does not matter how it is cut");

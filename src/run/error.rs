@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     facts::HealthCheck,
     failure::{Explain, FailureKind},
+    text::count,
 };
 
 /// A failure of a run.
@@ -102,6 +103,12 @@ pub enum RunError {
     /// The device described its containers in a way that is not understood.
     #[error("docker's answer is not understood: {0}")]
     Answer(#[from] serde_json::Error),
+    /// Not all that was asked for could be fetched.
+    #[error("{} on the device could not be read and {} not fetched: {}", count(paths.len(), "path"), if paths.len() == 1 { "was" } else { "were" }, listed(paths))]
+    NotAllFetched {
+        /// Files and directories there.
+        paths: Vec<String>,
+    },
     /// A file here could not be written.
     #[error("`{path}` on this computer cannot be written: {source}", path = path.display())]
     Local {
@@ -110,6 +117,14 @@ pub enum RunError {
         /// What the operating system said.
         source: std::io::Error,
     },
+}
+
+/// The first few of these paths.
+fn listed(paths: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<_> = paths.iter().take(SHOWN).map(|path| format!("`{path}`")).collect();
+    let more = paths.len().saturating_sub(SHOWN);
+    shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 impl Explain for RunError {
@@ -127,6 +142,7 @@ impl Explain for RunError {
             Self::ContainerFailed { .. } => FailureKind::ContainerFailed,
             Self::Answer(_) => FailureKind::NotUnderstood,
             Self::NoContainer(_) | Self::NothingBefore(_) => FailureKind::RemoteCommand,
+            Self::NotAllFetched { .. } => FailureKind::Incomplete,
             Self::Local { .. } => FailureKind::LocalFile,
         }
     }
@@ -155,6 +171,12 @@ impl Explain for RunError {
         match self {
             Self::Interrupted => Some("run the same command again: what is finished is not done twice".into()),
             Self::RolledBack { cause, .. } | Self::Unconfirmed(cause) => cause.hint(),
+            Self::NotAllFetched { .. } => Some(
+                "they belong to somebody else, most often to root, as which containers write: make them readable from within the \
+                 container, as by `docker exec CONTAINER chmod -R a+rX PATH`, or have it write as the device's user with `user:` \
+                 in its compose file"
+                    .into(),
+            ),
             Self::NothingBefore(_) => {
                 Some("one is kept from the second deployment on; `application:` of the file names whose it is".into())
             }

@@ -1,78 +1,91 @@
-//! Fetches files: into an incoming directory beside their destination, then renamed into place.
+//! Fetches files: into a directory of this run beside their destination, then renamed into place.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
+use std::{collections::BTreeSet, path::Path};
+
+use super::{
+    RunError, Runner, archive,
+    arriving::{Arrival, Arriving},
+    ends,
 };
-
-use super::{RunError, Runner, arriving::Arriving, ends};
 use crate::{
     command::path_lines,
     commands::files,
-    facts::{Probe, compare, compare::BLOCK, here::LARGE},
+    facts::{Probe, compare, compare::BLOCK, here, here::Here, here::LARGE},
     failure::Failure,
-    plan::{Fetch, Fetching, PullAgain, candidates, changed, count, travels_whole},
+    plan::{Fetch, Place, count},
     remote::{Get, Giving, Got, Remote, RemoteError, Rest},
     report::Event,
     stage::Stage,
 };
 
-/// A file to fetch, and where it arrives.
-pub(super) type Way<'a> = (&'a Fetching, PathBuf);
-
-/// The files of a fetch by the way they travel.
-#[derive(Default)]
-struct Ways<'a> {
-    /// Each by itself.
-    large: Vec<Way<'a>>,
-    /// What is behind the beginning that is here, all by one command.
-    ends: Vec<Way<'a>>,
-    /// As archives, all by one command.
-    small: Vec<Way<'a>>,
-}
-
 impl<R: Remote> Runner<'_, R> {
-    pub(super) async fn fetch(&mut self, stage: Stage, fetch: &Fetch) -> Result<(), Failure> {
-        let parts = fetch.files.iter().filter_map(|file| file.copy.as_ref()).map(|copy| copy.path.clone());
-        // What arrived goes also when this future is given up in the middle, as by Ctrl-C.
-        let mut arriving = Arriving::with(parts.collect());
-        let mut ways = Ways::default();
-        for file in &fetch.files {
-            let place = arriving.place_for(&file.local)?;
-            let left = file.size - file.have();
-            match (file.have(), left) {
-                (_, left) if left > LARGE => {
-                    arriving.part(&place);
-                    ways.large.push((file, place));
-                }
-                (0, _) => ways.small.push((file, place)),
-                _ => ways.ends.push((file, place)),
-            }
+    /// Fetches files; gives what is to be said of it beyond their number.
+    pub(super) async fn fetch(&mut self, stage: Stage, fetch: &Fetch) -> Result<Option<String>, Failure> {
+        let mut kept = Vec::new();
+        for renaming in &fetch.renames {
+            kept.extend(archive::rename(renaming)?);
         }
-        self.report.event(&Event::Step { stage, says: count(fetch.files.len(), "file") });
-        let result = self.take(stage, fetch, ways).await;
+        // What arrived goes also when this future is given up in the middle, as by Ctrl-C.
+        let mut arriving = Arriving::default();
+        let arrivals = arriving.prepare(&fetch.files)?;
+        let is_large = |arrival: &Arrival<'_>| arrival.file.size.saturating_sub(arrival.have) > LARGE;
+        let (large, others): (Vec<_>, Vec<_>) = arrivals.into_iter().partition(is_large);
+        large.iter().for_each(|arrival| arriving.part(&arrival.place));
+        let (ends, small): (Vec<_>, Vec<_>) = others.into_iter().partition(|arrival| arrival.have > 0);
+        if !fetch.files.is_empty() {
+            self.report.event(&Event::Step { stage, says: count(fetch.files.len(), "file") });
+        }
+        let result = self.take(stage, &fetch.whole, Ways { large, ends, small }, &mut kept).await;
         if matches!(&result, Err(Error::Remote(RemoteError::Lost { .. }))) {
             arriving.keep_parts();
         }
-        result.map_err(Failure::from)
+        result?;
+        for link in &fetch.links {
+            kept.extend(archive::link(link)?);
+        }
+        fetch.directories.iter().try_for_each(|(path, mode)| archive::directory(path, *mode))?;
+        for path in &kept {
+            let says = format!("what was here before is kept as {}", path.display());
+            self.report.event(&Event::Step { stage, says });
+        }
+        let begun = format!("{} begun anew on the device, what was here before is kept beside", count(kept.len(), "file"));
+        Ok((!kept.is_empty()).then_some(begun))
     }
 
-    async fn take(&mut self, stage: Stage, fetch: &Fetch, mut ways: Ways<'_>) -> Result<(), Error> {
-        let total: u64 = fetch.files.iter().map(|file| file.size - file.have()).sum();
+    async fn take(
+        &mut self,
+        stage: Stage,
+        whole: &[String],
+        ways: Ways<'_>,
+        kept: &mut Vec<std::path::PathBuf>,
+    ) -> Result<(), Error> {
+        let Ways { large, ends, mut small } = ways;
+        let left = |arrival: &Arrival<'_>| arrival.file.size.saturating_sub(arrival.have);
+        let total: u64 = large.iter().chain(&ends).chain(&small).map(left).sum();
         let (mut done, mut gone, report, remote) = (0, Vec::new(), &mut self.report, self.remote);
         let mut progress = |bytes| {
             done += bytes;
             report.event(&Event::Progress { stage, bytes: done, total: Some(total) });
         };
-        if !ways.ends.is_empty() {
+        if !ends.is_empty() {
             // What is not as it was when it was listed comes whole.
-            ways.small.extend(ends::take(remote, ways.ends, &mut progress).await?);
+            let (came, others) = ends::take(remote, ends, &mut progress).await?;
+            for arrival in &came {
+                kept.extend(archive::settle(arrival)?);
+            }
+            small.extend(others);
         }
-        if !ways.small.is_empty() {
-            gone = get(remote, &fetch.whole, &ways.small, &mut progress).await?;
+        if !small.is_empty() {
+            for (arrival, got) in small.iter().zip(get(remote, whole, &small, &mut progress).await?) {
+                match got {
+                    Got::Vanished => gone.push(arrival.file),
+                    Got::Bytes(_) => kept.extend(archive::settle(arrival)?),
+                }
+            }
         }
-        for (file, place) in &ways.large {
-            rest(remote, file, place, &mut progress).await?;
+        for arrival in &large {
+            rest(remote, arrival, &mut progress).await?;
+            kept.extend(archive::settle(arrival)?);
         }
         for file in gone {
             let text = format!("`{}` vanished while it was fetched", file.remote);
@@ -81,27 +94,40 @@ impl<R: Remote> Runner<'_, R> {
         Ok(())
     }
 
-    pub(super) async fn pull_again(&mut self, stage: Stage, trees: &[PullAgain]) -> Result<String, Failure> {
-        let probe = Probe { trees: trees.iter().map(|tree| tree.remote.clone()).collect(), ..Probe::default() };
+    pub(super) async fn pull_again(&mut self, stage: Stage, places: &[Place]) -> Result<String, Failure> {
+        let probe = Probe { trees: places.iter().map(|place| place.remote.clone()).collect(), ..Probe::default() };
         let facts = probe.ask(self.remote).await?;
+        let trees = || places.iter().filter_map(|place| Some((place, facts.trees.get(&place.remote)?)));
+        let candidates: Vec<_> = trees().flat_map(|(place, tree)| place.candidates(tree)).collect();
+        let copies = compare::copies(self.remote, &candidates).await?;
+        let present = here::present(trees().flat_map(|(place, tree)| place.others(tree)));
+        let here = Here { copies: copies.found, present, ..Here::default() };
         let mut fetch = Fetch::default();
-        for tree in trees {
-            let Some(there) = facts.trees.get(&tree.remote) else { continue };
-            let copies = compare::copies(self.remote, &candidates(&tree.remote, there, &tree.local)).await?;
-            let (new, warnings) = changed(&tree.remote, there, &tree.local, &copies);
-            if travels_whole(there, &new) {
-                fetch.whole.push(tree.remote.clone());
-            }
-            fetch.files.extend(new);
-            for text in warnings {
+        for (place, tree) in trees() {
+            let pull = place.pull(tree, &here);
+            fetch.add(pull.fetch);
+            // What was said when the logs were pulled first is not said again.
+            let known = |text: &String| self.progress.unread.iter().any(|path| text.contains(path.as_str()));
+            let new: Vec<_> = pull.warnings.into_iter().filter(|text| !known(text)).collect();
+            self.progress.unread.extend(pull.unread);
+            for text in new {
                 self.report.event(&Event::Warning { text });
             }
         }
-        if !fetch.files.is_empty() {
-            self.fetch(stage, &fetch).await?;
-        }
-        Ok(format!("{} new", count(fetch.files.len(), "log file")))
+        let more = if fetch.is_empty() { None } else { self.fetch(stage, &fetch).await? };
+        let new = format!("{} new", count(fetch.files.len(), "log file"));
+        Ok(more.map_or_else(|| new.clone(), |more| format!("{new}; {more}")))
     }
+}
+
+/// The files of a fetch by the way they travel.
+struct Ways<'a> {
+    /// Each by itself.
+    large: Vec<Arrival<'a>>,
+    /// What is behind the beginning that is here, all by one command.
+    ends: Vec<Arrival<'a>>,
+    /// As archives, all by one command.
+    small: Vec<Arrival<'a>>,
 }
 
 /// Why files could not be fetched.
@@ -132,66 +158,35 @@ impl From<Error> for Failure {
     }
 }
 
-/// Gets files as archives, trees of which nearly all is wanted whole; gives those that vanished.
-async fn get<'a>(
+/// Gets files as archives, trees of which nearly all is wanted whole; gives what became of each.
+async fn get(
     remote: &impl Remote,
     whole: &[String],
-    files: &[Way<'a>],
+    arrivals: &[Arrival<'_>],
     progress: &mut dyn FnMut(u64),
-) -> Result<Vec<&'a Fetching>, Error> {
+) -> Result<Vec<Got>, Error> {
     let below =
         |path: &str| whole.iter().any(|tree| path.strip_prefix(tree.as_str()).is_some_and(|rest| rest.starts_with('/')));
-    let trees = whole.iter().filter(|tree| files.iter().any(|(file, _)| file.remote.starts_with(tree.as_str())));
-    let single = files.iter().map(|(file, _)| &file.remote).filter(|path| !below(path)).cloned();
+    let files = || arrivals.iter().map(|arrival| arrival.file);
+    let trees = whole.iter().filter(|tree| files().any(|file| file.remote.starts_with(tree.as_str())));
+    let single = files().filter(|file| !below(&file.remote)).map(|file| file.remote.clone());
     let names: Vec<_> = trees.map(|tree| format!("{tree}/.")).chain(single).collect();
     let names: BTreeSet<_> = names.iter().map(|name| name.trim_start_matches('/').to_owned()).collect();
     let names: Vec<_> = names.into_iter().collect();
-    let gets: Vec<_> = files.iter().map(|(file, place)| Get { remote: file.remote.clone(), local: place.clone() }).collect();
+    let get = |arrival: &Arrival<'_>| Get { remote: arrival.file.remote.clone(), local: arrival.place.clone() };
+    let gets: Vec<_> = arrivals.iter().map(get).collect();
     let command = files::give();
-    let got = remote.get(&Giving { command: &command, input: path_lines(&names), files: &gets }, progress).await?;
-    let mut gone = Vec::new();
-    for ((file, place), got) in files.iter().zip(got) {
-        match got {
-            Got::Vanished => gone.push(*file),
-            Got::Bytes(_) => settle(file, place)?,
-        }
-    }
-    Ok(gone)
+    Ok(remote.get(&Giving { command: &command, input: path_lines(&names), files: &gets }, progress).await?)
 }
 
 /// Takes a large file, or what is missing of it.
-async fn rest(remote: &impl Remote, file: &Fetching, place: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), Error> {
-    let from = file.have() / BLOCK * BLOCK;
-    begin(file, place, from)?;
-    let rest = Rest { remote: file.remote.clone(), local: place.to_owned(), from, to: file.size };
+async fn rest(remote: &impl Remote, arrival: &Arrival<'_>, progress: &mut dyn FnMut(u64)) -> Result<(), Error> {
+    let (file, from) = (arrival.file, arrival.have / BLOCK * BLOCK);
+    let rest = Rest { remote: file.remote.clone(), local: arrival.place.clone(), from, to: file.size };
     remote.take(&files::give_rest(&file.remote, from), &rest, progress).await?;
-    Ok(settle(file, place)?)
-}
-
-/// Puts the beginning that is here where the file arrives, so that what is missing can go behind it.
-pub(super) fn begin(file: &Fetching, place: &Path, bytes: u64) -> Result<(), RunError> {
-    if let Some(copy) = file.copy.as_ref().filter(|copy| copy.path != place && bytes > 0) {
-        local(place, std::fs::copy(&copy.path, place))?;
-    }
     Ok(())
-}
-
-/// Renames what came whole into its place.
-pub(super) fn settle(file: &Fetching, place: &Path) -> Result<(), RunError> {
-    set_mode(place, file.mode);
-    local(&file.local, std::fs::rename(place, &file.local))
 }
 
 pub(super) fn local<T>(path: &Path, result: std::io::Result<T>) -> Result<T, RunError> {
     result.map_err(|source| RunError::Local { path: path.into(), source })
 }
-
-/// Keeps the permission bits where there are such; a file the owner cannot read would be of no use here.
-#[cfg(unix)]
-fn set_mode(path: &Path, mode: u32) {
-    use std::os::unix::fs::PermissionsExt;
-    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode((mode & 0o777) | 0o400));
-}
-
-#[cfg(not(unix))]
-fn set_mode(_: &Path, _: u32) {}

@@ -18,6 +18,7 @@ use crate::{
     stage::Stage,
 };
 
+mod archive;
 mod arriving;
 mod attach;
 mod ends;
@@ -73,6 +74,7 @@ impl<R: Remote> Runner<'_, R> {
     /// for a version that does not settle.
     pub async fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
         let looks_on = plan.looks_on();
+        self.progress.unread = plan.unread.clone();
         self.progress.looks_on = Some(looks_on);
         (self.progress.settles_beside, self.progress.is_unconfirmed) = (plan.settles_beside(), false);
         for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
@@ -82,6 +84,10 @@ impl<R: Remote> Runner<'_, R> {
             if let Err(failure) = self.stage(stage).await {
                 return Err(self.fail(plan, index, failure).await);
             }
+        }
+        // After all else is done.
+        if !self.progress.unread.is_empty() {
+            return Err(RunError::NotAllFetched { paths: self.progress.unread.iter().cloned().collect() }.into());
         }
         Ok(())
     }
@@ -166,7 +172,10 @@ impl<R: Remote> Runner<'_, R> {
                 swap::confirm(self.remote, self.aside, Command::new("true")).await.map(|()| None)
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
-            Action::Fetch(fetch) => self.fetch(stage, fetch).await.map(|()| None),
+            Action::Fetch(fetch) => {
+                let more = self.fetch(stage, fetch).await?;
+                Ok(more.map(|more| format!("{}; {more}", crate::plan::count(fetch.files.len(), "file"))))
+            }
             Action::Load(loading) => self.load(stage, loading).await.map(Some),
             Action::Keep(keeping) => self.keep(stage, keeping).await.map(|()| None),
             Action::Up(bringing) => self.up(stage, bringing).await.map(Some),

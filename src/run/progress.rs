@@ -1,6 +1,6 @@
 //! What outlives the connection of a run.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use tokio::sync::Notify;
 
@@ -12,6 +12,8 @@ use crate::{report::Report, stage::Stage};
 pub struct Progress {
     /// What was shown of a container's output.
     pub(super) shown: Option<Shown>,
+    /// Files and directories on the device that cannot be read, which is told at the end.
+    pub(super) unread: BTreeSet<String>,
     /// The version that runs and has not settled yet, while nothing watches it.
     pub(super) unsettled: Option<Unsettled>,
     /// Whether a version runs that is not confirmed.

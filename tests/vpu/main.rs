@@ -10,6 +10,7 @@ mod delivery;
 mod device;
 mod devices;
 mod doctor;
+mod evidence;
 mod example;
 mod failures;
 mod first_run;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     config::{LogPull, Transfer},
-    facts::compare::Copy,
+    facts::{Tree, compare::Copy},
     plan::questions,
 };
 
@@ -182,7 +182,7 @@ fn what_is_fetched_is_what_is_not_here_with_the_same_content() {
     put(&mut tree, "sub/b", Some("b"));
     put(&mut tree, "../climbs", Some("c"));
     tree.paths.retain(|path, _| !path.starts_with('/'));
-    facts.trees.insert("/home/oem/share/out".into(), tree.paths);
+    facts.trees.insert("/home/oem/share/out".into(), Tree { files: tree.paths, ..Tree::default() });
     facts.here.copies.insert("got/out/a".into(), Copy { path: "got/out/a".into(), bytes: 1 });
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
     transfers: 1 file from the device
@@ -201,7 +201,7 @@ fn logs_that_cannot_be_read_are_named_and_of_those_that_have_grown_only_the_end_
     tree.paths.retain(|path, _| !path.starts_with('/'));
     let root = tree.paths.get_mut("root.log").expect("there");
     (root.readable, root.sha256) = (false, None);
-    facts.trees.insert("/home/oem/share/logs".into(), tree.paths);
+    facts.trees.insert("/home/oem/share/logs".into(), Tree { files: tree.paths, ..Tree::default() });
     facts.name = Some("a/b".into());
     let here = "logs/sn000201234175_a_b/logs";
     for (name, bytes) in [("same.log", 8), ("grown.log", 3)] {
@@ -212,7 +212,7 @@ fn logs_that_cannot_be_read_are_named_and_of_those_that_have_grown_only_the_end_
     logs: 2 of 4 log files
       fetch /home/oem/share/logs/grown.log -> logs/sn000201234175_a_b/logs/grown.log (6 B of 9 B)
       fetch /home/oem/share/logs/new.log -> logs/sn000201234175_a_b/logs/new.log (7 B)
-    warning: `/home/oem/share/logs/root.log` cannot be read by this user
+    warning: `/home/oem/share/logs/root.log` cannot be read by this user and is not fetched
     ");
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     facts::compare::Copy,
-    plan::{Fetch, Fetching, PullAgain},
+    plan::{Fetch, Fetching, Place},
 };
 
 fn one_of_each() -> Plan {
@@ -119,13 +119,14 @@ fn files_are_fetched_to_a_temporary_name_and_one_that_vanished_is_a_warning() {
     let fetch = |name: &str| Fetching {
         remote: format!("/logs/{name}"),
         local: here.path().join("deep").join(name),
+        root: here.path().join("deep"),
         mode: 0o644,
         size: 4,
-        copy: None,
+        ..Fetching::default()
     };
     let plan = plan(vec![stage(
         Stage::Logs,
-        vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("gone.log")], whole: Vec::new() })],
+        vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("gone.log")], ..Fetch::default() })],
     )]);
     let fake = Fake::default().with_file("/logs/a.log", "text");
     let (told, result) = run(&plan, &fake);
@@ -149,13 +150,14 @@ fn a_broken_connection_leaves_no_half_file_here() {
     let fetch = |name: &str| Fetching {
         remote: format!("/logs/{name}"),
         local: here.path().join(name),
+        root: here.path().into(),
         mode: 0o644,
         size: 4,
-        copy: None,
+        ..Fetching::default()
     };
     let plan = plan(vec![stage(
         Stage::Logs,
-        vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("b.log")], whole: Vec::new() })],
+        vec![Action::Fetch(Fetch { files: vec![fetch("a.log"), fetch("b.log")], ..Fetch::default() })],
     )]);
     let fake = Fake::default().with_file("/logs/a.log", "text").on("get /logs/b.log", breaks());
     assert!(failure(run(&plan, &fake).1).starts_with("ConnectionLost: logs: "));
@@ -167,12 +169,22 @@ fn a_large_file_that_broke_off_leaves_its_part_here_and_the_next_run_goes_on_beh
     let here = tempfile::tempdir().expect("a directory");
     let content = "0123456789abcdef".repeat(800_000);
     let size = content.len() as u64;
-    let fetch = |copy| Fetching { remote: "/large".into(), local: here.path().join("large"), mode: 0o644, size, copy };
+    let root = here.path().to_owned();
+    let fetch = |copy| Fetching {
+        remote: "/large".into(),
+        local: root.join("large"),
+        root: root.clone(),
+        mode: 0o644,
+        size,
+        copy,
+        ..Fetching::default()
+    };
     let plan_for =
-        |copy| plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch(copy)], whole: Vec::new() })])]);
+        |copy| plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch(copy)], ..Fetch::default() })])]);
     let fake = Fake::default().with_file("/large", &content).on("cat -- /large", breaks());
     assert!(failure(run(&plan_for(None), &fake).1).starts_with("ConnectionLost: logs: "));
-    let part = here.path().join(".o3r-deploy-incoming/large");
+    let runs = std::fs::read_dir(here.path().join(".o3r-deploy-incoming")).expect("kept").flatten().map(|run| run.path());
+    let part = runs.flat_map(|run| std::fs::read_dir(run).expect("a run").flatten()).next().expect("kept").path();
     assert_eq!(part.metadata().expect("kept").len(), size / 2);
     assert!(!here.path().join("large").exists());
     let copy = Copy { path: part.clone(), bytes: (size / 2) >> 20 << 20 };
@@ -191,8 +203,17 @@ fn of_a_file_that_has_grown_only_the_end_is_asked_for() {
     let local = here.path().join("a.log");
     std::fs::write(&local, "old ").expect("written");
     let copy = Some(Copy { path: local.clone(), bytes: 4 });
-    let fetch = Fetching { remote: "/logs/a.log".into(), local: local.clone(), mode: 0o644, size: 7, copy };
-    let fetch = Fetch { files: vec![fetch], whole: Vec::new() };
+    let root = here.path().into();
+    let fetch = Fetching {
+        remote: "/logs/a.log".into(),
+        local: local.clone(),
+        root,
+        mode: 0o644,
+        size: 7,
+        copy,
+        ..Fetching::default()
+    };
+    let fetch = Fetch { files: vec![fetch], ..Fetch::default() };
     // The marks are made anew for each run: what has none of them is no end, and the file comes whole.
     let fake = Fake::default().with_file("/logs/a.log", "old new").on("ends", says(&[b"3\nnew=no mark=\n"]));
     assert!(run(&plan(vec![stage(Stage::Logs, vec![Action::Fetch(fetch)])]), &fake).1.is_ok());
@@ -210,8 +231,14 @@ fn a_destination_that_cannot_be_written_is_named() {
     let plan = plan(vec![stage(
         Stage::Logs,
         vec![Action::Fetch(Fetch {
-            files: vec![Fetching { remote: "/a".into(), local, mode: 0o644, size: 1, copy: None }],
-            whole: Vec::new(),
+            files: vec![Fetching {
+                remote: "/a".into(),
+                root: here.path().join("file"),
+                local,
+                size: 1,
+                ..Fetching::default()
+            }],
+            ..Fetch::default()
         })],
     )]);
     let said = failure(run(&plan, &Fake::default()).1);
@@ -221,7 +248,7 @@ fn a_destination_that_cannot_be_written_is_named() {
 #[test]
 fn what_the_run_wrote_is_looked_for_again() {
     let here = tempfile::tempdir().expect("a directory");
-    let again = PullAgain { remote: "/logs".into(), local: here.path().into() };
+    let again = Place { remote: "/logs".into(), local: here.path().into(), archive: true };
     let plan = plan(vec![stage(Stage::LogsAgain, vec![Action::PullAgain(vec![again])])]);
     // The marks of the sections are made anew for each probe: what has none of them is refused.
     let (_, result) = run(&plan, &Fake::default());
@@ -243,4 +270,13 @@ fn what_a_stage_had_done_before_it_failed_is_taken_back_as_well() {
     rm -rf -- /home/oem/new/a
     rmdir -- /home/oem/new
     ");
+}
+
+#[test]
+fn run_that_could_not_fetch_all_does_all_else_first_and_says_so() {
+    let plan = Plan { unread: ["/logs/root.log".to_owned()].into(), ..plan(vec![stage(Stage::Directories, vec![make("/a")])]) };
+    let fake = Fake::default();
+    let (_, result) = run(&plan, &fake);
+    insta::assert_snapshot!(failure(result), @"Incomplete: 1 path on the device could not be read and was not fetched: `/logs/root.log`");
+    assert_eq!(fake.log(), "mkdir /a");
 }

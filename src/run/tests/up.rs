@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     commands::compose::Project,
     facts::ComposeTool,
-    plan::{Bringing, Keeping, PullAgain, Settling},
+    plan::{Bringing, Keeping, Place, Settling},
 };
 
 pub(super) fn bringing(first: bool, wait: u64) -> Plan {
@@ -128,7 +128,7 @@ fn what_takes_too_long_is_named_with_what_was_waited_for() {
 #[test]
 fn the_logs_of_an_application_that_failed_are_pulled_all_the_same() {
     let mut plan = bringing(true, 0);
-    let again = PullAgain { remote: "/logs".into(), local: "nowhere".into() };
+    let again = Place { remote: "/logs".into(), local: "nowhere".into(), archive: true };
     plan.stages.push(stage(Stage::LogsAgain, vec![Action::PullAgain(vec![again])]));
     let fake = Fake::default();
     let (told, result) = run(&plan, &fake);
