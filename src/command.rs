@@ -8,6 +8,7 @@ use crate::secret::{MASK, Secret};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     words: Vec<Word>,
+    private: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +21,22 @@ enum Word {
 impl Command {
     /// Starts a command with its program.
     pub fn new(program: impl Into<String>) -> Self {
-        Self { words: vec![Word::Plain(program.into())] }
+        Self { words: vec![Word::Plain(program.into())], private: false }
     }
 
     /// Runs `script` with `sh`; the words that follow are its `$1`, `$2`, ….
     pub fn script(script: &'static str) -> Self {
         Self::new("sh").arg("-c").push(Word::Script(script)).arg("sh")
+    }
+
+    /// Keeps its output out of the log: there may be secrets in it.
+    pub fn private(self) -> Self {
+        Self { private: true, ..self }
+    }
+
+    /// Whether its output stays out of the log.
+    pub const fn is_private(&self) -> bool {
+        self.private
     }
 
     fn push(mut self, word: Word) -> Self {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use crate::{
     cli::pairs::{file_and_service, join, split},
-    compose::ComposeFile,
+    compose,
     config::{self, ImageMetadata, RemotePath},
     device, facts, image, remote, text,
 };
@@ -31,7 +31,9 @@ pub const TARGETS: &[(&str, Target)] = &[
 pub fn configuration(bytes: &[u8]) {
     if let Ok(text) = str::from_utf8(bytes) {
         let _ = config::file::read_text(text, "o3r-deploy.yaml").map(|(layer, problems)| config::check(&[layer], problems));
-        let _ = ComposeFile::parse(text);
+        let _ = compose::Model::parse(text, "/tmp/stage");
+        compose::collect(&["/c.yml".into()], "/".as_ref(), &|_| Some(text.into()), &|_| None);
+        let _ = compose::DotEnv::parse(text).variables();
     }
 }
 

@@ -1,8 +1,29 @@
 //! What makes the next deployment faster, kept on this computer. It may be lost at any time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::delivery::{Shelf, Speeds};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    compose::Answer,
+    delivery::{Shelf, Speeds},
+    facts::here,
+    small_file,
+};
+
+/// How many answers of docker-compose are kept.
+const ANSWERS_MAX: usize = 100;
+
+/// Removes the oldest file of a folder that is full.
+fn forget_oldest(folder: &Path) {
+    let entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    if entries.len() >= ANSWERS_MAX {
+        let age = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        if let Some(oldest) = entries.into_iter().min_by_key(age) {
+            let _ = std::fs::remove_file(oldest);
+        }
+    }
+}
 
 /// The user's cache folder.
 pub(super) struct Cache {
@@ -30,6 +51,30 @@ impl Cache {
     /// What is known of layers.
     pub(super) fn shelf(&self) -> Shelf {
         Shelf::new(self.below("layers"), self.read_only)
+    }
+
+    /// What docker-compose answered to this input.
+    pub(super) fn answer(&self, input: &str) -> Option<Answer> {
+        let text = small_file::read(&self.answer_file(input)?).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Keeps what docker-compose answered to this input.
+    pub(super) fn keep_answer(&self, input: &str, answer: &Answer) {
+        if self.read_only {
+            return;
+        }
+        let (Some(file), Ok(text)) = (self.answer_file(input), serde_json::to_string(answer)) else { return };
+        if let Some(folder) = file.parent() {
+            let _ = std::fs::create_dir_all(folder);
+            forget_oldest(folder);
+        }
+        let _ = std::fs::write(file, text);
+    }
+
+    fn answer_file(&self, input: &str) -> Option<PathBuf> {
+        let digest = here::hexadecimal(&Sha256::digest(format!("{} {input}", env!("CARGO_PKG_VERSION"))));
+        self.below("compose").map(|folder| folder.join(digest))
     }
 
     /// How often devices were rebooted.

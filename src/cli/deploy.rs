@@ -178,7 +178,7 @@ impl Run<'_> {
     }
 
     fn observer(&self) -> Observer<'_> {
-        Observer { wanted: self.wanted, interface: &self.interface }
+        Observer { wanted: self.wanted, interface: &self.interface, cache: &self.cache }
     }
 
     /// Plans from the facts, to which the sizes of images that were looked into are added.

@@ -7,6 +7,7 @@ use crate::failure::ExitCode;
 mod again;
 mod ask;
 mod cache;
+mod compose;
 mod deploy;
 mod doctor;
 mod lock;

@@ -1,6 +1,10 @@
 //! Facts of a deployment: the one place where they are gathered, before the first plan and again under the lock.
 
-use super::session::{self, Asked, Session};
+use super::{
+    cache::Cache,
+    compose::understand,
+    session::{self, Asked, Session},
+};
 use crate::{
     config::Deployment,
     device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
@@ -22,6 +26,8 @@ pub(super) struct Observer<'a> {
     pub(super) wanted: &'a Deployment,
     /// The device's configuration interface.
     pub(super) interface: &'a ConfigurationInterface,
+    /// Keeps docker-compose's answers.
+    pub(super) cache: &'a Cache,
 }
 
 impl Observer<'_> {
@@ -55,14 +61,24 @@ impl Observer<'_> {
     async fn observe(
         &self,
         remote: &Ssh,
-        here: Here,
+        mut here: Here,
         identity: impl Future<Output = Result<Identity, Failure>>,
     ) -> Result<Facts, Failure> {
         let wanted = self.wanted;
+        if let Some(project) = &mut here.compose {
+            understand(project, wanted, None, remote, self.cache).await?;
+        }
         let probe = plan::questions(wanted, &here);
         let (facts, name_limit, identity) = tokio::join!(probe.ask(remote), self.name_limit(), identity);
+        let mut facts = facts?;
+        // The answer of another docker-compose than the one that is there says nothing: the files that are sent follow from it.
+        if let (Some(project), Some(tool)) = (&mut here.compose, &facts.compose)
+            && understand(project, wanted, Some(tool), remote, self.cache).await?
+        {
+            facts = plan::questions(wanted, &here).ask(remote).await?;
+        }
         let Identity { serial, name, firmware, interface_answers } = identity?;
-        let mut facts = Facts { here, name_limit, serial, name, firmware, interface_answers, ..facts? };
+        let mut facts = Facts { here, name_limit, serial, name, firmware, interface_answers, ..facts };
         look_for_secrets(remote, &plan::secret_paths(wanted), &mut facts).await?;
         // What was read leaves doubts: which large files there are those here, which files here are copies.
         let doubtful = plan::doubtful(wanted, &facts);

@@ -232,6 +232,14 @@ pub struct Options {
     )]
     pub docker_compose_to_initialize: Option<String>,
 
+    /// Variable for the compose file, written into the `.env` beside it on the device; may be given several times
+    ///
+    /// It adds to `compose.set` of the file. The environment of this computer plays no part.
+    ///
+    /// Example: --set REGISTRY_TAG=1.4
+    #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Compose")]
+    pub set: Vec<String>,
+
     /// Services that are to start by themselves, with their compose file on the device
     ///
     /// Without FILE it is the compose file of this deployment.

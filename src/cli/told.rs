@@ -1,6 +1,6 @@
 //! Puts options into the form of the file, so that one check serves both, and remembers which option said what.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
     options::{DeviceOptions, Options},
@@ -9,8 +9,8 @@ use super::{
 use crate::config::{
     KeyPath, Layer, Origin, Problem,
     settings::{
-        Attach, Autostart, AutostartService, CleanUp, Compose, Device, Image, LogPull, OneOrMore, Settings, Transfer,
-        Transfers, Volume,
+        Attach, Autostart, AutostartService, CleanUp, Compose, Device, EnvironmentValue, Image, LogPull, OneOrMore, Settings,
+        Transfer, Transfers, Volume,
     },
 };
 
@@ -118,7 +118,7 @@ impl Told {
             }),
             image: self.images(options),
             leftovers: self.list("leftovers", "--items_to_cleanup", options.items_to_cleanup.as_ref(), |word| split(word, ',')),
-            compose: self.compose(options.docker_compose_to_initialize.as_ref()),
+            compose: self.compose_with(options),
             autostart: Some(self.autostart(options)),
             attach: Some(Attach {
                 container: self.text("attach.container", "--attach_to", options.attach_to.as_ref()),
@@ -183,6 +183,25 @@ impl Told {
         Some(images)
     }
 
+    /// The compose file that options name, and the variables that they set.
+    fn compose_with(&mut self, options: &Options) -> Option<Compose> {
+        let compose = self.compose(options.docker_compose_to_initialize.as_ref());
+        if options.set.is_empty() {
+            return compose;
+        }
+        self.names.push((KeyPath::new("compose").key("set"), "--set"));
+        let mut set = BTreeMap::new();
+        for word in &options.set {
+            match word.split_once('=') {
+                Some((name, value)) => {
+                    set.insert(name.to_owned(), EnvironmentValue::Text(value.to_owned()));
+                }
+                None => self.problems.push(Problem::new("--set", format!("expected NAME=VALUE, found `{word}`"))),
+            }
+        }
+        Some(Compose { set: Some(set), ..compose.unwrap_or_default() })
+    }
+
     fn compose(&mut self, said: Option<&String>) -> Option<Compose> {
         self.note("compose", "--docker_compose_to_initialize");
         let (file, service) = file_and_service(said?);
@@ -194,13 +213,9 @@ impl Told {
         Some(Compose {
             file: (!on_device).then(|| OneOrMore::One(file.clone())),
             on_device: on_device.then_some(file),
-            directory: None,
             // A service of the file's list is not one of another compose file.
             services: Some(service.into_iter().collect()),
-            secrets: None,
-            wait: None,
-            settle: None,
-            completes: None,
+            ..Compose::default()
         })
     }
 

@@ -10,6 +10,8 @@ pub struct Project {
     pub tool: ComposeTool,
     /// The project's name.
     pub name: String,
+    /// Its directory: where its `.env` is, and where its relative paths start.
+    pub directory: String,
     /// Its compose files, the first the base of the others.
     pub files: Vec<String>,
 }
@@ -20,7 +22,7 @@ impl Project {
             ComposeTool::Hyphen(_) => Command::new("docker-compose"),
             ComposeTool::Plugin(_) => Command::new("docker").arg("compose"),
         };
-        let base = base.arg("--project-name").arg(&self.name);
+        let base = base.arg("--project-name").arg(&self.name).arg("--project-directory").arg(&self.directory);
         self.files.iter().fold(base, |command, file| command.arg("--file").arg(file))
     }
 
@@ -53,23 +55,24 @@ mod tests {
         let mut project = Project {
             tool: ComposeTool::Hyphen("1.29.2".into()),
             name: "app".into(),
+            directory: "/home/oem/app".into(),
             files: vec!["/home/oem/app/docker-compose.yml".into(), "/home/oem/app/my gpu.yml".into()],
         };
         assert_eq!(
             project.up(&[], false).line(),
-            "docker-compose --project-name app --file /home/oem/app/docker-compose.yml --file '/home/oem/app/my gpu.yml' \
+            "docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml --file '/home/oem/app/my gpu.yml' \
              up --detach --no-build --remove-orphans"
         );
         project.tool = ComposeTool::Plugin("2.20.0".into());
         project.files.truncate(1);
         assert_eq!(
             project.up(&["web".into()], true).line(),
-            "docker compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build \
+            "docker compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build \
              --force-recreate web"
         );
         assert_eq!(
             project.down().line(),
-            "docker compose --project-name app --file /home/oem/app/docker-compose.yml down --remove-orphans"
+            "docker compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml down --remove-orphans"
         );
     }
 }

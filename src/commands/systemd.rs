@@ -5,9 +5,22 @@ use crate::command::Command;
 /// Where the template model looks for the application of each service.
 pub const COMPOSE_HOME: &str = "/usr/share/oem/docker/compose";
 
+/// How `oem-dc@<service>` finds its application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceLink {
+    /// Its directory is a link to the project's.
+    Directory,
+    /// The `docker-compose.yml` in its directory is a link to the compose file.
+    File,
+}
+
 /// Lets `oem-dc@<service>` find its compose file, enables it, and reads both back.
-pub fn enable_service(service: &str, file: &str) -> Command {
-    Command::script(include_str!("scripts/enable_service.sh")).arg(service).arg(file).arg(COMPOSE_HOME)
+pub fn enable_service(service: &str, file: &str, link: ServiceLink) -> Command {
+    let link = match link {
+        ServiceLink::Directory => "directory",
+        ServiceLink::File => "file",
+    };
+    Command::script(include_str!("scripts/enable_service.sh")).arg(service).arg(file).arg(COMPOSE_HOME).arg(link)
 }
 
 /// Disables `oem-dc@<service>`, keeps the containers of its project from coming back by their restart policy, and reads both
@@ -39,9 +52,9 @@ mod tests {
     #[test]
     fn scripts_are_shown_by_what_they_do() {
         assert_eq!(
-            enable_service("app", "/home/oem/app/docker-compose.yml").shown(),
+            enable_service("app", "/home/oem/app/docker-compose.yml", ServiceLink::Directory).shown(),
             "sh -c '# enables a service and links its compose file…' sh app /home/oem/app/docker-compose.yml \
-             /usr/share/oem/docker/compose"
+             /usr/share/oem/docker/compose directory"
         );
         assert_eq!(disable_service("app", "my_app").shown(), "sh -c '# disables a service…' sh app my_app");
         assert_eq!(enable_single("app").shown(), "sh -c '# has containers come back with docker…' sh app");

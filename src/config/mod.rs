@@ -171,6 +171,10 @@ pub struct Compose {
     pub files: ComposeFiles,
     /// The services to bring up; all when empty.
     pub services: Vec<String>,
+    /// The profiles whose services run; `None` leaves that to the `.env` beside the compose file.
+    pub profiles: Option<Vec<String>>,
+    /// Variables for the compose file, by their names, as a `.env` file has them.
+    pub set: BTreeMap<String, String>,
     /// How long to wait until all of them run and are healthy.
     pub wait: Duration,
     /// How long they must then go on without a break.

@@ -206,8 +206,8 @@ pub enum EnvironmentValue {
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Compose {
-    /// The compose file on this computer, or several, the first the base of the others. They and what they name are sent to
-    /// `directory`. Either this or `on_device`.
+    /// The compose file on this computer, or several, the first the base of the others; or their folder, whose `.env` may name them
+    /// (`COMPOSE_FILE`). They and what they name are sent to `directory`. Either this or `on_device`.
     pub file: Option<OneOrMore>,
     /// A compose file that is on the device, or put there by a transfer. Either this or `file`.
     #[schemars(extend("examples" = ["~/share/docker-compose.yml"]))]
@@ -217,6 +217,11 @@ pub struct Compose {
     pub directory: Option<String>,
     /// The services to bring up; all when empty.
     pub services: Option<Vec<String>>,
+    /// Profiles whose services run. Default: `COMPOSE_PROFILES` of the `.env` beside the compose file.
+    #[schemars(extend("examples" = [["prod"]]))]
+    pub profiles: Option<Vec<String>>,
+    /// Variables for the compose file, by their names. They are written into the `.env` beside it on the device; `--set` adds to them.
+    pub set: Option<BTreeMap<String, EnvironmentValue>>,
     /// Values that nobody else is to see, by the name of the file below `secrets` beside the compose file that takes them, with
     /// mode 0600: `!env NAME`, `!file PATH`, `!command "…"` or a text.
     pub secrets: Option<BTreeMap<String, SecretSource>>,

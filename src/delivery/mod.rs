@@ -189,7 +189,7 @@ mod tests {
 
     fn image(layers: &[&str]) -> DockerImage {
         let layers = layers.iter().map(|layer| (*layer).to_owned()).collect();
-        DockerImage { id: String::new(), tags: Vec::new(), parent: None, layers, size: 0, archive: None }
+        DockerImage { layers, ..DockerImage::default() }
     }
 
     #[test]

@@ -9,9 +9,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::compare::Copy;
+use super::{compare::Copy, compose::LocalCompose};
 use crate::{
-    compose::ComposeFile,
     failure::{Explain, FailureKind},
     image::Platform,
     secret::Secret,
@@ -93,19 +92,6 @@ pub struct LocalImage {
     pub layers: Vec<(String, u64)>,
     /// What each layer comes to on a disk, at least, in bytes.
     pub unpacked: Vec<u64>,
-}
-
-/// A compose project on this computer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LocalCompose {
-    /// What its files say, laid over each other.
-    pub file: ComposeFile,
-    /// All that is sent, by the path below the project's directory; empty when a transfer sends it.
-    pub sources: BTreeMap<String, Source>,
-    /// What the files name and is not here, with the file that names it.
-    pub missing: BTreeMap<String, PathBuf>,
-    /// Digest of the compose files' text.
-    pub digest: String,
 }
 
 /// A file or a tree to send.

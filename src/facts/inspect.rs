@@ -93,6 +93,8 @@ pub struct DockerImage {
     pub id: String,
     /// Its references, `name:tag`.
     pub tags: Vec<String>,
+    /// Its references by digest, `name@sha256:…`, where it came from a registry.
+    pub digests: Vec<String>,
     /// The image it was made from by a build on the device.
     pub parent: Option<String>,
     /// Diff IDs of its layers, the lowest first.
@@ -224,6 +226,7 @@ struct RawMount {
 struct RawImage {
     id: String,
     repo_tags: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
     parent: Option<String>,
     #[serde(rename = "RootFS")]
     root_fs: RawRootFs,
@@ -290,6 +293,7 @@ pub fn images(bytes: &[u8]) -> serde_json::Result<Vec<DockerImage>> {
         .map(|raw| DockerImage {
             id: raw.id,
             tags: raw.repo_tags.unwrap_or_default().into_iter().filter(|tag| tag != "<none>:<none>").collect(),
+            digests: raw.repo_digests.unwrap_or_default(),
             parent: raw.parent.filter(|parent| !parent.is_empty()),
             layers: raw.root_fs.layers.unwrap_or_default(),
             size: raw.size,

@@ -6,6 +6,7 @@ use std::{
 };
 
 pub mod compare;
+pub mod compose;
 mod condition;
 pub mod gather;
 pub mod here;
@@ -21,6 +22,8 @@ pub(crate) fn read_docker(bytes: &[u8]) {
     let _ = inspect::images(bytes);
     let _ = inspect::volumes(bytes);
 }
+
+use crate::reference::Reference;
 
 pub use inspect::{
     APPLICATION_LABEL, CONTAINER_FORMAT, Container, ContainerState, DockerImage, DockerVolume, Health, HealthCheck,
@@ -60,8 +63,6 @@ pub struct Facts {
     pub services: BTreeMap<String, ServiceFact>,
     /// Each path asked about that exists.
     pub paths: BTreeMap<String, PathFact>,
-    /// Text of each compose file asked about that exists.
-    pub texts: BTreeMap<String, String>,
     /// Each tree asked about.
     pub trees: BTreeMap<String, Tree>,
     /// What each image archive on the device holds.
@@ -118,9 +119,22 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// The image that `reference` (as `name:tag`) names.
+    /// Returns the image that has this ID or this reference, however the reference is spelt.
     pub fn image(&self, reference: &str) -> Option<&DockerImage> {
-        self.images.iter().find(|image| image.id == reference || image.tags.iter().any(|tag| tag == reference))
+        if let Some(image) = self.images.iter().find(|image| image.id == reference) {
+            return Some(image);
+        }
+        let wanted: Reference = reference.parse().ok()?;
+        let read = |text: &String| text.parse::<Reference>().ok();
+        self.images.iter().find(|image| match wanted.digest() {
+            // What a tag beside a digest says plays no part.
+            Some(digest) => image
+                .digests
+                .iter()
+                .filter_map(read)
+                .any(|there| there.digest() == Some(digest) && there.name() == wanted.name()),
+            None => image.tags.iter().filter_map(read).any(|there| there == wanted),
+        })
     }
 
     /// The containers of a compose project.
@@ -136,6 +150,16 @@ pub enum ComposeTool {
     Hyphen(String),
     /// `docker compose`, with its version.
     Plugin(String),
+}
+
+/// `hyphen 1.29.2` or `plugin 2.26.1`.
+impl std::fmt::Display for ComposeTool {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Hyphen(version) => write!(formatter, "hyphen {version}"),
+            Self::Plugin(version) => write!(formatter, "plugin {version}"),
+        }
+    }
 }
 
 impl ComposeTool {

@@ -17,8 +17,6 @@ pub struct Probe {
     pub sections: BTreeSet<Section>,
     /// Autostart services of the template model.
     pub services: BTreeSet<String>,
-    /// Compose files whose text is wanted.
-    pub texts: BTreeSet<String>,
     /// Image archives whose content is wanted.
     pub archives: BTreeSet<String>,
     /// Trees whose files are wanted.
@@ -113,7 +111,6 @@ impl Probe {
             .text(inspect::IMAGE_FORMAT)
             .text(inspect::VOLUME_FORMAT)
             .args(pairs("service", &self.services))
-            .args(pairs("text", &self.texts))
             .args(pairs("archive", &self.archives))
             .args(pairs("tree", &self.trees))
             .args(pairs("room", &self.rooms))
@@ -198,11 +195,6 @@ pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
                 let fact = ServiceFact { enabled, directory_link: next(), file_link: next(), own_file: next().is_some() };
                 facts.services.insert(name, fact);
             }
-            "text" => {
-                if let Some((name, content)) = named(body).filter(|(_, content)| !content.is_empty()) {
-                    facts.texts.insert(name, text(content));
-                }
-            }
             "archive" => {
                 if let Some((name, content)) = named(body) {
                     let content = text(content);
@@ -247,7 +239,7 @@ fn read_inspect(docker: &mut Docker, name: &str, body: &[u8]) -> Result<(), Fact
 }
 
 /// Cuts the answer at its markers.
-fn sections<'a>(answer: &'a [u8], nonce: &str) -> Vec<(String, &'a [u8])> {
+pub(super) fn sections<'a>(answer: &'a [u8], nonce: &str) -> Vec<(String, &'a [u8])> {
     let marker = format!("\n{nonce} ");
     let marker = marker.as_bytes();
     let starts: Vec<_> = answer.windows(marker.len()).enumerate().filter(|(_, w)| *w == marker).map(|(at, _)| at).collect();
@@ -262,7 +254,7 @@ fn sections<'a>(answer: &'a [u8], nonce: &str) -> Vec<(String, &'a [u8])> {
         .collect()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -330,10 +322,10 @@ mod tests {
 
     #[test]
     fn the_answer_is_cut_at_its_markers_and_nowhere_else() {
-        let answer = b"motd\n\n=n= system\naarch64\n1582000000\n\n=n= text\n/a\0=n= no\nmarker\n=n= end\n";
+        let answer = b"motd\n\n=n= system\naarch64\n1582000000\n\n=n= emulators\nqemu-a\n =n= no\nx=n= marker\n\n=n= end\n";
         let facts = parse(answer, "=n=").expect("complete");
         assert_eq!((facts.machine.as_str(), facts.clock), ("aarch64", 1_582_000_000));
-        assert_eq!(facts.texts.get("/a").map(String::as_str), Some("=n= no\nmarker"));
+        assert_eq!(facts.emulators, ["qemu-a", " =n= no", "x=n= marker"]);
     }
 
     #[test]

@@ -169,7 +169,7 @@ if [ -n "$root" ]; then
   printf '%s\0' "$root"
   set -- "$@" room "$root"
 fi
-# The words that remain: `service NAME`, `text FILE`, `archive FILE`, `tree PATH`, `room DIRECTORY`.
+# The words that remain: `service NAME`, `archive FILE`, `tree PATH`, `room DIRECTORY`.
 while [ $# -gt 1 ]; do
   kind=$1 name=$2
   shift 2
@@ -190,7 +190,6 @@ while [ $# -gt 1 ]; do
       directory=$name
       while [ -n "$directory" ] && [ ! -e "$directory" ]; do directory=${directory%/*}; done
       stat -L -c %d "${directory:-/}" 2>/dev/null && stat -f -c '%a %S %b %c %d' "${directory:-/}" 2>/dev/null ;;
-    text) if [ -f "$name" ]; then cat "$name"; fi ;;
     archive)
       if [ -f "$name" ]; then
         stat -L -c 'size %s' "$name"

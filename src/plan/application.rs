@@ -1,15 +1,15 @@
 //! The application itself: the compose project, what it needs on the device, and whose output is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Attaching, Bringing, PlanError, Planner, Sending, Settling, WritingSecret, transfers::sending};
 use crate::{
     commands::compose::Project,
-    compose::{ComposeFile, project_name},
+    compose::{Model, project_name},
     config::{Compose, ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
-        ComposeTool, Container, ContainerState, Health, SecretThere,
-        gather::name_on_device,
+        Container, ContainerState, Health, SecretThere,
+        compose::LocalCompose,
         here::{Here, Source},
     },
     secret::Secret,
@@ -22,6 +22,11 @@ pub fn name(wanted: &Deployment) -> String {
     wanted.application.clone().or_else(project).filter(|name| !name.is_empty()).unwrap_or_else(|| "deployment".into())
 }
 
+/// The name of the compose project; empty where there is none.
+pub fn project(wanted: &Deployment) -> String {
+    wanted.compose.as_ref().map(|compose| project_name(directory(&compose.files).name())).unwrap_or_default()
+}
+
 /// The directory of the compose project on the device.
 fn directory(files: &ComposeFiles) -> RemotePath {
     match files {
@@ -30,19 +35,45 @@ fn directory(files: &ComposeFiles) -> RemotePath {
     }
 }
 
+/// The project's own directory on the device: where its first compose file is.
+fn project_directory(files: &ComposeFiles, here: &Here) -> RemotePath {
+    let below = here.compose.as_ref().map(|compose| compose.below.as_str()).unwrap_or_default();
+    directory(files).join(below)
+}
+
 /// The compose files' paths on the device.
-fn paths(files: &ComposeFiles) -> Vec<RemotePath> {
+fn paths(files: &ComposeFiles, here: &Here) -> Vec<String> {
     match files {
-        ComposeFiles::Here { files, directory } => {
-            (0..files.len()).map(|index| directory.join(&name_on_device(index))).collect()
+        ComposeFiles::Here { .. } => {
+            let directory = project_directory(files, here).as_str().to_owned();
+            let names = here.compose.iter().flat_map(LocalCompose::file_names);
+            names.map(|name| resolve(&directory, &name)).collect()
         }
-        ComposeFiles::OnDevice(path) => vec![path.clone()],
+        ComposeFiles::OnDevice(path) => vec![path.as_str().to_owned()],
     }
 }
 
-/// What docker-compose reads by itself in a project's directory.
-fn paths_below(directory: &RemotePath) -> Vec<RemotePath> {
-    [".env", "docker-compose.yml", "docker-compose.override.yml"].iter().map(|name| directory.join(name)).collect()
+/// A path below a directory, the `..` at its begin resolved.
+fn resolve(directory: &str, name: &str) -> String {
+    let (mut directory, mut name) = (directory, name);
+    while let Some(rest) = name.strip_prefix("../") {
+        directory = directory.rsplit_once('/').map_or("", |(above, _)| above);
+        name = rest;
+    }
+    format!("{directory}/{name}")
+}
+
+/// What docker-compose reads by itself in a project's directory, whoever put it there.
+const READ_BY_ITSELF: [&str; 2] = [".env", "docker-compose.override.yml"];
+
+/// Files on the device that docker-compose would read by itself, if they are not part of the deployment.
+pub fn read_by_itself(wanted: &Deployment, here: &Here) -> Vec<RemotePath> {
+    match wanted.compose.as_ref().map(|compose| &compose.files) {
+        Some(files @ ComposeFiles::Here { .. }) => {
+            READ_BY_ITSELF.iter().map(|name| project_directory(files, here).join(name)).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What the compose stage sends.
@@ -69,9 +100,6 @@ pub fn secret_paths(wanted: &Deployment) -> BTreeMap<&String, RemotePath> {
     wanted.secrets.keys().filter_map(|name| Some((name, directory.as_ref()?.join(name)))).collect()
 }
 
-/// The first version of docker-compose that takes a file without `version:`.
-const VERSION_OPTIONAL: (u32, u32) = (1, 27);
-
 impl Planner<'_> {
     pub(super) fn compose(&mut self) -> Result<(), PlanError> {
         let Some(compose) = self.wanted.compose.as_ref() else { return Ok(()) };
@@ -79,38 +107,45 @@ impl Planner<'_> {
             return Err(PlanError::NoDocker);
         }
         let tool = self.facts.compose.clone().ok_or(PlanError::NoCompose)?;
-        let (file, digest) = self.compose_file(compose)?;
-        check_version(&tool, &file)?;
-        let services = expected_services(compose, &file)?;
+        let (model, services) = self.understood(compose)?;
         self.check_named()?;
         let mut sending = self.compose_sending()?;
         sending.clear(&self.facts);
-        let project = project_name(directory(&compose.files).name());
-        self.check_container_names(&project, &file, &services)?;
-        let digest = format!("{digest} {}", services.join(" "));
+        let project = self.project().unwrap_or_default();
+        self.check_container_names(&project, &model, &services)?;
+        self.check_builds(&model, &services)?;
+        let digest = self.digest(&model, &services);
         let containers: Vec<_> = self.docker().project(&project).cloned().collect();
         let secrets = self.secrets_to_write();
+        let removed = self.files_to_remove();
         // An update that was cut off: it is carried on to its end, or its guard puts the version before back. Whether its
         // containers have what it had sent, nobody knows.
         let pending = self.is_pending();
-        let recreate = !containers.is_empty()
-            && (pending || !secrets.is_empty() || self.replaces_bound_files(&sending, &file, &directory(&compose.files)));
-        let settled = services.iter().all(|service| self.runs(&containers, service, &file, completes(compose, &file, service)));
+        let project_directory = project_directory(&compose.files, &self.facts.here);
+        let recreate =
+            !containers.is_empty() && (pending || !secrets.is_empty() || self.replaces_bound_files(&sending, &model));
+        let settled =
+            services.iter().all(|service| self.runs(&containers, service, &model, completes(compose, &model, service)));
         let up = self.facts.records.get(&self.application).and_then(|record| record.up.as_ref());
         let (recorded, another) = (up == Some(&digest), up.is_some_and(|up| *up != digest));
-        if sending.is_empty() && secrets.is_empty() && !recreate && !pending && settled && recorded {
-            self.add(Stage::Compose, format!("{} up as wanted", services.join(", ")), Vec::new());
+        let warnings = self.facts.here.compose.iter().filter_map(|compose| compose.answer.as_ref());
+        let warnings: Vec<_> =
+            warnings.flat_map(|answer| &answer.warnings).map(|line| format!("docker-compose: {line}")).collect();
+        self.plan.warnings.extend(warnings);
+        if sending.is_empty() && secrets.is_empty() && removed.is_empty() && !recreate && !pending && settled && recorded {
+            self.add(Stage::Compose, format!("{} up to date", services.join(", ")), Vec::new());
             return Ok(());
         }
-        self.warn_of_missing_images(&file, &services);
+        self.warn_of_missing_images(&model, &services);
         let mut actions = Vec::new();
         if !sending.is_empty() {
             self.expect_sent(&sending);
             actions.push(Action::Send(sending));
         }
+        actions.extend(removed.into_iter().map(Action::RemoveFile));
         actions.extend(secrets);
-        let files = paths(&compose.files).iter().map(ToString::to_string).collect();
-        let bringing = Project { tool, name: project.clone(), files };
+        let files = paths(&compose.files, &self.facts.here);
+        let bringing = Project { tool, name: project.clone(), directory: project_directory.as_str().into(), files };
         let keeping = (!containers.is_empty()).then(|| self.keeping(&bringing, recreate, another, &containers));
         let entry = self.entry(&services);
         self.remember(|record| {
@@ -123,7 +158,7 @@ impl Planner<'_> {
         actions.push(Action::Up(Bringing {
             project: bringing,
             services: compose.services.clone(),
-            completing: services.iter().filter(|name| completes(compose, &file, name)).cloned().collect(),
+            completing: services.iter().filter(|name| completes(compose, &model, name)).cloned().collect(),
             expected: services.clone(),
             wait: compose.wait,
             settle: compose.settle,
@@ -136,23 +171,87 @@ impl Planner<'_> {
         Ok(())
     }
 
-    pub(super) fn compose_file(&self, compose: &Compose) -> Result<(ComposeFile, String), PlanError> {
-        let (file, digest) = match (&self.facts.here.compose, &compose.files) {
-            (Some(local), _) => (local.file.clone(), local.digest.clone()),
-            (None, ComposeFiles::OnDevice(path)) => {
-                let text = self.facts.texts.get(path.as_str()).ok_or_else(|| PlanError::Missing { path: path.to_string() })?;
-                let file = ComposeFile::parse(text)
-                    .map_err(|error| PlanError::ComposeFile { file: path.to_string(), reason: error.to_string() })?;
-                (file, text_digest(text))
-            }
-            (None, ComposeFiles::Here { .. }) => (ComposeFile::default(), String::new()),
-        };
-        if let (ComposeFiles::Here { .. }, Some(path)) =
-            (&compose.files, file.references.iter().find(|path| path.split('/').any(|part| part == "..")))
+    /// The project as docker-compose on the device understands it, and the services that have to run.
+    fn understood(&self, compose: &Compose) -> Result<(Model, Vec<String>), PlanError> {
+        if let ComposeFiles::OnDevice(path) = &compose.files
+            && !self.facts.paths.contains_key(path.as_str())
         {
-            return Err(PlanError::Outside { path: path.clone() });
+            return Err(PlanError::Missing { path: path.to_string() });
         }
-        Ok((file, digest))
+        let local = self.facts.here.compose.as_ref().ok_or(PlanError::NoCompose)?;
+        let answer = local.answer.as_ref().ok_or(PlanError::NoCompose)?;
+        let model = answer.project.clone().map_err(|lines| PlanError::ComposeRefused { tool: answer.tool.clone(), lines })?;
+        let services = model.expected(&compose.services, &local.profiles())?;
+        model.knows(&compose.completes)?;
+        if services.is_empty() {
+            return Err(PlanError::NoServices);
+        }
+        Ok((model, services))
+    }
+
+    /// The name of the project that is brought up.
+    pub(super) fn project(&self) -> Option<String> {
+        self.wanted.compose.as_ref().map(|_| project(self.wanted))
+    }
+
+    /// The project as far as it is known, for stages before this one.
+    pub(super) fn model(&self) -> Option<&Model> {
+        self.facts.here.compose.as_ref().and_then(LocalCompose::model)
+    }
+
+    /// Digest of what is brought up.
+    fn digest(&self, model: &Model, services: &[String]) -> String {
+        let local = self.facts.here.compose.as_ref().map(|compose| compose.digest.as_str()).unwrap_or_default();
+        let there = match self.wanted.compose.as_ref().map(|compose| &compose.files) {
+            Some(ComposeFiles::OnDevice(path)) => self.facts.paths.get(path.as_str()).and_then(|fact| fact.sha256.clone()),
+            _ => None,
+        };
+        let model = serde_json::to_string(model).unwrap_or_default();
+        let digest = text_digest(&format!("{local} {} {model}", there.unwrap_or_default()));
+        format!("{digest} {}", services.join(" "))
+    }
+
+    /// A build that nobody runs: docker-compose would fail late.
+    fn check_builds(&self, model: &Model, services: &[String]) -> Result<(), PlanError> {
+        let builds =
+            |service: &&String| model.services.get(*service).is_some_and(|service| service.builds && service.image.is_none());
+        match services.iter().find(builds) {
+            Some(service) => Err(PlanError::NothingBuilds { service: service.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Files beside the compose file that docker-compose would read and that are not part of the deployment.
+    fn files_to_remove(&self) -> Vec<String> {
+        let Some(sent) = sent(self.wanted, &self.facts.here) else { return Vec::new() };
+        let sent: Vec<_> = sent.sources.keys().map(|name| sent.directory.join(name)).collect();
+        let by_transfer = |path: &RemotePath| {
+            let transfers = self.wanted.transfers.to_device.iter();
+            transfers
+                .filter_map(|transfer| {
+                    let source = self.facts.here.sources.get(&transfer.local)?;
+                    Some((source, super::transfers::destination(transfer, source, &self.facts)))
+                })
+                .any(|(source, destination)| match source {
+                    Source::File(_) => destination == *path,
+                    Source::Tree { files, .. } => files.keys().any(|name| destination.join(name) == *path),
+                })
+        };
+        let in_tree = |path: &RemotePath| {
+            self.facts.here.compose.iter().flat_map(|compose| &compose.sources).any(|(name, source)| match source {
+                Source::Tree { files, .. } => {
+                    let root = directory(&self.wanted.compose.as_ref().expect("the project is there").files).join(name);
+                    files.keys().any(|name| root.join(name) == *path)
+                }
+                Source::File(_) => false,
+            })
+        };
+        let there = read_by_itself(self.wanted, &self.facts.here).into_iter();
+        there
+            .filter(|path| self.facts.paths.contains_key(path.as_str()))
+            .filter(|path| !sent.contains(path) && !by_transfer(path) && !in_tree(path))
+            .map(|path| path.as_str().to_owned())
+            .collect()
     }
 
     /// The secrets of which the device has others, or none.
@@ -179,13 +278,23 @@ impl Planner<'_> {
     }
 
     /// Whether this plan sends files that containers have bound: they go on seeing the old ones until they are made anew, and
-    /// docker-compose does not look at them. What changes in the compose files themselves it sees by itself.
-    fn replaces_bound_files(&self, sending: &Sending, file: &ComposeFile, directory: &RemotePath) -> bool {
-        let parts: Vec<_> = file.references.difference(&file.extends).map(|name| directory.join(name)).collect();
-        let binds: Vec<_> = file.binds.iter().filter_map(|path| RemotePath::new(path).ok()).collect();
-        let own = paths_below(directory);
+    /// docker-compose does not look at them. What changes in compose and environment files it sees by itself.
+    fn replaces_bound_files(&self, sending: &Sending, model: &Model) -> bool {
+        let (Some(compose), Some(local)) = (&self.wanted.compose, &self.facts.here.compose) else { return false };
+        let top = directory(&compose.files);
+        let binds: Vec<_> = model
+            .binds()
+            .filter_map(|bind| match (bind.of_project, &compose.files) {
+                (true, ComposeFiles::Here { .. }) => Some(top.join(&local.name_of(bind))),
+                _ => RemotePath::new(&bind.source).ok(),
+            })
+            .collect();
+        let own: Vec<_> = paths(&compose.files, &self.facts.here)
+            .into_iter()
+            .chain(read_by_itself(self.wanted, &self.facts.here).iter().map(|path| path.as_str().to_owned()))
+            .collect();
         let is_bound =
-            |path: &RemotePath| (parts.iter().any(|part| path.is_within(part)) && !own.contains(path)) || binds.contains(path);
+            |path: &RemotePath| binds.iter().any(|bind| path.is_within(bind)) && !own.iter().any(|own| own == path.as_str());
         let earlier = self.plan.stages.iter().flat_map(|stage| &stage.actions).filter_map(|action| match action {
             Action::Send(sending) => Some(sending),
             _ => None,
@@ -194,8 +303,8 @@ impl Planner<'_> {
     }
 
     /// A container's name can be had once: another's container of that name would make docker-compose fail half-way.
-    fn check_container_names(&self, project: &str, file: &ComposeFile, services: &[String]) -> Result<(), PlanError> {
-        let names = services.iter().filter_map(|service| file.services.get(service)?.container_name.as_ref());
+    fn check_container_names(&self, project: &str, model: &Model, services: &[String]) -> Result<(), PlanError> {
+        let names = services.iter().filter_map(|service| model.services.get(service)?.container_name.as_ref());
         for name in names {
             let taken = self.docker().containers.iter().find(|container| container.name == *name);
             if let Some(other) = taken.filter(|container| container.project.as_deref() != Some(project)) {
@@ -210,30 +319,31 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn runs(&self, containers: &[Container], service: &str, file: &ComposeFile, completes: bool) -> bool {
-        let wanted = file.services.get(service);
-        let image = wanted.and_then(|wanted| wanted.image.as_deref()).map(super::engine::with_tag);
-        let mut of_service = containers.iter().filter(|container| container.service.as_deref() == Some(service)).peekable();
-        of_service.peek().is_some()
-            && of_service.all(|container| {
+    /// Whether the containers of a service are known to be those that are wanted. What is not known is brought up.
+    fn runs(&self, containers: &[Container], service: &str, model: &Model, completes: bool) -> bool {
+        let Some(wanted) = model.services.get(service) else { return false };
+        let image = wanted.image.as_deref().and_then(|image| self.docker().image(image)).map(|image| &image.id);
+        let of_service: Vec<_> = containers.iter().filter(|container| container.service.as_deref() == Some(service)).collect();
+        let Some(image) = image else { return false };
+        of_service.len() == wanted.replicas.unwrap_or(1)
+            && of_service.iter().all(|container| {
                 let completed = completes && container.exit_code == 0;
                 let state = match container.state {
                     ContainerState::Running => matches!(container.health, None | Some(Health::Healthy)),
                     ContainerState::Exited => completed,
                     _ => false,
                 };
-                let id = image.as_ref().and_then(|image| self.docker().image(image)).map(|image| &image.id);
-                state && id.is_none_or(|id| *id == container.image)
+                state && *image == container.image
             })
     }
 
-    fn warn_of_missing_images(&mut self, file: &ComposeFile, services: &[String]) {
+    fn warn_of_missing_images(&mut self, model: &Model, services: &[String]) {
         // What an archive on the device is called is only known once it is loaded.
         if self.wanted.image.iter().any(|image| image.name.is_none() && matches!(image.source, ImageSource::OnDevice(_))) {
             return;
         }
-        let images = services.iter().filter_map(|service| file.services.get(service)?.image.as_deref());
-        let missing = images.map(super::engine::with_tag).filter(|image| self.docker().image(image).is_none());
+        let images: BTreeSet<_> = services.iter().filter_map(|service| model.services.get(service)?.image.as_deref()).collect();
+        let missing = images.into_iter().filter(|image| self.docker().image(image).is_none());
         let warnings: Vec<_> =
             missing.map(|image| format!("image `{image}` is not on the device: its docker will try to pull it")).collect();
         self.plan.warnings.extend(warnings);
@@ -241,7 +351,8 @@ impl Planner<'_> {
 
     /// The compose file on the device that belongs to this deployment.
     pub(super) fn compose_path(&self) -> Option<RemotePath> {
-        self.wanted.compose.as_ref().and_then(|compose| paths(&compose.files).into_iter().next())
+        let first = self.wanted.compose.as_ref().and_then(|compose| paths(&compose.files, &self.facts.here).into_iter().next());
+        first.and_then(|path| RemotePath::new(&path).ok())
     }
 
     pub(super) fn attach(&mut self) -> Result<(), PlanError> {
@@ -264,28 +375,7 @@ fn text_digest(text: &str) -> String {
     crate::facts::here::hexadecimal(&sha2::Sha256::digest(text))
 }
 
-fn check_version(tool: &ComposeTool, file: &ComposeFile) -> Result<(), PlanError> {
-    let ComposeTool::Hyphen(version) = tool else { return Ok(()) };
-    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-    let version_pair = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if file.version.is_none() && version_pair < VERSION_OPTIONAL {
-        return Err(PlanError::ComposeVersion { version: version.clone() });
-    }
-    Ok(())
-}
-
 /// Whether a service may end with exit code 0: the file of the deployment says so, or another service waits for that.
-fn completes(compose: &Compose, file: &ComposeFile, service: &str) -> bool {
-    compose.completes.iter().any(|name| name == service) || file.services.get(service).is_some_and(|known| known.completes)
-}
-
-/// The services that have to run: those named, or all.
-fn expected_services(compose: &Compose, file: &ComposeFile) -> Result<Vec<String>, PlanError> {
-    file.has(&compose.services)?;
-    file.has(&compose.completes)?;
-    if !compose.services.is_empty() {
-        return Ok(compose.services.clone());
-    }
-    let running = file.services.iter().filter(|(_, service)| !service.has_profiles);
-    Ok(running.map(|(name, _)| name.clone()).collect())
+fn completes(compose: &Compose, model: &Model, service: &str) -> bool {
+    compose.completes.iter().any(|name| name == service) || model.services.get(service).is_some_and(|known| known.completes)
 }

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     commands::{docker, swap},
-    compose::project_name,
     config::Volume,
     delivery,
     facts::{Container, DockerImage, DockerVolume, Facts, Record},
@@ -85,7 +84,7 @@ impl Planner<'_> {
     }
 
     fn containers_to_go(&mut self) -> Vec<String> {
-        let own = self.wanted.compose.as_ref().and_then(|_| self.compose_path()).map(|path| project_name(path.parent().name()));
+        let own = self.project();
         let changing = self.volumes_to_change();
         let containers: Vec<Container> = self.docker().containers.clone();
         let mut names = Vec::new();
@@ -182,8 +181,8 @@ impl Planner<'_> {
         let archives = self.facts.archives.values().flat_map(|archive| archive_ids(archive, self.docker()));
         // What nothing delivers would have to be pulled again.
         let replaced: BTreeSet<_> = delivered.clone().flat_map(|image| &image.references).map(|name| with_tag(name)).collect();
-        let file = self.wanted.compose.as_ref().and_then(|compose| self.compose_file(compose).ok());
-        let named = file.iter().flat_map(|(file, _)| file.services.values()).filter_map(|service| service.image.as_deref());
+        let named = self.model().into_iter().flat_map(|model| model.services.values());
+        let named = named.filter_map(|service| service.image.as_deref());
         let named = named.map(with_tag).filter(|tag| !replaced.contains(tag));
         let named = named.filter_map(|tag| self.docker().image(&tag).map(|image| image.id.clone()));
         delivered.map(|image| image.id.clone()).chain(archives).chain(named).collect()

@@ -107,26 +107,53 @@ pub enum PlanError {
         /// The service.
         service: String,
     },
-    /// A compose file that is none.
-    #[error("`{file}` is no compose file: {reason}")]
-    ComposeFile {
-        /// The file.
+    /// docker-compose on the device refuses the compose files.
+    #[error("{} on the device refuses the compose files: {}", tool_name(tool), lines.last().map_or("it says nothing", String::as_str))]
+    ComposeRefused {
+        /// Which docker-compose: `hyphen 1.29.2`.
+        tool: String,
+        /// What it says, a line each.
+        lines: Vec<String>,
+    },
+    /// No service of the project would be brought up.
+    #[error("the compose files have no service to bring up")]
+    NoServices,
+    /// A service that only has a build.
+    #[error("service `{service}` has `build:` and no `image:`, and nothing is built on the device")]
+    NothingBuilds {
+        /// The service.
+        service: String,
+    },
+    /// Autostart would start another project than the one that is brought up.
+    #[error(
+        "autostart would start `{file}` as the project `{at_boot}`, and the project that is brought up is `{project}`: {how}"
+    )]
+    OtherProject {
+        /// The compose file that autostart would start.
         file: String,
-        /// Why.
-        reason: String,
+        /// The project that it would be at boot.
+        at_boot: String,
+        /// The project that is brought up.
+        project: String,
+        /// What comes of it.
+        how: String,
     },
-    /// A compose file that the device's compose does not read.
-    #[error("the device's docker-compose {version} takes no compose file without `version:`")]
-    ComposeVersion {
-        /// The device's version.
-        version: String,
-    },
-    /// A compose file that needs what is outside its directory.
-    #[error("the compose file names `{path}`, which is outside its own directory")]
-    Outside {
-        /// The path as named.
-        path: String,
-    },
+}
+
+/// docker-compose as people know it, from `hyphen 1.29.2`.
+fn tool_name(tool: &str) -> String {
+    match tool.split_once(' ') {
+        Some(("plugin", version)) => format!("docker compose {version}"),
+        Some((_, version)) => format!("docker-compose {version}"),
+        None => "docker-compose".into(),
+    }
+}
+
+/// Whether docker-compose is too old for the file, rather than the file wrong.
+fn is_too_old(lines: &[String]) -> bool {
+    lines
+        .iter()
+        .any(|line| line.contains("nsupported") && !line.contains("is unsupported. You might be seeing this error because"))
 }
 
 impl Explain for PlanError {
@@ -137,8 +164,10 @@ impl Explain for PlanError {
             | Self::Precious { .. }
             | Self::UnknownService(_)
             | Self::NoComposeFile { .. }
-            | Self::ComposeFile { .. }
-            | Self::Outside { .. } => FailureKind::Usage,
+            | Self::NoServices
+            | Self::NothingBuilds { .. }
+            | Self::OtherProject { .. } => FailureKind::Usage,
+            Self::ComposeRefused { lines, .. } if !is_too_old(lines) => FailureKind::Usage,
             Self::Nowhere { .. } => FailureKind::LocalFile,
             Self::NoDocker
             | Self::NoContainer { .. }
@@ -148,7 +177,7 @@ impl Explain for PlanError {
             | Self::NothingToFetch { .. }
             | Self::Unreadable { .. }
             | Self::Conflict { .. }
-            | Self::ComposeVersion { .. } => FailureKind::Conflict,
+            | Self::ComposeRefused { .. } => FailureKind::Conflict,
             Self::Architecture { .. } | Self::OciArchive { .. } => FailureKind::Image,
         }
     }
@@ -166,18 +195,43 @@ impl Explain for PlanError {
             Self::Nowhere { .. } => {
                 "put it beside the compose file; `transfers:`, `compose: secrets:` or `directories:` may bring it, too".into()
             }
-            Self::ComposeFile { .. } => crate::compose::HINT.into(),
             Self::Unreadable { .. } => "a container may have made it as root: change its owner or mode from within a container".into(),
             Self::Precious { .. } => "name what is inside it".into(),
             Self::Architecture { .. } => {
                 "build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same".into()
             }
             Self::OciArchive { .. } => "send it from this computer with `--image`, which rewrites it on the way".into(),
-            Self::ComposeVersion { .. } => "begin the compose file with `version: \"2.4\"`".into(),
-            Self::Outside { .. } => "move it beside the compose file".into(),
+            Self::ComposeRefused { lines, .. } => return refusal_hint(lines),
+            Self::NoServices => "`compose.profiles` enables those that have a profile; `compose.services` names some".into(),
+            Self::NothingBuilds { service } => {
+                format!("build its image, give `{service}` its name as `image:`, and deliver it with `image:` or `--image`")
+            }
+            Self::OtherProject { .. } => "name the service alone, without FILE: autostart then starts what is brought up".into(),
             Self::NoComposeFile { .. } => "name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML".into(),
             Self::NothingToFetch { .. } => "check the path: `~` is /home/oem there".into(),
             Self::NameTooLong { .. } | Self::NoContainer { .. } | Self::NoCompose => return None,
         })
     }
+
+    fn details(&self) -> Vec<String> {
+        match self {
+            Self::ComposeRefused { lines, .. } if lines.len() > 1 => lines.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The way out of what docker-compose refuses, where it does not say so itself.
+fn refusal_hint(lines: &[String]) -> Option<String> {
+    let says = |text: &str| lines.iter().any(|line| line.contains(text));
+    if says("for services: ") && says("Unsupported config option") {
+        return Some("this docker-compose takes no compose file without `version:`: begin it with `version: \"2.4\"`".into());
+    }
+    if says("'name'") || says("option: 'name'") {
+        return Some("take `name:` out of the compose file: `application:` of o3r-deploy.yaml names the project".into());
+    }
+    if says("no `services`") || says("non-empty mapping") {
+        return Some(crate::compose::HINT.into());
+    }
+    None
 }

@@ -14,7 +14,7 @@ impl Planner<'_> {
         }
     }
 
-    /// From here on what is sent is there; what an archive or a compose file said before is no longer known.
+    /// From here on what is sent is there; what an archive held before is no longer known.
     pub(super) fn expect_sent(&mut self, sending: &Sending) {
         for (directory, mode) in &sending.directories {
             self.facts.paths.insert(directory.clone(), PathFact { mode: *mode, ..there(PathKind::Directory) });
@@ -25,7 +25,6 @@ impl Planner<'_> {
         for file in &sending.files {
             let path = file.remote.as_str();
             self.facts.archives.remove(path);
-            self.facts.texts.remove(path);
             let sha256 = file.sha256.clone();
             let fact = PathFact { mode: file.mode, size: file.size, readable: true, sha256, ..there(PathKind::File) };
             self.facts.paths.insert(path.into(), fact);
@@ -37,7 +36,6 @@ impl Planner<'_> {
     pub(super) fn expect_gone(&mut self, gone: &RemotePath) {
         let stays = |path: &String| RemotePath::new(path).is_ok_and(|path| !path.is_within(gone));
         self.facts.paths.retain(|path, _| stays(path));
-        self.facts.texts.retain(|path, _| stays(path));
         self.facts.archives.retain(|path, _| stays(path));
     }
 

@@ -35,7 +35,7 @@ mod traveling;
 
 pub(crate) use crate::text::count;
 pub use application::name as application_name;
-pub use application::secret_paths;
+pub use application::{project as project_name, secret_paths};
 pub use error::PlanError;
 pub use logs::{Place, Pull};
 pub use questions::{copies, doubtful, places, questions};
@@ -90,6 +90,8 @@ pub enum Action {
     },
     /// Send files.
     Send(Sending),
+    /// Remove a file that is no longer part of the deployment.
+    RemoveFile(String),
     /// Fetch files.
     Fetch(Fetch),
     /// Stream an image into the device's docker.
@@ -237,6 +239,7 @@ impl Action {
                 });
                 directories.chain(files).collect()
             }
+            Self::RemoveFile(path) => vec![format!("remove {path}, which is no longer part of the deployment")],
             Self::Fetch(fetch) => fetch.steps(),
             Self::Load(loading) => {
                 let delivery = &loading.delivery;

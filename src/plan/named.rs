@@ -18,7 +18,7 @@ impl Planner<'_> {
                 continue;
             }
             let file = file.display().to_string();
-            if local.file.made.contains(name) {
+            if local.made.contains(name) {
                 warnings.push(format!(
                     "`{name}`, which `{file}` binds, is nowhere: docker makes an empty directory of root's, `{path}`"
                 ));

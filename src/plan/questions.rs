@@ -43,9 +43,6 @@ pub fn questions(wanted: &Deployment, here: &Here) -> Probe {
     }
     probe.services.extend(autostart.disable.iter().cloned());
     probe.services.extend(autostart.enable.iter().map(|entry| entry.service.clone()));
-    if let Some(ComposeFiles::OnDevice(path)) = wanted.compose.as_ref().map(|compose| &compose.files) {
-        probe.texts.insert(path.as_str().into());
-    }
     if !wanted.image.is_empty() {
         probe.sections.insert(Section::DockerRoot);
     }
@@ -91,6 +88,7 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
     if wanted.compose.is_some() {
         ask(swap::state(&swap::pending(&application_name(wanted))));
     }
+    application::read_by_itself(wanted, here).iter().for_each(|path| ask(path.as_str().into()));
     if let Some(application::Sent { directory, sources }) = application::sent(wanted, here) {
         ask(directory.as_str().into());
         here.compose

@@ -165,8 +165,12 @@ impl Planner<'_> {
             keeping.lines.extend(made.map(|(path, _)| line("made", path)));
         }
         for action in self.plan.stages.iter().flat_map(|stage| &stage.actions) {
-            if let Action::WriteSecret(writing) = action {
-                keeping.lines.push(line(if writing.new { "new" } else { "keep" }, &writing.path));
+            match action {
+                Action::WriteSecret(writing) => {
+                    keeping.lines.push(line(if writing.new { "new" } else { "keep" }, &writing.path));
+                }
+                Action::RemoveFile(path) => keeping.lines.push(line("keep", path)),
+                _ => {}
             }
         }
         if !keeping.differs && !keeping.has_files() {

@@ -172,6 +172,12 @@ impl<R: Remote> Runner<'_, R> {
                 swap::confirm(self.remote, self.aside, Command::new("true")).await.map(|()| None)
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
+            Action::RemoveFile(path) => {
+                let command = crate::commands::files::remove(std::slice::from_ref(path));
+                self.report.event(&Event::Step { stage, says: command.shown() });
+                self.remote.check(&command).await?;
+                Ok(None)
+            }
             Action::Fetch(fetch) => {
                 let more = self.fetch(stage, fetch).await?;
                 Ok(more.map(|more| format!("{}; {more}", crate::plan::count(fetch.files.len(), "file"))))

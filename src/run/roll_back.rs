@@ -66,7 +66,9 @@ impl<R: Remote> Runner<'_, R> {
         let containers = containers(self.remote, &kept.project).await?;
         let tool = if kept.plugin { ComposeTool::Plugin(String::new()) } else { ComposeTool::Hyphen(String::new()) };
         let files = containers.iter().map(|container| container.project_files.clone()).find(|files| !files.is_empty());
-        let project = Project { tool, name: kept.project.clone(), files: files.unwrap_or(kept.files) };
+        let files = files.unwrap_or(kept.files);
+        let directory = files.first().and_then(|file| Some(file.rsplit_once('/')?.0)).unwrap_or_default().to_owned();
+        let project = Project { tool, name: kept.project.clone(), directory, files };
         let mut keeping = Keeping::of(application, &project, true, &containers);
         keeping.lines.extend(kept.now);
         self.keep(Stage::Compose, &keeping).await?;

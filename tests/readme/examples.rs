@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use o3r_deploy::{compose::ComposeFile, failure::ExitCode};
+use o3r_deploy::failure::ExitCode;
 
 use super::{
     document::{calls, example, told},
@@ -148,8 +148,7 @@ fn every_file_of_the_examples_is_what_it_is_to_be() {
         let name = file.file_name().expect("a name").to_string_lossy().into_owned();
         match name.as_str() {
             "docker-compose.yml" => {
-                let compose = ComposeFile::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-                assert!(compose.version.is_some(), "old devices want a version");
+                assert!(text.lines().any(|line| line.starts_with("version: ")), "old devices want a version");
             }
             // Copied into images and folders by what is tested elsewhere; `.ini` and `.env` are read by the application.
             "Dockerfile" | "README.md" | ".gitignore" | ".dockerignore" | "app.env" | "python_app.ini" => {}

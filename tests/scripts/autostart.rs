@@ -1,6 +1,6 @@
 //! What starts by itself, from every state that a device may be in.
 
-use o3r_deploy::commands::systemd;
+use o3r_deploy::commands::systemd::{self, ServiceLink};
 
 use super::shell::{BOTH, Device, Ran, Userland};
 
@@ -32,7 +32,8 @@ fn device(userland: Userland) -> Device {
 }
 
 fn enable(device: &Device, file: &str) -> Ran {
-    device.run(&systemd::enable_service("app", file), b"")
+    let link = if file.ends_with("/docker-compose.yml") { ServiceLink::Directory } else { ServiceLink::File };
+    device.run(&systemd::enable_service("app", file, link), b"")
 }
 
 #[test]

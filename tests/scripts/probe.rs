@@ -190,7 +190,6 @@ fn everything() -> Probe {
     Probe {
         sections: [Docker, Containers, Images, Volumes, Compose, Records, Autostart].into(),
         services: set(&["app", "own"]),
-        texts: set(&["/home/oem/app/docker-compose.yml", "/home/oem/none.yml"]),
         archives: set(&["/home/oem/none.tar"]),
         trees: set(&["/home/oem/none"]),
         rooms: set(&["/home/oem/none/deeper"]),
@@ -226,7 +225,7 @@ fn a_device_with_nothing_has_nothing() {
         let facts = ask(&Device::new(userland), &everything());
         assert!(!facts.machine.is_empty() && facts.clock > 0, "{userland:?}");
         assert_eq!((facts.docker, facts.compose, facts.autostart), (None, None, AutostartModel::None), "{userland:?}");
-        assert!(facts.paths.is_empty() && facts.texts.is_empty() && facts.archives.is_empty(), "{userland:?}");
+        assert!(facts.paths.is_empty() && facts.archives.is_empty(), "{userland:?}");
         assert!(facts.records.is_empty() && facts.trees.values().all(|tree| *tree == Tree::default()), "{userland:?}");
     }
 }
@@ -255,7 +254,6 @@ fn all_that_a_device_has_is_read() {
         assert_eq!((docker.version.as_str(), docker.images.len()), ("20.10.24", 1), "{userland:?}");
         assert_eq!(facts.compose, Some(ComposeTool::Hyphen("1.29.2".into())), "{userland:?}");
         assert_eq!(facts.autostart, AutostartModel::Template, "{userland:?}");
-        assert_eq!(facts.texts.get("/home/oem/app/docker-compose.yml").map(String::as_str), Some("services: {}\n\n"));
         assert_eq!(facts.records.keys().collect::<Vec<_>>(), ["app"], "{userland:?}");
         let app = facts.services.get("app").expect("asked");
         assert!(app.enabled && app.directory_link.as_deref() == Some("/home/oem/app"), "{userland:?} {app:?}");

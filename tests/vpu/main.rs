@@ -4,6 +4,7 @@
 
 mod attach;
 mod broken;
+mod compose;
 mod cuts;
 mod defects;
 mod delivery;

@@ -131,7 +131,7 @@ fn secrets_reach_the_device_and_nothing_else() {
     // The same again changes nothing; another value makes the application anew.
     let started = vpu.container("app", "{{.State.StartedAt}}");
     let (said, _) = watch(&vpu, &["--attach_to", ""]);
-    assert!(said.contains("app up as wanted"), "{said}");
+    assert!(said.contains("app up to date"), "{said}");
     assert_eq!(vpu.container("app", "{{.State.StartedAt}}"), started);
     vpu.write("token", "f-new-one");
     watch(&vpu, &["--attach_to", ""]);

@@ -1,10 +1,10 @@
 # enables a service and links its compose file
-service=$1 file=$2 place=$3/$1
+service=$1 file=$2 place=$3/$1 kind=$4
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 refuse() { printf '%s\n' "$1" >&2; exit 1; }
 if [ ! -f "$file" ]; then refuse "$file: no such file on the device"; fi
-case ${file##*/} in
-  docker-compose.yml | docker-compose.yaml)
+case $kind in
+  directory)
     link=$place target=${file%/*}
     # A directory of the one link, as made for a file of another name, gives way; one with anything else in it does not.
     if [ -d "$place" ] && [ ! -L "$place" ]; then

@@ -21,7 +21,7 @@ let_go() {
   systemctl --user list-units --plain --no-legend --no-pager 'oem-dc@*.service' 2>/dev/null | while read -r unit _ active _; do
     case $active in active | activating | deactivating | reloading) ;; *) continue ;; esac
     directory=$(systemctl --user show --property WorkingDirectory --value "$unit")
-    if [ "${directory##*/}" != "$1" ] && [ "$(readlink -f -- "$directory/docker-compose.yml")" != "$2" ]; then continue; fi
+    if [ "${directory##*/}" != "$1" ] && [ "$(readlink -f -- "$directory")" != "${2%/*}" ] && [ "$(readlink -f -- "$directory/docker-compose.yml")" != "$2" ]; then continue; fi
     place=$XDG_RUNTIME_DIR/systemd/user/$unit.d
     mkdir -p -- "$place" || exit
     printf '[Service]\nExecStop=\nKillSignal=SIGKILL\nSuccessExitStatus=SIGKILL\n' >"$place/o3r-deploy.conf" || exit

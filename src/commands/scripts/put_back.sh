@@ -54,7 +54,14 @@ main() {
       for word do printf '%s\n' "$word"; done
     } | {
       set -- --project-name "$project"
-      while IFS= read -r path && [ -n "$path" ]; do unescape "$path"; set -- "$@" --file "$text"; done
+      first=yes
+      while IFS= read -r path && [ -n "$path" ]; do
+        unescape "$path"
+        # Its `.env` is there, and its relative paths start there.
+        if [ -n "$first" ]; then set -- "$@" --project-directory "${text%/*}"; fi
+        first=
+        set -- "$@" --file "$text"
+      done
       # shellcheck disable=SC2086 # options without spaces
       set -- "$@" $action
       while IFS= read -r word; do set -- "$@" "$word"; done

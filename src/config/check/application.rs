@@ -2,18 +2,20 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use super::{Check, Place, names};
 use crate::{
+    compose::{self, DotEnv},
     config::{
-        Attach, Autostart, AutostartService, Compose, ComposeFiles, Image, ImageMetadata, ImageSource, SecretSource,
+        Attach, Autostart, AutostartService, Compose, ComposeFiles, Image, ImageMetadata, ImageSource, KeyPath, SecretSource,
         WantedSecret,
         locate::Target,
         settings::{self, Environment, EnvironmentValue, OneOrMore},
     },
     reference::Reference,
+    small_file,
 };
 
 fn wanted_secret(at: &Place<'_>, source: &SecretSource) -> WantedSecret {
@@ -143,6 +145,8 @@ impl<'a> Check<'a> {
             }
             None => Vec::new(),
         };
+        let profiles = self.profiles();
+        let set = self.compose_variables();
         let wait = match self.said("compose.wait", |said| said.compose.as_ref()?.wait.as_ref()) {
             Some((seconds, at)) => self.seconds(&at, *seconds),
             None => Compose::DEFAULT_WAIT,
@@ -157,7 +161,43 @@ impl<'a> Check<'a> {
             }
             None => Vec::new(),
         };
-        files.map(|files| Compose { files, services, wait, settle, completes })
+        files.map(|files| Compose { files, services, profiles, set, wait, settle, completes })
+    }
+
+    fn profiles(&mut self) -> Option<Vec<String>> {
+        let (profiles, at) = self.said("compose.profiles", |said| said.compose.as_ref()?.profiles.as_ref())?;
+        self.goes_with_file(&at);
+        Some(self.each((profiles, at), |check, at, name| Some(check.named(at, name, names::service))))
+    }
+
+    /// Variables of all layers: an option adds to the file's.
+    fn compose_variables(&mut self) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        for layer in self.layers.iter().rev() {
+            let Some(set) = layer.settings.compose.as_ref().and_then(|compose| compose.set.as_ref()) else { continue };
+            let at = Place { layer, path: KeyPath::new("compose").key("set") };
+            self.goes_with_file(&at);
+            for (name, value) in set {
+                let (at, value) = (at.key(name), text(value));
+                self.named(&at, name, names::compose_variable);
+                match compose::quoted(&value) {
+                    Some(value) => {
+                        variables.insert(name.clone(), value);
+                    }
+                    None => self.wrong(
+                        &at,
+                        "the value has a line break or a `'` among characters that need quotes: no `.env` can hold it",
+                    ),
+                }
+            }
+        }
+        variables
+    }
+
+    fn goes_with_file(&mut self, at: &Place<'_>) {
+        if self.said("compose.on_device", |said| said.compose.as_ref()?.on_device.as_ref()).is_some() {
+            self.wrong(at, "goes with `file`: beside a compose file that is on the device already no `.env` is written");
+        }
     }
 
     fn compose_files(
@@ -176,7 +216,11 @@ impl<'a> Check<'a> {
             let at = if matches!(compose.file, Some(OneOrMore::More(_))) { at.index(position) } else { at.clone() };
             let Some(path) = self.local_source(&at, file) else { continue };
             if path.is_dir() {
-                self.wrong(&at, format!("`{}` is a directory; expected a compose file", path.display()));
+                match compose_files_of(&path) {
+                    Ok(found) => paths.extend(found),
+                    Err(why) => self.wrong(&at, format!("`{}` {why}", path.display())),
+                }
+                continue;
             }
             self.once(&mut seen, &at, path.display(), "there is the compose file");
             paths.push(path);
@@ -247,6 +291,31 @@ impl<'a> Check<'a> {
         let until = until.map(|(pattern, _)| pattern.clone());
         Some(Attach { container, run_duration, until, stop_upon_exit: stop.is_some_and(|(stop, _)| *stop) })
     }
+}
+
+/// The compose files of a folder: those that the `.env` in it names, or what docker-compose looks for.
+fn compose_files_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let env = small_file::read(&folder.join(".env")).map(|text| DotEnv::parse(&text)).unwrap_or_default();
+    if let Some(named) = env.get("COMPOSE_FILE") {
+        let separator = env.get("COMPOSE_PATH_SEPARATOR").filter(|separator| !separator.is_empty()).unwrap_or(":");
+        let files: Vec<_> = named.split(separator).map(|name| compose::clean(&folder.join(name))).collect();
+        return match files.iter().find(|file| !file.is_file()) {
+            Some(file) => Err(format!("names `{}` in its `.env`, and there is no such file", file.display())),
+            None => Ok(files),
+        };
+    }
+    for (base, layer) in [
+        ("compose.yaml", "compose.override.yaml"),
+        ("compose.yml", "compose.override.yml"),
+        ("docker-compose.yml", "docker-compose.override.yml"),
+        ("docker-compose.yaml", "docker-compose.override.yaml"),
+    ] {
+        if folder.join(base).is_file() {
+            let files = [base, layer].map(|name| folder.join(name));
+            return Ok(files.into_iter().filter(|file| file.is_file()).collect());
+        }
+    }
+    Err("is a directory without a compose file".into())
 }
 
 /// The compose files on this computer; an empty name stands for none.

@@ -39,6 +39,11 @@ pub(super) fn service(text: &str) -> Expected {
     fits("[a-zA-Z0-9._][a-zA-Z0-9._-]*", text, "letters, digits, `_`, `.` and `-`, the first not a `-`")
 }
 
+/// A variable of a compose file; source: the Compose specification, "Interpolation".
+pub(super) fn compose_variable(text: &str) -> Expected {
+    fits("[a-zA-Z_][a-zA-Z0-9_]*", text, "letters, digits and `_`, the first no digit, for it names a variable")
+}
+
 /// The part of a unit's name after `oem-dc@`, which is a directory's name as well; source: systemd.unit(5).
 pub(super) fn unit(text: &str) -> Expected {
     fits("[a-zA-Z0-9_][a-zA-Z0-9_.:-]{0,199}", text, "letters, digits, `_`, `.`, `:` and `-`, for it names a systemd unit")

@@ -230,6 +230,8 @@ attach: { container: python_app, run_duration: 10, until: "a.*b", stop_upon_exit
                 services: [
                     "python_app",
                 ],
+                profiles: None,
+                set: {},
                 wait: 1.5s,
                 settle: 10s,
                 completes: [],

@@ -20,7 +20,7 @@ fn service(facts: &mut Facts, fact: ServiceFact) {
 fn a_service_is_enabled_where_it_is_not_or_where_its_link_leads_elsewhere() {
     let (wanted, mut facts) = enabling();
     let enable = "autostart: enable app\n  sh -c '# enables a service and links its compose file…' sh app \
-                  /home/oem/app/docker-compose.yml /usr/share/oem/docker/compose";
+                  /home/oem/app/docker-compose.yml /usr/share/oem/docker/compose directory";
     let right = ServiceFact { enabled: true, directory_link: Some("/home/oem/app".into()), ..ServiceFact::default() };
     let elsewhere = ServiceFact { directory_link: Some("/home/oem/app0".into()), ..right.clone() };
     let disabled = ServiceFact { enabled: false, ..right.clone() };

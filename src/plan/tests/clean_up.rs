@@ -113,11 +113,11 @@ fn what_the_deployment_itself_wants_stays() {
     docker.containers = vec![container("web", "sha256:web"), container("base", "sha256:pulled")];
     docker.volumes = vec![volume("share", "/home/oem/share")];
     docker.images = vec![image_there("sha256:web", &["web:1"]), image_there("sha256:pulled", &["pulled:2"])];
-    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    insta::assert_snapshot!(shown(&wanted, &facts), @"
     clean_up: nothing to do: nothing to remove
     volume: nothing to do: there already
     image: nothing to do: 1 image there already
-    compose: nothing to do: base, web up as wanted
+    compose: nothing to do: base, web up to date
     ");
 }
 
@@ -139,13 +139,13 @@ fn a_volume_that_is_wanted_otherwise_goes_with_the_containers_that_use_it() {
     volume: create share
       make /home/oem/share (mode 755)
       docker volume create --driver local --opt type=none --opt o=bind --opt device=/home/oem/share --label o3r-deploy.application=app -- share
-      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":["share"],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}'
+      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":[],"volumes":["share"],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}'
     compose: bring web up
       sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
-      docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+      docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       watch web for 10 s more
-      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":["share"],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":["share"],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     foreign: volume share
     "#);
 }

@@ -8,12 +8,12 @@ use std::{
 
 use super::{Circumstances, Plan, plan};
 use crate::{
-    compose::ComposeFile,
     config::{Attach, Autostart, AutostartService, CleanUp, Compose, ComposeFiles, Deployment, Device, RemotePath, Transfers},
     facts::{
         AutostartModel, ComposeTool, Container, ContainerState, Docker, DockerImage, Facts, PathFact, PathKind, Record,
         ServiceFact,
-        here::{LocalCompose, LocalFile, LocalImage, Source},
+        compose::LocalCompose,
+        here::{LocalFile, LocalImage, Source},
     },
     image::Platform,
 };
@@ -137,20 +137,25 @@ fn compose(wanted: &mut Deployment, facts: &mut Facts, text: &str) {
     wanted.compose = Some(Compose {
         files,
         services: Vec::new(),
+        profiles: None,
+        set: BTreeMap::new(),
         wait: Duration::from_secs(60),
         settle: Duration::from_secs(10),
         completes: Vec::new(),
     });
     let sources = BTreeMap::from([("docker-compose.yml".to_owned(), Source::File(local("docker-compose.yml", text)))]);
-    let file = ComposeFile::parse(text).expect("a compose file");
-    facts.here.compose = Some(LocalCompose { file, sources, digest: digest(text), ..LocalCompose::default() });
+    let mut project = LocalCompose::understood(text);
+    (project.sources, project.digest) = (sources, digest(text));
+    facts.here.compose = Some(project);
 }
 
 /// The device after a deployment of the compose file that `facts` has here: its files are there, and the record knows it.
 fn deployed(facts: &mut Facts, text: &str, services: &str) {
     put(facts, "/home/oem/app", DIRECTORY);
     put(facts, "/home/oem/app/docker-compose.yml", Some(text));
-    let up = Some(format!("{} {services}", digest(text)));
+    let model = facts.here.compose.as_ref().and_then(LocalCompose::model).map(serde_json::to_string);
+    let model = model.expect("a project").expect("JSON");
+    let up = Some(format!("{} {services}", digest(&format!("{}  {model}", digest(text)))));
     let record = Record { projects: BTreeSet::from(["app".to_owned()]), up, ..Record::default() };
     facts.records.insert("app".into(), record);
 }
@@ -200,12 +205,12 @@ fn a_service_of_autostart_has_the_compose_file_of_the_deployment_unless_it_names
       make /home/oem/app (mode 755)
       send docker-compose.yml -> /home/oem/app/docker-compose.yml (37 B)
       sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
-      docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+      docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       watch web for 10 s more
-      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"f1957bcec3e0f32cbe2b1ee7f336ef47bcd5011d5497d2f7a19da4b2e6e450fd web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
     autostart: enable app
-      sh -c '# enables a service and links its compose file…' sh app /home/oem/app/docker-compose.yml /usr/share/oem/docker/compose
+      sh -c '# enables a service and links its compose file…' sh app /home/oem/app/docker-compose.yml /usr/share/oem/docker/compose directory
     attach: show the output of `web`
       follow the output of `web`
     "#);

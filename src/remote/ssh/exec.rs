@@ -80,7 +80,9 @@ async fn converse(
             };
             match message {
                 Some(ChannelMsg::Data { data }) => {
-                    note(transcript, &data);
+                    if !command.is_private() {
+                        note(transcript, &data);
+                    }
                     match sink {
                         Sink::Call(output) => output(Stream::Stdout, &data),
                         // Packets are small: each by itself would wake the other thread.
@@ -93,7 +95,9 @@ async fn converse(
                     }
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => {
-                    note(transcript, &data);
+                    if !command.is_private() {
+                        note(transcript, &data);
+                    }
                     match sink {
                         Sink::Call(output) => output(Stream::Stderr, &data),
                         Sink::Pieces(_, stderr) => note(stderr, &data),

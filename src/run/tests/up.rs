@@ -13,6 +13,7 @@ pub(super) fn bringing(first: bool, wait: u64) -> Plan {
     let project = Project {
         tool: ComposeTool::Hyphen("1.29.2".into()),
         name: "app".into(),
+        directory: "/home/oem/app".into(),
         files: vec!["/home/oem/app/docker-compose.yml".into()],
     };
     let up = Bringing {
@@ -53,9 +54,9 @@ fn an_application_is_up_when_it_is_healthy_and_what_is_waited_for_is_told_once()
     let (told, result) = run(&bringing(true, 60), &fake);
     assert!(result.is_ok());
     let seconds = regex_lite::Regex::new(r"after \d+\.\d s").expect("a pattern");
-    insta::assert_snapshot!(seconds.replace_all(&told, "after … s"), @r"
+    insta::assert_snapshot!(seconds.replace_all(&told, "after … s"), @"
     compose started: some work
-    compose step: docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+    compose step: docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
     compose step: service `web` has no container yet
     compose step: container `web` is not healthy yet
     compose finished: Done: web up and healthy after … s
@@ -65,7 +66,7 @@ fn an_application_is_up_when_it_is_healthy_and_what_is_waited_for_is_told_once()
     ");
     insta::assert_snapshot!(fake.log(), @"
     sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
-    docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+    docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
     sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
     sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
     sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
@@ -86,12 +87,12 @@ fn a_first_application_that_ends_is_shown_with_its_last_lines_and_taken_down() {
     | Traceback
     |   [31mKeyError
     ");
-    insta::assert_snapshot!(fake.log(), @r"
+    insta::assert_snapshot!(fake.log(), @"
     sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
-    docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
+    docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
     sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
     sh -c '# prints the last lines of a container's output…' sh web 20
-    docker-compose --project-name app --file /home/oem/app/docker-compose.yml down --remove-orphans
+    docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml down --remove-orphans
     ");
 }
 
@@ -106,8 +107,8 @@ fn one_that_replaced_another_is_left_to_be_looked_at() {
 fn a_docker_compose_that_fails_is_taken_back_as_well() {
     let fake = Fake::default().on("up --detach", fails(1, "ERROR: port is already allocated"));
     let (_, result) = run(&bringing(true, 60), &fake);
-    insta::assert_snapshot!(failure(result), @r"
-    RemoteCommand: compose: `docker-compose --project-name app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans` failed on the device: exit code 1: ERROR: port is already allocated
+    insta::assert_snapshot!(failure(result), @"
+    RemoteCommand: compose: `docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans` failed on the device: exit code 1: ERROR: port is already allocated
     | ERROR: port is already allocated
     ");
     assert!(fake.log().ends_with("down --remove-orphans"), "{}", fake.log());
