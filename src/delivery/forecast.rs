@@ -15,6 +15,10 @@ use crate::image::{Archive, Layer};
 
 /// Bytes a second that a device of which nothing is known unpacks.
 const UNPACK: f64 = 60e6;
+/// Bytes a second of the slowest link that is usual, and that the slowest device unpacks: until both are known, a delivery may take
+/// as long as with these.
+const LINK_MIN: f64 = 250e3;
+const UNPACK_MIN: f64 = 5e6;
 /// How much faster than unpacking the device reads an image back and puts a layer together: it is slower. 150 MB took 0.95 s,
 /// without the commands, where they were unpacked in 0.6 s.
 const READ: f64 = 0.8;
@@ -84,6 +88,8 @@ pub struct Forecast {
     pub bytes: u64,
     /// How long it takes.
     pub time: Duration,
+    /// How long it may take, as long as the link or the device is not known.
+    pub time_max: Option<Duration>,
     /// The most bytes of temporary files on the device at once.
     pub disk: u64,
     /// Bytes written to the device's flash, temporary files and layers.
@@ -94,8 +100,37 @@ pub struct Forecast {
     pub ratio: u8,
 }
 
+impl Forecast {
+    /// How long it takes: one figure for a device that is known, else a range.
+    pub fn duration(&self) -> String {
+        let seconds = |time: Duration| match time.as_secs_f64() {
+            short if short < 10.0 => format!("{short:.1}"),
+            long => format!("{long:.0}"),
+        };
+        let least = seconds(self.time);
+        match self.time_max.map(seconds).filter(|most| *most != least) {
+            Some(most) => format!("{least} to {most} s"),
+            None => format!("{least} s"),
+        }
+    }
+}
+
 /// Chooses the way of the least time, or takes the one asked for, and says what it costs.
 pub fn choose(delivery: &Delivery, offer: &Offer, speeds: &Speeds, strategy: Strategy) -> (Delivery, Forecast) {
+    let (delivery, mut forecast) = cheapest(delivery, offer, speeds, strategy);
+    if speeds.link.is_none() || speeds.unpack.is_none() {
+        let slow = Speeds {
+            link: speeds.link.or(Some(LINK_MIN as u64)),
+            unpack: speeds.unpack.or(Some(UNPACK_MIN as u64)),
+            cut: speeds.cut,
+        };
+        let costs = Costs { speeds: &slow, ratio: f64::from(forecast.ratio) / 100.0 };
+        forecast.time_max = Some(costs.of(delivery.clone(), forecast.strategy).1.time);
+    }
+    (delivery, forecast)
+}
+
+fn cheapest(delivery: &Delivery, offer: &Offer, speeds: &Speeds, strategy: Strategy) -> (Delivery, Forecast) {
     let costs = Costs { speeds, ratio: f64::from(offer.ratio.unwrap_or(100).clamp(1, 100)) / 100.0 };
     let thin = || {
         let strategy = if delivery.present == 0 { Strategy::Full } else { Strategy::Thin };
@@ -207,7 +242,7 @@ impl Costs<'_> {
         }
         let time = Duration::from_millis((done * 1000.0) as u64);
         let ratio = (self.ratio * 100.0) as u8;
-        (delivery, Forecast { strategy, bytes, time, disk, flash, link: self.speeds.link, ratio })
+        (delivery, Forecast { strategy, bytes, time, time_max: None, disk, flash, link: self.speeds.link, ratio })
     }
 }
 

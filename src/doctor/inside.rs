@@ -5,7 +5,7 @@ use super::{
     judge::{Verdict, attention, fine, unknown, wrong},
 };
 use crate::{
-    facts::{AutostartModel, Container, ContainerState, Docker, Facts, Health},
+    facts::{AutostartModel, Container, ContainerState, Docker, Facts, Health, STORE_HINT},
     text::{bytes, count},
 };
 
@@ -23,6 +23,10 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
         Check::Disk => disk(facts),
         Check::Inodes => inodes(facts),
         Check::Docker => match docker {
+            Some(docker) if docker.containerd_store => wrong(
+                format!("{}, which keeps images in containerd's store: they cannot be delivered", docker.version),
+                STORE_HINT,
+            ),
             Some(docker) => {
                 let (containers, images) = (count(docker.containers.len(), "container"), count(docker.images.len(), "image"));
                 fine(format!("{}, {containers}, {images}", docker.version))

@@ -94,6 +94,13 @@ pub struct LocalImage {
     pub unpacked: Vec<u64>,
 }
 
+impl LocalImage {
+    /// The image as people call it.
+    pub fn shown(&self) -> String {
+        self.references.first().unwrap_or(&self.id).clone()
+    }
+}
+
 /// A file or a tree to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {

@@ -103,6 +103,10 @@ pub struct Room {
     pub inodes: Option<u64>,
 }
 
+/// The way out of a docker whose images are in containerd's store.
+pub const STORE_HINT: &str =
+    "set `\"features\": {\"containerd-snapshotter\": false}` in /etc/docker/daemon.json on the device and restart its docker";
+
 /// A docker engine and what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Docker {
@@ -110,6 +114,8 @@ pub struct Docker {
     pub version: String,
     /// Where it keeps images.
     pub root: Option<String>,
+    /// Whether it keeps them in containerd's store: by manifests, under other IDs than docker's own.
+    pub containerd_store: bool,
     /// All containers.
     pub containers: Vec<Container>,
     /// All images, intermediate ones too.

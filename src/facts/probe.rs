@@ -174,8 +174,9 @@ pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
                 }
             }
             "docker_root" => {
-                if let (Some(docker), Some((root, _))) = (&mut facts.docker, named(body)) {
+                if let (Some(docker), Some((root, driver))) = (&mut facts.docker, named(body)) {
                     docker.root = Some(root);
+                    docker.containerd_store = text(driver).contains("io.containerd.snapshotter");
                 }
             }
             "room" => {
@@ -344,6 +345,19 @@ mod tests {
     fn docker_that_does_not_answer_is_no_docker() {
         let answer = b"\n=n= docker\nCannot connect to the Docker daemon\n\n=n= end\n";
         assert_eq!(parse(answer, "=n=").expect("complete").docker, None);
+    }
+
+    #[test]
+    fn store_of_containerd_is_told_by_its_driver() {
+        let store = |driver: &str| {
+            let answer = format!("\n=n= docker\n26.1.5\n\n=n= docker_root\n/var/lib/docker\0{driver}\n=n= end\n");
+            let docker = parse(answer.as_bytes(), "=n=").expect("complete").docker.expect("it answers");
+            (docker.root, docker.containerd_store)
+        };
+        let root = Some("/var/lib/docker".to_owned());
+        assert_eq!(store("[[driver-type io.containerd.snapshotter.v1]]"), (root.clone(), true));
+        assert_eq!(store("[[Backing Filesystem extfs] [Supports d_type true]]"), (root.clone(), false));
+        assert_eq!(store("/var/lib/docker"), (root, false));
     }
 
     #[test]

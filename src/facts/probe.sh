@@ -106,7 +106,7 @@ section lock
 if [ -e /tmp/o3r-deploy/lock ]; then echo held; else echo free; cat /tmp/o3r-deploy/last 2>/dev/null; fi
 
 docker_version() { if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi; }
-docker_root() { if wants docker_root; then docker info --format '{{.DockerRootDir}}' 2>/dev/null; fi; }
+docker_root() { if wants docker_root; then docker info --format '{{.DockerRootDir}}{{"\n"}}{{.DriverStatus}}' 2>/dev/null; fi; }
 containers() {
   if wanted containers; then
     # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
@@ -162,11 +162,14 @@ if wanted autostart; then
   systemctl --user list-unit-files 'oem-dc*' --no-legend --no-pager 2>&1
 fi
 
+newline='
+'
 root=$(cat <&7)
 if [ -n "$root" ]; then
   cat <&9
   section docker_root
-  printf '%s\0' "$root"
+  store=${root#*"$newline"} root=${root%%"$newline"*}
+  printf '%s\0%s' "$root" "$store"
   set -- "$@" room "$root"
 fi
 # The words that remain: `service NAME`, `archive FILE`, `tree PATH`, `room DIRECTORY`.
@@ -195,7 +198,7 @@ while [ $# -gt 1 ]; do
         stat -L -c 'size %s' "$name"
         if manifest=$(tar -xOf "$name" manifest.json 2>/dev/null) || manifest=$(tar -xzOf "$name" manifest.json 2>/dev/null); then
           echo images
-          printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"Config": *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p'
+          printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"[Cc]onfig" *: *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p'
         elif tar -tf "$name" oci-layout >/dev/null 2>&1 || tar -tzf "$name" oci-layout >/dev/null 2>&1; then echo oci
         else
           digest=$(sha256sum "$name") && digest=${digest%% *} && echo "rootfs ${digest#\\}"
@@ -226,8 +229,6 @@ done
 # Paths come on standard input, one a line, backslash and line break escaped, what holds something before what it holds.
 section paths
 lines=$(cat <&8)
-newline='
-'
 missing=$newline
 set -f --
 IFS=$newline

@@ -46,7 +46,8 @@ impl Archive {
     /// Reads an OCI image layout that lies in a directory, by way of a temporary archive.
     pub(super) fn read_directory(path: &Path) -> Result<Self, ImageError> {
         let file = directory::spool(path).map_err(ImageError::Spool)?;
-        Self::survey(&file.to_path_buf(), &ImageMetadata::default(), Some(file)).map_err(|flaw| flaw.at(path))
+        let spooled = file.to_path_buf();
+        Self::survey(&spooled, &ImageMetadata::default(), Some(file)).map_err(|flaw| flaw.at(path))
     }
 
     /// Reads a temporary file, which is removed with the last use of the archive.

@@ -6,7 +6,6 @@ use crate::{
     config::{Image, ImageSource, Volume},
     delivery::{self, Delivery, Forecast},
     facts::{Archive, Docker, DockerImage, DockerVolume, here::LocalImage},
-    image::runs_on,
     reference::Reference,
     stage::Stage,
     text,
@@ -33,8 +32,14 @@ pub fn difference(there: &DockerVolume, wanted: &Volume) -> Option<String> {
 impl Planner<'_> {
     /// The engine; an empty one where there is none, for stages that have said so already.
     pub(super) fn docker(&self) -> &Docker {
-        static NONE: Docker =
-            Docker { version: String::new(), root: None, containers: Vec::new(), images: Vec::new(), volumes: Vec::new() };
+        static NONE: Docker = Docker {
+            version: String::new(),
+            root: None,
+            containerd_store: false,
+            containers: Vec::new(),
+            images: Vec::new(),
+            volumes: Vec::new(),
+        };
         self.facts.docker.as_ref().unwrap_or(&NONE)
     }
 
@@ -91,6 +96,7 @@ impl Planner<'_> {
         if self.facts.docker.is_none() {
             return Err(PlanError::NoDocker);
         }
+        self.check_store()?;
         let (mut actions, mut ids, mut says) = (Vec::new(), Vec::new(), Vec::new());
         for source in 0..self.wanted.image.len() {
             let images: Vec<_> = self.facts.here.images.iter().filter(|image| image.source == source).cloned().collect();
@@ -99,6 +105,7 @@ impl Planner<'_> {
         }
         for image in &self.wanted.image {
             if let ImageSource::OnDevice(path) = &image.source {
+                image.name.iter().try_for_each(|name| self.check_reference(name))?;
                 self.add_archive(image, path.as_str(), &mut actions, &mut says)?;
             }
         }
@@ -125,7 +132,7 @@ impl Planner<'_> {
         says: &mut Vec<String>,
     ) -> Result<(), PlanError> {
         for image in images {
-            self.check_architecture(image)?;
+            self.check_image(image)?;
             let tags: Vec<_> = image.references.iter().map(|reference| with_tag(reference)).collect();
             match self.docker().images.iter().find(|there| there.id == image.id) {
                 None => {
@@ -135,7 +142,7 @@ impl Planner<'_> {
                     let (delivery, forecast) =
                         delivery::choose(&delivery, &offer, &circumstances.speeds, circumstances.strategy);
                     says.push(sent(image, &delivery, &forecast));
-                    let (id, references, shown) = (image.id.clone(), tags.clone(), shown(image));
+                    let (id, references, shown) = (image.id.clone(), tags.clone(), image.shown());
                     actions.push(Action::Load(Loading { source, id, references, shown, delivery, forecast }));
                 }
                 Some(there) => {
@@ -149,17 +156,6 @@ impl Planner<'_> {
             self.expect_image(DockerImage { id: image.id.clone(), tags, layers, ..DockerImage::default() });
         }
         Ok(())
-    }
-
-    fn check_architecture(&self, image: &LocalImage) -> Result<(), PlanError> {
-        if self.circumstances.allow_architecture || runs_on(&image.platform, &self.facts.machine, &self.facts.emulators) {
-            return Ok(());
-        }
-        Err(PlanError::Architecture {
-            image: shown(image),
-            platform: image.platform.to_string(),
-            machine: self.facts.machine.clone(),
-        })
     }
 
     /// Adds what it takes to have the images of an archive on the device.
@@ -222,12 +218,7 @@ fn sent(image: &LocalImage, delivery: &Delivery, forecast: &Forecast) -> String 
             format!("{present} of {layers} layers are there; {travels} instead of {whole}{rest}")
         }
     };
-    format!("send {}: {what}; about {:.1} s", shown(image), forecast.time.as_secs_f64())
-}
-
-/// An image as people call it.
-fn shown(image: &LocalImage) -> String {
-    image.references.first().unwrap_or(&image.id).clone()
+    format!("send {}: {what}; about {}", image.shown(), forecast.duration())
 }
 
 /// The `--change` words of `docker import`: what a bare root file system does not carry itself.

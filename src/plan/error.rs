@@ -74,6 +74,25 @@ pub enum PlanError {
         /// The device's machine.
         machine: String,
     },
+    /// An image with more layers than docker takes.
+    #[error("image `{image}` has {layers} layers, and docker takes at most 125")]
+    TooManyLayers {
+        /// The image.
+        image: String,
+        /// Its layers.
+        layers: usize,
+    },
+    /// A name that the device's docker does not read.
+    #[error("`{reference}` names a registry by its IPv6 address, which the device's docker {version} does not read")]
+    Ipv6Registry {
+        /// The name.
+        reference: String,
+        /// The device's version.
+        version: String,
+    },
+    /// Images are kept in a way in which they cannot be delivered.
+    #[error("the device's docker keeps images in containerd's store, into which images cannot be delivered")]
+    ContainerdStore,
     /// An archive that the device's docker does not load.
     #[error("`{path}` on the device is an OCI archive, which its docker does not load")]
     OciArchive {
@@ -177,8 +196,11 @@ impl Explain for PlanError {
             | Self::NothingToFetch { .. }
             | Self::Unreadable { .. }
             | Self::Conflict { .. }
-            | Self::ComposeRefused { .. } => FailureKind::Conflict,
-            Self::Architecture { .. } | Self::OciArchive { .. } => FailureKind::Image,
+            | Self::ComposeRefused { .. }
+            | Self::ContainerdStore => FailureKind::Conflict,
+            Self::Architecture { .. } | Self::OciArchive { .. } | Self::TooManyLayers { .. } | Self::Ipv6Registry { .. } => {
+                FailureKind::Image
+            }
         }
     }
 
@@ -200,6 +222,11 @@ impl Explain for PlanError {
             Self::Architecture { .. } => {
                 "build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same".into()
             }
+            Self::TooManyLayers { .. } => {
+                "join `RUN` and `COPY` lines, or copy all into a last stage: `FROM scratch` and `COPY --from=build / /`".into()
+            }
+            Self::Ipv6Registry { .. } => "name the registry by a host name, or docker 25.0 or later is needed there".into(),
+            Self::ContainerdStore => crate::facts::STORE_HINT.into(),
             Self::OciArchive { .. } => "send it from this computer with `--image`, which rewrites it on the way".into(),
             Self::ComposeRefused { lines, .. } => return refusal_hint(lines),
             Self::NoServices => "`compose.profiles` enables those that have a profile; `compose.services` names some".into(),

@@ -25,6 +25,7 @@ mod engine;
 mod error;
 mod expectation;
 mod files;
+mod limits;
 mod logs;
 mod named;
 mod questions;

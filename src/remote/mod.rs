@@ -159,8 +159,22 @@ impl Output {
             return Ok(self.stdout);
         }
         let text = if self.stderr.iter().all(u8::is_ascii_whitespace) { &self.stdout } else { &self.stderr };
-        Err(RemoteError::Failed { command: command.shown(), exit: self.exit, last_lines: last_lines(text, 20) })
+        Err(RemoteError::Failed { command: command.shown(), exit: self.exit, last_lines: reasons(last_lines(text, 200)) })
     }
+}
+
+/// The last lines that say why a command failed. Where one program of a pipeline ends, those before it only say that they could
+/// not write any more; and of a full disk each may say it once.
+fn reasons(mut lines: Vec<String>) -> Vec<String> {
+    if let Some(full) = lines.iter().find(|line| is_no_space(line)) {
+        return vec![full.clone()];
+    }
+    let is_consequence = |line: &String| line.to_ascii_lowercase().ends_with("broken pipe");
+    if !lines.iter().all(is_consequence) {
+        lines.retain(|line| !is_consequence(line));
+    }
+    lines.drain(..lines.len().saturating_sub(20));
+    lines
 }
 
 /// The last `count` lines of a text that came from the device, control characters removed.
@@ -353,4 +367,23 @@ impl Explain for RemoteError {
 pub fn is_no_space(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     line.contains("no space left") || line.contains("disk quota exceeded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(lines: &str) -> Vec<String> {
+        reasons(last_lines(lines.as_bytes(), 200))
+    }
+
+    #[test]
+    fn full_disk_is_named_once_and_without_what_follows_of_it() {
+        let noise = "cat: write error: Broken pipe\n".repeat(30);
+        let docker = "Error processing tar file(exit status 1): write /data: no space left on device";
+        assert_eq!(said(&format!("{noise}{docker}\n{noise}")), [docker]);
+        assert_eq!(said(&format!("{noise}unexpected EOF\n{noise}")), ["unexpected EOF"]);
+        assert_eq!(said("gzip: stdout: Broken pipe\n"), ["gzip: stdout: Broken pipe"]);
+        assert_eq!(said(&"line\n".repeat(30)).len(), 20);
+    }
 }

@@ -59,12 +59,12 @@ impl<R: Remote> Runner<'_, R> {
         let (sent, time) = (self.remote.bytes_sent() - sent, begin.elapsed());
         let expected = &loading.forecast;
         Ok(format!(
-            "{}: {} sent in {:.1} s ({} in {:.1} s expected)",
+            "{}: {} sent in {:.1} s ({} in {} expected)",
             loading.shown,
             text::bytes(sent),
             time.as_secs_f64(),
             text::bytes(expected.bytes),
-            expected.time.as_secs_f64()
+            expected.duration()
         ))
     }
 

@@ -4,7 +4,7 @@ shift 2
 refuse() { printf '%s\n' "$1" >&2; exit 1; }
 if [ ! -f "$path" ]; then refuse "$path: no such file on the device"; fi
 if manifest=$(tar -xOf "$path" manifest.json 2>/dev/null) || manifest=$(tar -xzOf "$path" manifest.json 2>/dev/null); then
-  ids=$(printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"Config": *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p')
+  ids=$(printf '%s\n' "$manifest" | tr ',' '\n' | sed -n 's/.*"[Cc]onfig" *: *"\([^"]*[/:]\)\{0,1\}\([0-9a-f]\{64\}\).*/sha256:\2/p')
   # shellcheck disable=SC2086 # IDs are hexadecimal, and references have no spaces
   if [ -n "$ids" ] && docker image inspect --format "{{.Id}}" $ids >/dev/null 2>&1; then
     printf 'there already: %s\n' $ids

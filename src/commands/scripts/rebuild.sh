@@ -27,8 +27,8 @@ contents() {
 # Each step skips and copies bytes of the contents, and inserts bytes that arrive.
 steps() {
     while read -r skip copy insert; do
-        if [ "$skip" -gt 0 ]; then take "$skip" <&3 >/dev/null; fi
-        if [ "$copy" -gt 0 ]; then take "$copy" <&3; fi
-        if [ "$insert" -gt 0 ]; then take "$insert"; fi
+        if [ "$skip" -gt 0 ]; then take "$skip" <&3 >/dev/null || exit; fi
+        if [ "$copy" -gt 0 ]; then take "$copy" <&3 || exit; fi
+        if [ "$insert" -gt 0 ]; then take "$insert" || exit; fi
     done
 }

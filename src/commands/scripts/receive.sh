@@ -11,7 +11,8 @@ main() {
     echo "$$" >"$1/loading"
     # Each segment goes as docker's own copy of it comes: the disk never holds the archive twice.
     for segment in "$1"/[0-9]*; do
-        cat "$segment" && rm -f "$segment"
+        cat "$segment" || break
+        rm -f "$segment"
     done | docker image load --quiet || exit
     echo yes >"$1/loaded"
 }

@@ -112,7 +112,7 @@ fn an_image_that_comes_with_the_deployment_is_neither_missing_nor_the_old_one() 
     }];
     facts.here.images = vec![local_image("sha256:new", "web:1")];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
-    image: send web:1: 1.0 MB in 1 layer; about 0.2 s
+    image: send web:1: 1.0 MB in 1 layer; about 0.2 to 4.3 s
       keep the version that runs, for the way back: 1 container, 0 files
       stream layers 1..1 of web:1 (1.0 MB) into docker image load --quiet
       sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}'

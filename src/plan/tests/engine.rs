@@ -81,7 +81,7 @@ fn an_image_is_sent_tagged_or_left() {
     wants_image(&mut wanted, &mut facts);
     docker(&mut facts).images = vec![image_there("sha256:old", &["app:1"])];
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
-    image: send app:1: 1.0 MB in 1 layer; about 0.2 s
+    image: send app:1: 1.0 MB in 1 layer; about 0.2 to 4.3 s
       stream layers 1..1 of app:1 (1.0 MB) into docker image load --quiet
       sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":[],"up":null}'
       sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"sha256:new","references":["app:1"],"archive":"app.tar"}]}'
@@ -110,6 +110,55 @@ fn an_image_of_another_architecture_is_refused_unless_an_emulator_or_the_user_al
     assert!(plan(&wanted, &facts, &allowed).is_ok());
     facts.emulators = vec!["qemu-x86_64".into()];
     assert!(shown(&wanted, &facts).starts_with("image: send app:1"));
+}
+
+#[test]
+fn image_that_docker_does_not_take_is_refused_before_it_is_sent() {
+    let (mut wanted, mut facts) = (nothing(), device());
+    wants_image(&mut wanted, &mut facts);
+    facts.here.images[0].layers = vec![("sha256:a".into(), 1000); 125];
+    assert!(shown(&wanted, &facts).starts_with("image: send app:1"));
+    facts.here.images[0].layers = vec![("sha256:a".into(), 1000); 126];
+    insta::assert_snapshot!(shown(&wanted, &facts), @"
+    Image: image: image `app:1` has 126 layers, and docker takes at most 125
+    hint: join `RUN` and `COPY` lines, or copy all into a last stage: `FROM scratch` and `COPY --from=build / /`
+    ");
+    wants_image(&mut wanted, &mut facts);
+    facts.here.images[0].references = vec!["[::1]:5000/app:1".into()];
+    insta::assert_snapshot!(shown(&wanted, &facts), @"
+    Image: image: `[::1]:5000/app:1` names a registry by its IPv6 address, which the device's docker 20.10.25 does not read
+    hint: name the registry by a host name, or docker 25.0 or later is needed there
+    ");
+    docker(&mut facts).version = "26.1.5".into();
+    assert!(shown(&wanted, &facts).starts_with("image: send [::1]:5000/app:1"));
+    docker(&mut facts).containerd_store = true;
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
+    Conflict: image: the device's docker keeps images in containerd's store, into which images cannot be delivered
+    hint: set `"features": {"containerd-snapshotter": false}` in /etc/docker/daemon.json on the device and restart its docker
+    "#);
+}
+
+#[test]
+fn image_without_a_name_is_sent_with_a_warning() {
+    let (mut wanted, mut facts) = (nothing(), device());
+    wants_image(&mut wanted, &mut facts);
+    facts.here.images[0].references = Vec::new();
+    let plan = plan(&wanted, &facts, &Circumstances::default()).expect("a plan");
+    insta::assert_snapshot!(plan.warnings.join("\n"), @"the image of `app.tar` has no name, so no compose file can name it: give it one with `--image app.tar,NAME:TAG` or `name:`");
+}
+
+#[test]
+fn first_forecast_for_a_device_is_a_range() {
+    let (mut wanted, mut facts) = (nothing(), device());
+    wants_image(&mut wanted, &mut facts);
+    assert!(shown(&wanted, &facts).contains("; about 0.2 to 4.3 s\n"), "{}", shown(&wanted, &facts));
+    let known = Circumstances {
+        speeds: crate::delivery::Speeds { link: Some(1_000_000), unpack: Some(10_000_000), cut: false },
+        ..Circumstances::default()
+    };
+    let plan = plan(&wanted, &facts, &known).expect("a plan");
+    let said = &plan.stages.iter().find(|stage| stage.stage == crate::stage::Stage::Image).expect("the stage").says;
+    assert!(said.ends_with("; about 1.2 s"), "{said}");
 }
 
 #[test]
