@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    device::{Kind, OVP80X, OVP81X, Vpu},
+    device::{BUSYBOX, Kind, OVP80X, OVP81X, Vpu},
     layers::{Layer, save, save_for},
 };
 
@@ -153,7 +153,10 @@ fn a_disk_that_fills_up_in_the_middle_leaves_no_image_behind() {
     let (path, _) = one(&vpu, "app.tar", "app:1", &layers);
     let (code, said) = vpu.run(&["--image", &path]);
     assert_eq!(code, 9, "{said}");
+    // Docker's own reason, once.
     assert!(said.contains("error: image: "), "{said}");
+    assert_eq!(said.matches("no space left on device").count(), 1, "{said}");
+    assert!(!said.to_lowercase().contains("broken pipe"), "{said}");
     assert_eq!(images(&vpu), "");
     assert_eq!(leftovers(&vpu), "");
 }
@@ -213,8 +216,8 @@ fn of_a_changed_layer_only_the_change_travels_to_an_ovp81x() {
 }
 
 #[test]
-fn of_a_changed_layer_only_the_change_travels_to_an_ovp80x() {
-    a_change_within_a_layer(OVP80X);
+fn of_a_changed_layer_only_the_change_travels_to_a_busybox() {
+    a_change_within_a_layer(BUSYBOX);
 }
 
 #[test]
@@ -263,8 +266,17 @@ fn every_strategy_delivers_the_same_image_and_a_dry_run_says_what_it_would_cost(
 }
 
 #[test]
-fn a_large_layer_on_a_slow_link_goes_on_within_the_layer_after_a_cut() {
-    let vpu = Vpu::trusted(OVP81X);
+fn large_layer_on_a_slow_link_goes_on_within_the_layer_after_a_cut() {
+    large_layer_goes_on(OVP81X);
+}
+
+#[test]
+fn large_layer_on_a_slow_link_goes_on_within_the_layer_on_a_busybox() {
+    large_layer_goes_on(BUSYBOX);
+}
+
+fn large_layer_goes_on(kind: Kind) {
+    let vpu = Vpu::trusted(kind);
     let (path, expected) = one(&vpu, "app.tar", "app:1", &[Layer::random("large", 60_000)]);
     // As if earlier deliveries had been slow.
     let devices = vpu.home.path().join(".cache/o3r-deploy/devices");
@@ -285,7 +297,10 @@ fn a_large_layer_on_a_slow_link_goes_on_within_the_layer_after_a_cut() {
     let there = arrived();
     assert!(there < 61_000_000, "{there}");
     let sent = deliver(&vpu, &path);
-    assert!(sent < 61_440_000 - there + (4 << 20), "{sent} bytes after {there}");
+    // At most the last segment of 4 MiB travels again: it may have been cut. What is sent is counted at the socket, where SSH adds
+    // some tens of bytes to each packet of 32 KiB, and logging in and the probe take some tens of kilobytes.
+    let again = 61_440_000 - there + (4 << 20);
+    assert!(sent < again + again / 200 + 100_000, "{sent} bytes after {there}");
     assert_eq!(id(&vpu, "app:1"), expected);
     assert_eq!(vpu.root("ls -A /home/oem/.o3r-deploy/.arriving 2>/dev/null || true"), "");
     assert_eq!(images(&vpu).trim(), format!("app:1 {expected}"));

@@ -13,12 +13,16 @@ pub struct Kind {
     pub profile: &'static str,
     /// `a` or `b`.
     pub autostart: &'static str,
+    /// `gnu` or `busybox`.
+    pub userland: &'static str,
 }
 
 /// Keys only, SFTP, template units.
-pub const OVP81X: Kind = Kind { profile: "ovp81x", autostart: "a" };
+pub const OVP81X: Kind = Kind { profile: "ovp81x", autostart: "a", userland: "gnu" };
 /// Passwords, no SFTP, one unit.
-pub const OVP80X: Kind = Kind { profile: "ovp80x", autostart: "b" };
+pub const OVP80X: Kind = Kind { profile: "ovp80x", autostart: "b", userland: "gnu" };
+/// Busybox as Yocto configures it, and no SFTP.
+pub const BUSYBOX: Kind = Kind { userland: "busybox", ..OVP80X };
 
 /// A running virtual VPU, new for this test, and the home directory of the user who deploys to it.
 pub struct Vpu {
@@ -40,7 +44,8 @@ impl Vpu {
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u8>().ok());
         let (base, slot) = (number("O3R_TEST_BASE").unwrap_or(100), number("NEXTEST_TEST_GLOBAL_SLOT").unwrap_or(0));
         let address = format!("127.0.0.{}", base + slot);
-        let options = ["--address", &address, "--profile", kind.profile, "--autostart", kind.autostart, "--fresh"];
+        let kind = ["--profile", kind.profile, "--autostart", kind.autostart, "--userland", kind.userland];
+        let options = [&["--address", &address, "--fresh"], &kind[..]].concat();
         must(Command::new(root().join("docker/vpu/up")).args(options).args(more));
         Self { address, home: tempfile::tempdir().expect("a home") }
     }

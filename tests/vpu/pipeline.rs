@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
-    device::{Kind, OVP80X, OVP81X, Vpu},
+    device::{BUSYBOX, Kind, OVP80X, OVP81X, Vpu},
     images::Image,
     witness::listing,
 };
@@ -66,8 +66,8 @@ fn every_stage_is_true_on_an_ovp81x_with_one_unit_and_outlives_reboots() {
 }
 
 #[test]
-fn every_stage_is_true_on_an_ovp80x_with_template_units_and_outlives_reboots() {
-    every_stage(Kind { autostart: "a", ..OVP80X });
+fn every_stage_is_true_on_a_busybox_with_template_units_and_outlives_reboots() {
+    every_stage(Kind { autostart: "a", ..BUSYBOX });
 }
 
 fn every_stage(kind: Kind) {

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    device::{Kind, OVP80X, OVP81X, Vpu, must},
+    device::{BUSYBOX, Kind, OVP80X, OVP81X, Vpu, must},
     failures::words,
     witness::wait_for,
 };
@@ -75,8 +75,8 @@ fn logs_travel_by_their_ends_and_are_right_whatever_the_clock_says_with_sftp() {
 }
 
 #[test]
-fn logs_travel_by_their_ends_and_are_right_whatever_the_clock_says_without_sftp() {
-    logs_travel_by_their_ends(OVP80X);
+fn logs_travel_by_their_ends_and_are_right_whatever_the_clock_says_on_a_busybox() {
+    logs_travel_by_their_ends(BUSYBOX);
 }
 
 /// The size of a large file, and how much of it is there when the line is cut, in bytes.
