@@ -139,8 +139,8 @@ mod tests {
         content.chunks(100_001).for_each(|piece| written.write_all(piece).expect("written"));
         written.finish().expect("finished");
         assert!(std::fs::read(path("written")).expect("there") == content);
+        // A file system may have no holes.
         if data(&file, 0, 32 << 20).expect("told").len() < 3 {
-            eprintln!("not shown: this file system has no holes");
             return;
         }
         for name in ["copy", "written"] {

@@ -57,6 +57,7 @@ $hint = switch ($code) {
     15 { 'Something on the device is missing, or differs from what is asked for; the message above names it. Nothing was replaced.' }
     16 { 'Somebody else deploys to this device at the moment, or its application must not be disturbed. Try again later.' }
     17 { 'The new version did not run; the previous one is back and runs. Hand the log file named above to its author.' }
+    18 { 'Some files on the device could not be read and are not here; the message above names them. All else is done.' }
     130 { 'You stopped it. It is safe to start it again.' }
     default { 'Read the last lines above. The whole log is in o3r_logs\Deployments in your home.' }
 }

@@ -54,6 +54,7 @@ case $code in
     15) hint="Something on the device is missing, or differs from what is asked for; the message above names it. Nothing was replaced." ;;
     16) hint="Somebody else deploys to this device at the moment, or its application must not be disturbed. Try again later." ;;
     17) hint="The new version did not run; the previous one is back and runs. Hand the log file named above to its author." ;;
+    18) hint="Some files on the device could not be read and are not here; the message above names them. All else is done." ;;
     126) hint="This computer does not let $program run: copy the folder to your own disk, and see that it is the program for this computer." ;;
     130) hint="You stopped it. It is safe to start it again." ;;
     *) hint="Read the last lines above. The whole log is in ~/o3r_logs/Deployments." ;;

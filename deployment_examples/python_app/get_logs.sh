@@ -44,6 +44,7 @@ case $code in
     5) hint="The device is not known to this computer, or another one has its address. If that is as it should be, because the device is new, was exchanged, updated or reset: do what the line with \`hint:\` above says, then this again. If not, do not go on." ;;
     6) hint="The device does not accept your key. Run \`o3r-deploy trust\` once, then this again." ;;
     12) hint="The connection broke off. Check the cable and start this again: what is here already is not fetched twice." ;;
+    18) hint="Some files on the device could not be read and are not here; the message above names them. All else is done." ;;
     126) hint="This computer does not let $program run: copy the folder to your own disk, and see that it is the program for this computer." ;;
     130) hint="You stopped it. It is safe to start it again." ;;
     *) hint="Read the last lines above. The whole log is in ~/o3r_logs/Deployments." ;;
