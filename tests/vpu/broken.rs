@@ -260,7 +260,7 @@ fn an_application_that_does_not_run_is_told_with_its_last_lines_and_taken_back()
     // Both on one stream: docker keeps no order between the two.
     save("ends.tar", Image::new("ends:1", "echo one >&2; echo 'no camera on port 2' >&2; exit 3"));
     save("ill.tar", Image::new("ill:1", "echo waiting; sleep 1000").health("false"));
-    save("slow.tar", Image::new("slow:1", "echo starting; sleep 1000").health("sleep 5; false"));
+    save("slow.tar", Image::new("slow:1", "echo starting; sleep 1000").health("sleep 15; false"));
     let deploy = |name: &str, code: i32, more: &[&str]| {
         vpu.write(
             "o3r-deploy.yaml",
@@ -287,10 +287,11 @@ fn an_application_that_does_not_run_is_told_with_its_last_lines_and_taken_back()
     ");
     insta::assert_snapshot!(deploy("ill", 10, &[]), @"
     error: compose: container `web` is unhealthy
+      its health check ended with exit code 1, without output
       last lines:
       | waiting
       changed before that: image
-    hint: correct what its output tells and run the same command again
+    hint: correct what its health check and its output tell, and run the same command again
     ");
     insta::assert_snapshot!(deploy("slow", 10, &[]), @"
     error: compose: container `web` is not healthy yet, after 6 s

@@ -57,8 +57,7 @@ fn first_deployment_of_a_crash_loop_fails_and_is_taken_down() {
 fn update_that_ends_while_its_output_is_shown_is_put_back_with_its_autostart() {
     let vpu = Vpu::trusted(OVP81X);
     let first = first_version(&vpu);
-    vpu.succeed(&["--disable_autostart", "app"]);
-    vpu.ssh("systemctl --user disable oem-dc@app 2>/dev/null; rm -rf /usr/share/oem/docker/compose/app");
+    vpu.ssh("systemctl --user disable oem-dc@app 2>/dev/null; rm -rf /usr/share/oem/docker/compose/app; rmdir -p ~/.config/systemd/user 2>/dev/null; true");
     default_settle(&vpu, "attach: { container: app }\n");
     let before = lasting(&vpu);
     let image = Image::new("app:1", "echo hello; sleep 6; echo bye; exit 3");
@@ -110,7 +109,7 @@ fn service_that_does_its_work_once_is_no_failure_and_said_to_have_completed() {
         };
         vpu.write("o3r-deploy.yaml", file(""));
         let said = vpu.succeed(&[]);
-        assert!(said.contains("run after") && !said.contains("healthy"), "{said}");
+        assert!(said.contains("web runs; once completed after") && !said.contains("healthy"), "{said}");
         assert!(vpu.succeed(&["verify"]).contains("`app` runs: 1 container"));
         vpu.write("o3r-deploy.yaml", file(", completes: [once]"));
         vpu.succeed(&[]);
