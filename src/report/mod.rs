@@ -2,9 +2,11 @@
 //!
 //! Order: `stage_started` of `connect`, which `connected` ends; then `planned`; then for each stage that has work
 //! `stage_started`, any of `step`, `progress`, `output`, `warning`, and `stage_finished`; at last `finished`. `warning` may also
-//! come before the first stage. A `note` is what a command without stages has to say, before its `finished`. A failure inside a stage leaves out its `stage_finished` (after one of `compose` or `attach` the
-//! stage `logs_again` may follow, whose end is then left out too if it fails), one before the device is known also `connected`
-//! and `planned`. A dry run ends after `planned` with `finished`; otherwise `traffic` comes before it once connected.
+//! come before the first stage. A `note` is what a command without stages has to say, before its `finished`. A failure inside a
+//! stage leaves out its `stage_finished` (after one of `compose` or `attach` the stage `logs_again` may follow, whose end is then
+//! left out too if it fails), one before the device is known also `connected` and `planned`. A version that does not settle is a
+//! failure of `compose`, although that has finished, and ends a later stage that is at work. A dry run ends after `planned` with
+//! `finished`; otherwise `traffic` comes before it once connected.
 
 use serde::Serialize;
 

@@ -27,8 +27,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Returns what is told when nobody needs to be kept from the device any more.
-    pub fn free(&self) -> Rc<Notify> {
+    /// Returns what is told when nobody needs to be kept from the device any more. It is a new one each time: what was told over
+    /// an earlier connection says nothing about this one.
+    pub fn free(&mut self) -> Rc<Notify> {
+        self.free = Rc::default();
         self.free.clone()
     }
 

@@ -6,6 +6,7 @@ mod compare;
 mod delivery;
 mod docker;
 mod files;
+mod health;
 mod lock;
 mod probe;
 mod shell;
