@@ -26,11 +26,12 @@ impl Secret {
 /// Secrets of which no text shows more than the mask.
 static KNOWN: RwLock<Option<Mask>> = RwLock::new(None);
 
-/// From here on [`masked`] knows this secret: a container may print it.
-pub fn keep_from_sight(secret: &Secret) {
+/// From here on [`masked`] knows this secret: a container may print it. Gives it back.
+pub fn keep_from_sight(secret: Secret) -> Secret {
     if let Ok(mut known) = KNOWN.write() {
         known.get_or_insert_default().add(secret.expose());
     }
+    secret
 }
 
 /// Returns a text in which the mask stands in the place of each secret that is known, in whatever form it came: see [`mask`].

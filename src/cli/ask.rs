@@ -3,7 +3,7 @@
 use crate::{
     remote::ssh::Ask,
     report::{Question, Report},
-    secret::Secret,
+    secret::{Secret, keep_from_sight},
 };
 
 /// A report that can be asked on behalf of the connection.
@@ -15,6 +15,6 @@ impl Ask for AskReport<'_> {
     }
 
     fn secret(&mut self, question: &str) -> Option<Secret> {
-        self.0.ask(&Question::Secret(question.into())).map(Secret::new)
+        self.0.ask(&Question::Secret(question.into())).map(|answer| keep_from_sight(Secret::new(answer)))
     }
 }

@@ -153,14 +153,21 @@ impl WantedSecret {
         }
     }
 
+    /// Returns the command that gives the value, where one does.
+    pub fn command(&self) -> Option<&str> {
+        match &self.source {
+            SecretSource::Command(line) => Some(line),
+            _ => None,
+        }
+    }
+
     /// Fetches the value. From here on it is masked wherever this program writes.
     ///
     /// # Errors
     /// It cannot be had, or is none.
     pub fn value(&self) -> Result<Secret, SecretError> {
         let value = self.fetch().map_err(|why| SecretError { place: self.place.clone(), why })?;
-        crate::secret::keep_from_sight(&value);
-        Ok(value)
+        Ok(crate::secret::keep_from_sight(value))
     }
 
     fn fetch(&self) -> Result<Secret, Why> {

@@ -136,7 +136,20 @@ fn wrong_kind(value: &Value, alternatives: &[&Schema]) -> String {
         Value::String(_) | Value::Mapping(_) if has("array") => ": put it in a list, each item after a `-`",
         _ => "",
     };
-    format!("expected {}, found {}{advice}", expected.join(" or "), found(value))
+    format!(
+        "expected {}, found {}{advice}",
+        expected.join(" or "),
+        found(value, alternatives.iter().any(|schema| holds_secret(schema)))
+    )
+}
+
+/// Whether the value is a secret, or has one right below it: then it is shown to nobody, whatever is wrong with it.
+fn holds_secret(schema: &Schema) -> bool {
+    let is_secret = |schema: &Schema| schema.get(TAKES_TAGS).is_some();
+    let below = |schema: &Schema| alternatives(schema).into_iter().any(is_secret);
+    is_secret(schema)
+        || schema.get("additionalProperties").is_some_and(below)
+        || properties(schema).iter().any(|(_, schema)| below(schema))
 }
 
 fn expected(kind: &str, schema: &Schema) -> Option<String> {
@@ -154,9 +167,11 @@ fn expected(kind: &str, schema: &Schema) -> Option<String> {
     })
 }
 
-fn found(value: &Value) -> String {
+fn found(value: &Value, is_secret: bool) -> String {
     match value {
         Value::Null => "nothing".into(),
+        Value::Bool(_) | Value::Number(_) if is_secret => "a value of another kind".into(),
+        Value::String(_) if is_secret => "a text".into(),
         Value::Bool(value) => format!("`{value}`"),
         Value::Number(number) => format!("the number {number}"),
         Value::String(text) => format!("the text `{}`", shortened(text)),

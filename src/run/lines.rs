@@ -14,6 +14,10 @@ const LONGEST_LINE: usize = 64 << 10;
 pub(super) struct Lines {
     out: OneStream,
     err: OneStream,
+    /// Whether lines are shown only where they match.
+    only_matches: bool,
+    /// Whether a line has matched: nothing behind it is shown.
+    matched: bool,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +33,11 @@ struct OneStream {
 }
 
 impl Lines {
+    /// Of this output nothing is shown but a line that matches.
+    pub(super) fn only_matches() -> Self {
+        Self { only_matches: true, ..Self::default() }
+    }
+
     /// From here on the run's output comes from its beginning once more.
     pub(super) fn read_again(&mut self) {
         for stream in [&mut self.out, &mut self.err] {
@@ -51,8 +60,10 @@ impl Lines {
         bytes: &[u8],
     ) -> bool {
         let stream = if stream == Stream::Stdout { &mut self.out } else { &mut self.err };
-        let mut found = false;
         for byte in bytes {
+            if self.matched {
+                break;
+            }
             if stream.again > 0 {
                 stream.again -= 1;
                 continue;
@@ -62,7 +73,7 @@ impl Lines {
                 stream.line.push(*byte);
             }
             if *byte == b'\n' {
-                found |= show(report, until, &std::mem::take(&mut stream.line));
+                self.matched = show(report, until, &std::mem::take(&mut stream.line), self.only_matches);
                 stream.more = 0;
             } else if stream.line.len() >= LONGEST_LINE + stream.more {
                 // A character or a secret that the cut would tear stays for what follows.
@@ -75,26 +86,25 @@ impl Lines {
                     settled => settled,
                 };
                 let rest = stream.line.split_off(settled);
-                found |= show(report, until, &std::mem::replace(&mut stream.line, rest));
+                self.matched = show(report, until, &std::mem::replace(&mut stream.line, rest), self.only_matches);
                 stream.more = stream.line.len();
             }
         }
-        found
+        self.matched
     }
 
     /// The run is over, and the next one begins anew: a last line may have no newline. What is still to come once more was said
     /// by the next run.
     pub(super) fn end(&mut self, report: &mut dyn Report, until: Option<&regex_lite::Regex>) -> bool {
-        let mut found = false;
         for stream in [&mut self.out, &mut self.err] {
             stream.shown = stream.again;
-            if stream.again == 0 && !stream.line.is_empty() {
+            if stream.again == 0 && !stream.line.is_empty() && !self.matched {
                 let line = String::from_utf8_lossy(&std::mem::take(&mut stream.line)).into_owned();
                 // It may have been cut off.
-                found |= show(report, until, crate::secret::masked_beginning(&line).as_bytes());
+                self.matched = show(report, until, crate::secret::masked_beginning(&line).as_bytes(), self.only_matches);
             }
         }
-        found
+        self.matched
     }
 }
 
@@ -118,10 +128,12 @@ fn whole_characters(bytes: &[u8]) -> usize {
 }
 
 /// Shows a line; tells whether it matches.
-fn show(report: &mut dyn Report, until: Option<&regex_lite::Regex>, line: &[u8]) -> bool {
+fn show(report: &mut dyn Report, until: Option<&regex_lite::Regex>, line: &[u8], only_matches: bool) -> bool {
     let line = printable(&String::from_utf8_lossy(line));
     let found = until.is_some_and(|until| until.is_match(&line));
-    report.event(&Event::Output { line });
+    if found || !only_matches {
+        report.event(&Event::Output { line });
+    }
     found
 }
 
@@ -190,10 +202,15 @@ mod tests {
         let until = regex_lite::Regex::new("^ready$").expect("a pattern");
         let (mut lines, mut shown) = (Lines::default(), Shown::default());
         assert!(!lines.take(&mut shown, Some(&until), Stream::Stdout, b"not ready\nread"));
-        assert!(lines.take(&mut shown, Some(&until), Stream::Stdout, b"y\nmore"));
-        assert!(!lines.end(&mut shown, Some(&until)));
+        assert!(lines.take(&mut shown, Some(&until), Stream::Stdout, b"y\nmore\nand more"));
+        assert!(lines.end(&mut shown, Some(&until)), "it has matched");
+        assert_eq!(shown.0, ["not ready", "ready"], "nothing behind the match is shown");
+        let mut lines = Lines::default();
         lines.take(&mut shown, Some(&until), Stream::Stderr, b"ready");
         assert!(lines.end(&mut shown, Some(&until)));
+        let (mut past, mut shown) = (Lines::only_matches(), Shown::default());
+        assert!(past.take(&mut shown, Some(&until), Stream::Stdout, b"long ago\nready\nmore\n"));
+        assert_eq!(shown.0, ["ready"]);
     }
 
     #[test]
@@ -207,8 +224,8 @@ mod tests {
     #[test]
     fn secret_is_masked_in_whatever_pieces_and_lines_it_comes() {
         let secret: String = (0..20_000).map(|number| format!("{:05x}", number * 7919 % 1_000_003)).collect();
-        crate::secret::keep_from_sight(&crate::secret::Secret::new(secret.clone()));
-        crate::secret::keep_from_sight(&crate::secret::Secret::new("in-two\tpieces"));
+        crate::secret::keep_from_sight(crate::secret::Secret::new(secret.clone()));
+        crate::secret::keep_from_sight(crate::secret::Secret::new("in-two\tpieces"));
         let (mut lines, mut shown) = (Lines::default(), Shown::default());
         let before = "x".repeat(LONGEST_LINE - 5);
         for piece in ["say in-t", "wo\tpie", "ces\n", &before, "in-two\tpieces", &before, &secret, "after\nin-two\tpie"] {

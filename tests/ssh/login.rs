@@ -17,7 +17,7 @@ fn a_named_key_that_is_missing_or_none_is_an_error_of_its_own() {
 fn a_key_that_is_not_accepted_is_named_with_its_fingerprint() {
     let sshd = Sshd::start(Files::Tar);
     key(&sshd.path("wrong"), "ed25519", "");
-    let wrong = Target { identity: Some(sshd.path("wrong")), password: Some(Secret::new("x")), ..target(&sshd) };
+    let wrong = Target { identity: Some(sshd.path("wrong")), password: Some(Password::new(Secret::new("x"))), ..target(&sshd) };
     let error = refusal(&wrong, &mut Answers::default());
     let text = error.to_string();
     assert!(text.contains("/wrong` (SHA256:") && error.kind() == FailureKind::Authentication, "{text}");
@@ -147,7 +147,12 @@ fn rsa_keys_sign_with_sha2() {
 fn nobody_is_asked_for_a_password_that_the_device_does_not_take() {
     let sshd = Sshd::start(Files::Tar);
     let old_firmware = Claim { serial: None, old_firmware: true }.now();
-    let words = Target { identity: None, password: Some(Secret::new("hunter2")), claim: old_firmware.clone(), ..target(&sshd) };
+    let words = Target {
+        identity: None,
+        password: Some(Password::new(Secret::new("hunter2"))),
+        claim: old_firmware.clone(),
+        ..target(&sshd)
+    };
     let mut typed = Answers { secret: ["a"].into(), ..Answers::default() };
     let ConnectError::NotAccepted { tried, .. } = refusal(&words, &mut typed) else { panic!("none is accepted") };
     assert!(tried.is_empty() && typed.asked.is_empty(), "{tried:?}");
@@ -161,7 +166,7 @@ fn passwords_are_tried_in_order_by_either_method() {
             port: server.port,
             identity: None,
             accept_new: true,
-            password: password.map(Secret::new),
+            password: password.map(|password| Password::new(Secret::new(password))),
             known_hosts: Vec::new(),
             claim: Claim { serial: None, old_firmware }.now(),
             agent: None,
@@ -178,4 +183,22 @@ fn passwords_are_tried_in_order_by_either_method() {
         wait(connect(&to(Some("right"), true), &mut Answers::default())).unwrap();
         assert_eq!(server.seen(), ["right"]);
     }
+}
+
+#[test]
+fn password_is_not_fetched_while_a_key_is_accepted() {
+    let sshd = Sshd::start(Files::Tar);
+    let fetched = Password::fetched(|| panic!("nobody needs it"));
+    wait(connect(&Target { password: Some(fetched), ..target(&sshd) }, &mut Answers::default())).unwrap();
+}
+
+#[test]
+fn own_key_that_is_missing_means_that_the_device_is_not_trusted_yet() {
+    let sshd = Sshd::start(Files::Tar);
+    let own = sshd.path("id_o3r");
+    let untrusted = Target { identity: Some(own.clone()), own_key: Some(own), keys: Vec::new(), agent: None, ..target(&sshd) };
+    let error = refusal(&untrusted, &mut Answers::default());
+    assert_eq!(error.kind(), FailureKind::Authentication);
+    assert!(error.to_string().ends_with("/id_o3r`, which is not there: the device is not trusted yet"), "{error}");
+    assert_eq!(hint(&error), "`o3r-deploy trust --IP 127.0.0.1` gives the device a key of yours");
 }

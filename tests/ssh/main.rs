@@ -17,7 +17,7 @@ use o3r_deploy::{
     failure::{Explain, FailureKind},
     remote::{
         Exit, Get, Giving, Got, Input, Put, Remote, RemoteError, Rest, Stream, Taking,
-        ssh::{Ask, Claim, ConnectError, HostConfig, Ssh, Target, connect},
+        ssh::{Ask, Claim, ConnectError, HostConfig, Password, Ssh, Target, connect},
     },
     secret::Secret,
 };

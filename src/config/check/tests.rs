@@ -343,6 +343,31 @@ fn unknown_keys_are_named_with_the_nearest_that_is_known() {
 }
 
 #[test]
+fn no_mistake_shows_the_value_of_a_secret() {
+    for text in [
+        "device: {password: [s3cret]}",
+        "device: {password: {s3cret: s3cret}}",
+        "device: {password: 1234567}",
+        "device: {password: true}",
+        "device: {password: \"s3cret",
+        "device: {password: *s3cret}",
+        "device: s3cret",
+        "device: {passwrod: s3cret}",
+        "device: {password: s3cret, password: s3cret}",
+        "compose: {on_device: /x.yml, secrets: s3cret}",
+        "compose: {on_device: /x.yml, secrets: [s3cret]}",
+        "compose: {on_device: /x.yml, secrets: {a: {b: s3cret}}}",
+        "compose: {on_device: /x.yml, secrets: {a: 1234567}}",
+        "compose: {on_device: /x.yml, secrets: {a: !vault s3cret}}",
+        "compose: {on_device: /x.yml, secrets: {a/b: s3cret}}",
+    ] {
+        let said = refused(&format!("{text}\n"));
+        let shown = ["1234567", "found `true`", "text `s3cret", "`s3cret`"].iter().find(|value| said.contains(**value));
+        assert!(shown.is_none(), "{text}: {said}");
+    }
+}
+
+#[test]
 fn values_of_a_wrong_kind_are_named_with_what_was_expected() {
     insta::assert_snapshot!(refused("rename: 5\nmount_usb: yes\ndirectories: ~/share\nstamp: [a]\n"), @r"
         4 things are wrong in the configuration
@@ -367,7 +392,7 @@ fn values_of_a_wrong_kind_are_named_with_what_was_expected() {
     insta::assert_snapshot!(refused("volume: {name: a, path: b}\ndevice: here\n"), @r"
         2 things are wrong in the configuration
           o3r-deploy.yaml:1:9: volume: expected a list, found keys: put it in a list, each item after a `-`
-          o3r-deploy.yaml:2:9: device: expected keys such as `address:`, found the text `here`
+          o3r-deploy.yaml:2:9: device: expected keys such as `address:`, found a text
         ");
     insta::assert_snapshot!(refused("- rename: x\n"), @"o3r-deploy.yaml:1:1: expected keys such as `application:`, found a list");
 }

@@ -167,6 +167,9 @@ pub enum ConnectError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The password cannot be had.
+    #[error("{0}")]
+    Password(Box<dyn Explain>),
     /// The device accepts nothing that was offered.
     #[error("`{address}` lets `{user}` in with nothing that was tried: {}", if tried.is_empty() { "there is no key".to_owned() } else { tried.join(", ") })]
     NotAccepted {
@@ -196,6 +199,7 @@ impl Explain for ConnectError {
             | Self::TwoDevices { .. }
             | Self::HostKeyRevoked { .. } => FailureKind::HostKey,
             Self::KnownHosts { .. } | Self::Identity { .. } | Self::NotMade { .. } => FailureKind::LocalFile,
+            Self::Password(why) => why.kind(),
             Self::NotAccepted { .. } => FailureKind::Authentication,
         }
     }
@@ -246,6 +250,7 @@ impl Explain for ConnectError {
             Self::KnownHosts { .. } => "the file is only read and appended to: check its owner and mode".into(),
             Self::Identity { .. } => "name another with `--identity`, or make one with `o3r-deploy trust`".into(),
             Self::NotMade { .. } => "check the folder that it goes into, or name another place with `--identity`".into(),
+            Self::Password(why) => return why.hint(),
             Self::NotAccepted { address, .. } => format!("`o3r-deploy trust --IP {address}` gives the device a key of yours"),
         })
     }

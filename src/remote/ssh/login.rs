@@ -22,12 +22,17 @@ const PROMPTS: usize = 3;
 
 /// Logs in over a new connection: the named key, the agent's, the usual keys, then passwords.
 pub(super) async fn login(dialer: &mut Dialer<'_>, ask: &mut dyn Ask) -> Result<Line, ConnectError> {
+    let mut tried = Vec::new();
     let identity = match &dialer.target.identity {
+        Some(path) if dialer.target.own_key.as_ref() == Some(path) && !path.exists() => {
+            tried.push(format!("`{}`, which is not there: the device is not trusted yet", path.display()));
+            None
+        }
         Some(path) => Some(key_file::named(path)?),
         None => None,
     };
     let line = dialer.dial(ask).await?;
-    let mut login = Login { dialer, ask, line, methods: MethodSet::empty(), tried: Vec::new(), offered: Vec::new() };
+    let mut login = Login { dialer, ask, line, methods: MethodSet::empty(), tried, offered: Vec::new() };
     if login.run(identity).await? {
         return Ok(login.line);
     }
@@ -177,7 +182,7 @@ impl Login<'_, '_> {
         let target = self.dialer.target;
         if let Some(password) = &target.password {
             self.tried.push("the password given".into());
-            if self.attempt(Way::Password(password)).await? {
+            if self.attempt(Way::Password(&password.get().await?)).await? {
                 return Ok(true);
             }
         }

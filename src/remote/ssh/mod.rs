@@ -30,6 +30,7 @@ mod identity;
 mod key_file;
 mod known_hosts;
 mod login;
+mod password;
 mod pieces;
 mod rest;
 mod room;
@@ -40,6 +41,7 @@ pub use error::ConnectError;
 pub use host_key::HostKeyVerdict;
 pub use identity::{Identity, ensure_key, merge_authorized_keys, public_key_of};
 pub use known_hosts::append;
+pub use password::Password;
 
 /// Understands a file of known host keys, and holds each entry against a name.
 pub(crate) fn read_known_hosts(text: &str) {
@@ -88,7 +90,7 @@ pub struct Target {
     /// Whether a host key that is not known is accepted and remembered without a question.
     pub accept_new: bool,
     /// The password, tried after all keys.
-    pub password: Option<Secret>,
+    pub password: Option<Password>,
     /// Files with known host keys; the first takes new ones.
     pub known_hosts: Vec<PathBuf>,
     /// What the device says of itself elsewhere; it is waited for where it matters.
@@ -97,6 +99,8 @@ pub struct Target {
     pub agent: Option<PathBuf>,
     /// Private keys to try after the agent's; those that are missing are passed over.
     pub keys: Vec<PathBuf>,
+    /// The key that `trust` makes: where it is named and missing, the device is not trusted yet.
+    pub own_key: Option<PathBuf>,
 }
 
 /// What becomes of a host key that is not the one pinned to the device's serial number.
@@ -202,6 +206,7 @@ impl Target {
     pub fn new(address: impl Into<String>) -> Self {
         let directory = std::env::home_dir().map(|home| home.join(".ssh"));
         let own = |names: &[&str]| directory.iter().flat_map(|path| names.iter().map(|name| path.join(name))).collect();
+        let own_key = directory.as_ref().map(|path| path.join("id_o3r"));
         let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
         Self {
             address: address.into(),
@@ -218,6 +223,7 @@ impl Target {
             claim: Claim::none(),
             agent: agent.or_else(|| cfg!(windows).then(|| r"\\.\pipe\openssh-ssh-agent".into())),
             keys: own(&["id_o3r", "id_ed25519", "id_ecdsa", "id_rsa"]),
+            own_key,
         }
     }
 }
@@ -247,7 +253,6 @@ pub struct Ssh {
     host_key: PublicKey,
     host_keys: std::cell::RefCell<HostKeys>,
     host: String,
-    before: Option<String>,
     may_change: bool,
     /// The way goes through it as long as the connection lives.
     _jump: Option<std::rc::Rc<Ssh>>,
@@ -262,7 +267,6 @@ pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectE
     let traffic = Arc::clone(&dialer.traffic);
     let Line { handle, lost, host_key } = login::login(&mut dialer, ask).await?;
     let (host_keys, jump) = (dialer.host_keys, dialer.jump);
-    let before = host_keys.before(target.claim().await.serial.as_deref()).map(str::to_owned);
     tracing::debug!(target: LOG, "connected to {}@{}:{}", target.user, target.address, target.port);
     Ok(Ssh {
         handle,
@@ -273,7 +277,6 @@ pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectE
         host_keys: host_keys.into(),
         host: target.host(),
         _jump: jump,
-        before,
         may_change: target.changed != Changed::Refuse,
     })
 }
@@ -287,9 +290,14 @@ impl Ssh {
         host_key::fingerprint(&self.host_key)
     }
 
-    /// The serial number of the device that answered at this address before, where it is another one.
-    pub fn device_before(&self) -> Option<&str> {
-        self.before.as_deref()
+    /// Returns the serial number of the device that answered at this address before, where it is another one than `serial`.
+    pub fn device_before(&self, serial: &str) -> Option<String> {
+        self.host_keys.borrow().before(Some(serial)).map(str::to_owned)
+    }
+
+    /// Returns the serial number to which the device's host key is pinned.
+    pub fn device_of_key(&self) -> Option<String> {
+        self.host_keys.borrow().devices.owner(&self.host_key).map(str::to_owned)
     }
 
     /// Pins the device's host key to its serial number.
