@@ -38,6 +38,11 @@ pub(super) async fn deploy(options: &Options, dry_run: bool) -> ExitCode {
         Err(failure) => return session::refuse_run(style, dry_run, failure),
     };
     session.report.set_dry_run(dry_run);
+    if !session.name_file(options.device.config.as_deref()) && !options.names_a_stage() {
+        let text = "there is no `o3r-deploy.yaml` here or in a folder above, and no option names what to deploy: nothing is \
+                    deployed; `~/share` is created on the device, and the logs are fetched";
+        session.report.event(&Event::Warning { text: text.into() });
+    }
     let result = deploy_in(&mut session, &wanted, options, dry_run).await;
     session.end(result)
 }
@@ -46,7 +51,7 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     let images = open_images(wanted)?;
     let mut here = gather::gather(wanted)?;
     here.images = describe(&images);
-    here.secrets = secrets(wanted, &mut session.report).await?;
+    here.secrets = secrets(wanted, dry_run, &mut session.report).await?;
     let interface = session::interface(&wanted.device);
     let cache = Cache::of(dry_run);
     let mut run = Run {
@@ -229,10 +234,15 @@ async fn pressed(interrupt: Option<Interrupt>) {
 /// For how long nothing is said while a value is fetched.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Fetches the values that are wanted. A command may wait for somebody: who waits for it is told so.
-async fn secrets(wanted: &Deployment, report: &mut dyn Report) -> Result<BTreeMap<String, Secret>, Failure> {
+/// Fetches the values that are wanted. A command may wait for somebody: who waits for it is told so. A dry run runs none.
+async fn secrets(wanted: &Deployment, dry_run: bool, report: &mut dyn Report) -> Result<BTreeMap<String, Secret>, Failure> {
     let mut values = BTreeMap::new();
     for (name, secret) in &wanted.secrets {
+        if let (true, Some(command)) = (dry_run, secret.command()) {
+            let text = format!("the secret `{name}` is not compared: a deployment runs `{command}` for it");
+            report.event(&Event::Warning { text });
+            continue;
+        }
         let fetched = secret.clone();
         let mut fetching = tokio::task::spawn_blocking(move || fetched.value());
         let value = match tokio::time::timeout(QUIET, &mut fetching).await {

@@ -16,6 +16,7 @@ use crate::{
         ssh::{self, Ask, ConnectError},
     },
     report::{LogDir, Style},
+    run::Owner,
     secret::Secret,
     text::printable,
 };
@@ -84,7 +85,7 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
                 seen.lock = String::from_utf8_lossy(&said.stdout)
                     .strip_prefix("alive\n")
                     .and_then(|rest| rest.lines().nth(1))
-                    .map(printable);
+                    .map(|owner| printable(&Owner::read(owner).to_string()));
             }
             remote.disconnect().await;
         }
@@ -120,7 +121,7 @@ fn fails(error: &ConnectError) -> (Check, bool) {
         | ConnectError::HostKeyRevoked { .. }
         | ConnectError::TwoDevices { .. } => (Check::HostKey, true),
         ConnectError::Identity { .. } | ConnectError::NotMade { .. } => (Check::Key, false),
-        ConnectError::NotAccepted { .. } => (Check::Key, true),
+        ConnectError::NotAccepted { .. } | ConnectError::Password(_) => (Check::Key, true),
     }
 }
 

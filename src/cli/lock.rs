@@ -128,6 +128,7 @@ pub(super) async fn unlock(options: &UnlockOptions) -> ExitCode {
 }
 
 async fn unlock_in(session: &mut Session, wanted: &Deployment, options: &UnlockOptions) -> Result<(), Failure> {
+    session.name_file(options.device.config.as_deref());
     let remote = session.connect(wanted, options.device.accept_new).await?;
     let result = break_lock(&remote, options.yes, &mut session.report).await;
     remote.disconnect().await;
@@ -148,8 +149,8 @@ async fn break_lock(remote: &Ssh, yes: bool, report: &mut dyn Report) -> Result<
         let what = format!("the lock belongs to {owner}, whose deployment would end in the middle");
         match report.ask(&Question::Confirm(format!("{what}. Take it away?"))).as_deref() {
             Some("yes") => {}
-            Some(_) => return Err(Refusal::No(what).into()),
-            None => return Err(Refusal::Unasked(what).into()),
+            Some(_) => return Err(Refusal::NoLock(what).into()),
+            None => return Err(Refusal::UnaskedLock(what).into()),
         }
     }
     remote.check(&lock::break_lock(token)).await?;

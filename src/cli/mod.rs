@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::ExitCode;
 
 mod again;
+mod arguments;
 mod ask;
 mod cache;
 mod compose;
@@ -134,8 +135,12 @@ fn leave_no_core() {
 
 /// Runs the program and gives its exit code.
 pub fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
     leave_no_core();
+    let words = arguments::in_order(std::env::args_os().collect(), &command_line());
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => return arguments::refuse(&error, &words),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a process that has just begun has the descriptors that a runtime needs");
     let code = tokio::task::LocalSet::new().block_on(&runtime, async {

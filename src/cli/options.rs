@@ -327,6 +327,29 @@ pub struct Options {
     pub log_dir: Option<String>,
 }
 
+impl Options {
+    /// Whether any of them says what to do on the device.
+    pub fn names_a_stage(&self) -> bool {
+        let texts =
+            [&self.set_vpu_name, &self.append_deployment_timestamp_to, &self.docker_compose_to_initialize, &self.attach_to];
+        let lists = [
+            &self.get_logs_from_vpu,
+            &self.dirs_to_make,
+            &self.transfers_from_vpu,
+            &self.transfers_to_vpu,
+            &self.volume_to_setup,
+            &self.image,
+            &self.image_to_import,
+            &self.items_to_cleanup,
+            &self.enable_autostart,
+            &self.disable_autostart,
+        ];
+        let flags =
+            [self.remove_running_containers, self.remove_volumes, self.remove_images, self.mount_usb_volumes].contains(&true);
+        flags || texts.iter().any(|text| text.is_some()) || lists.iter().any(|list| list.is_some())
+    }
+}
+
 /// What is wanted, and which file had a part in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {

@@ -5,15 +5,16 @@ use tokio::sync::watch;
 use super::ask::AskReport;
 use crate::{
     command::Command,
-    config::{Deployment, Device},
+    config::{self, Deployment, Device},
     device::{self, ConfigurationInterface, DeviceIdentity, InterfaceError},
     failure::{ExitCode, Explain, Failure, FailureKind},
     remote::{
         Remote,
-        ssh::{self, Claim, ConnectError, HostConfig, Ssh, Target},
+        ssh::{self, Claim, ConnectError, HostConfig, Password, Ssh, Target},
     },
-    report::{self, Event, EventLog, LogDir, LogFile, LogGuard, Report, Stem, Style, Tee},
-    secret::Secret,
+    report::{self, DeviceSummary, Event, EventLog, LogDir, LogFile, LogGuard, Report, Stem, Style, Tee},
+    secret::{Secret, keep_from_sight},
+    stage::Stage,
 };
 
 /// A run's display and log.
@@ -46,9 +47,40 @@ impl Session {
         Ok(Self { report: tee, log, stem, _guard: guard })
     }
 
+    /// Names the configuration file that is in use, where there is one; tells whether there is.
+    pub(super) fn name_file(&mut self, named: Option<&str>) -> bool {
+        let file = config::file::find(named, &std::env::current_dir().unwrap_or_default()).ok().flatten();
+        if let Some(file) = &file {
+            self.report.event(&Event::Note { text: format!("using `{}`", file.display()) });
+        }
+        file.is_some()
+    }
+
     /// Connects and logs in.
     pub(super) async fn connect(&mut self, wanted: &Deployment, accept_new: bool) -> Result<Ssh, Failure> {
-        self.connect_asked(wanted, accept_new, &Asked::begin(&interface(&wanted.device))).await
+        let remote = self.connect_asked(wanted, accept_new, &Asked::begin(&interface(&wanted.device))).await?;
+        recognise(&remote, &wanted.device.address, (None, None), &mut self.report)?;
+        Ok(remote)
+    }
+
+    /// Connects and logs in, and tells which device it is.
+    pub(super) async fn connect_and_tell(&mut self, wanted: &Deployment, accept_new: bool) -> Result<Ssh, Failure> {
+        let title = format!("connect to {}", wanted.device.address);
+        self.report.event(&Event::StageStarted { stage: Stage::Connect, title });
+        let asked = Asked::begin(&interface(&wanted.device));
+        let remote =
+            self.connect_asked(wanted, accept_new, &asked).await.map_err(|failure| failure.in_stage(Stage::Connect))?;
+        let identity = asked.end().await.ok();
+        recognise(&remote, &wanted.device.address, (identity.as_ref(), None), &mut self.report)?;
+        let (serial, name) = identity.as_ref().map(|identity| (identity.serial.clone(), identity.name.clone())).unzip();
+        self.report.event(&Event::Connected(DeviceSummary {
+            address: format!("{}:{}", wanted.device.address, wanted.device.port),
+            serial: serial.or_else(|| remote.device_of_key()),
+            name: name.filter(|name| !name.is_empty()),
+            firmware: identity.and_then(|identity| identity.firmware).map(|firmware| firmware.to_string()),
+            docker: None,
+        }));
+        Ok(remote)
     }
 
     /// Connects and logs in to a device that is asked meanwhile who it is.
@@ -94,14 +126,14 @@ pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<O
         user: device.user.clone(),
         identity: device.identity.clone(),
         accept_new,
-        password: password.map(Secret::new),
+        password: password.map(|password| Password::new(keep_from_sight(Secret::new(password)))),
         claim,
         ..Target::new(device.address.clone())
     };
     target.with_config()
 }
 
-/// The same to the device of a deployment, with the password that stands there.
+/// The same to the device of a deployment, with the password that stands there, which is fetched when no key is accepted.
 pub(super) fn target_of(
     wanted: &Deployment,
     accept_new: bool,
@@ -109,7 +141,9 @@ pub(super) fn target_of(
 ) -> Result<Target, Failure> {
     let mut target = target(&wanted.device, accept_new, claim)?;
     if let (None, Some(password)) = (&target.password, &wanted.password) {
-        target.password = Some(password.value()?);
+        let password = password.clone();
+        target.password =
+            Some(Password::fetched(move || password.value().map_err(|error| Box::new(error) as Box<dyn Explain>)));
     }
     Ok(target)
 }
@@ -184,13 +218,13 @@ pub(super) fn recognise(
         let (outside, inside) = (outside.serial.clone(), inside.serial.clone());
         return Err(ConnectError::TwoDevices { address: address.into(), outside, inside });
     }
-    let Some(identity) = inside.or(outside) else { return Ok(()) };
-    remote.pin(&identity.serial)?;
-    if let Some(before) = remote.device_before() {
-        let text = format!(
-            "this is device {}, as its host key shows; device {before} answered at {address} last time",
-            identity.serial
-        );
+    // A device that says nothing of itself is known by its key.
+    let known = remote.device_of_key();
+    let Some(serial) = inside.or(outside).map(|identity| identity.serial.clone()).or(known) else { return Ok(()) };
+    let before = remote.device_before(&serial);
+    remote.pin(&serial)?;
+    if let Some(before) = before {
+        let text = format!("this is device {serial}, as its host key shows; device {before} answered at {address} last time");
         report.event(&Event::Warning { text });
     }
     Ok(())
@@ -219,6 +253,12 @@ pub(super) enum Refusal {
     /// Nobody could be asked.
     #[error("{0}, and nobody can be asked")]
     Unasked(String),
+    /// Nobody could be asked whether the lock is to be taken away.
+    #[error("{0}, and nobody can be asked")]
+    UnaskedLock(String),
+    /// The answer was that it stays.
+    #[error("{0}, and the answer was no")]
+    NoLock(String),
     /// The answer was no.
     #[error("{0}, and the answer was no")]
     No(String),
@@ -235,6 +275,9 @@ impl Explain for Refusal {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Password => "run it in a terminal, or set O3R_DEPLOY_DEVICE_PASSWORD".into(),
+            Self::UnaskedLock(_) | Self::NoLock(_) => {
+                "`--yes` takes it away without a question; a deployment that ends by itself lets go".into()
+            }
             Self::Unasked(_) | Self::No(_) => "`--dry-run` shows what would go; `--yes` agrees".into(),
         })
     }

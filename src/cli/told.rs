@@ -139,8 +139,7 @@ impl Told {
 
     fn device(&mut self, options: &DeviceOptions) -> Device {
         Device {
-            // An IFM3D_IP that is set to nothing says nothing.
-            address: self.text("device.address", "--IP", options.ip.as_ref().filter(|address| !address.is_empty())),
+            address: self.text("device.address", "--IP", options.ip.as_ref()),
             port: options.port,
             user: self.text("device.user", "--user", options.user.as_ref()),
             identity: self.text("device.identity", "--identity", options.identity.as_ref()),
@@ -247,6 +246,16 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
         _ => Err("expected seconds, a number from 0 such as `2.5`".into()),
     }
+}
+
+/// Reads a text that says something.
+pub(super) fn something(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("expected a text that is not empty".into()) } else { Ok(text.into()) }
+}
+
+/// Reads seconds that are waited; unlike what turns something off, they are a number.
+pub(super) fn wait(text: &str) -> Result<f64, String> {
+    if text.is_empty() { Err("expected seconds, a number from 0 such as `2.5`".into()) } else { seconds(text) }
 }
 
 /// Reads a port.

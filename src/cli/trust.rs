@@ -14,7 +14,7 @@ use crate::{
     failure::{ExitCode, Failure},
     remote::ssh::{self, Ask, Changed},
     report::{Event, Level, LogDir, Report, Style},
-    secret::Secret,
+    secret::{Secret, keep_from_sight},
 };
 
 /// The variable with the password that a device of firmware 1.21.6 and later may want before it takes a key.
@@ -25,20 +25,21 @@ const PASSWORD: &str = "O3R_DEPLOY_DEVICE_PASSWORD";
 pub(super) struct TrustOptions {
     /// The configuration file whose `device:` is meant, or a folder with an `o3r-deploy.yaml` in it; '' uses none
     ///
-    /// Without this option the `o3r-deploy.yaml` (or `.yml`) of the working directory is used, if there is one. Options override it.
+    /// Without this option the `o3r-deploy.yaml` (or `.yml`) of the working directory is used, or else that of the nearest folder
+    /// above it that has one. Options override it.
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
     /// The device's address [default: 192.168.0.69]
-    #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", hide_env_values = true, value_name = "ADDRESS")]
+    #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", hide_env_values = true, value_name = "ADDRESS", value_parser = told::something)]
     ip: Option<String>,
     /// The port of the device's sshd [default: 22]
     #[arg(long, value_name = "PORT", value_parser = told::port, allow_negative_numbers = true)]
     port: Option<u16>,
     /// The user to log in as [default: oem]
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", value_parser = told::something)]
     user: Option<String>,
     /// The private key to give to the device; made if it is not there [default: ~/.ssh/id_o3r]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = told::something)]
     identity: Option<String>,
     /// Pin the host key of a device that is not known yet, without asking
     ///
@@ -133,7 +134,7 @@ async fn set_keys(session: &mut Session, interface: &ConfigurationInterface, key
         return Ok(interface.set_authorized_keys(keys, None).await?);
     }
     if let Some(password) = std::env::var(PASSWORD).ok().filter(|password| !password.is_empty()) {
-        return Ok(interface.set_authorized_keys(keys, Some(&Secret::new(password))).await?);
+        return Ok(interface.set_authorized_keys(keys, Some(&keep_from_sight(Secret::new(password)))).await?);
     }
     for left in (0..PROMPTS).rev() {
         let question = "password of the device's configuration interface".to_owned();
@@ -171,7 +172,6 @@ mod tests {
     fn the_device_that_is_meant_is_told_by_options_and_else_by_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(meant(&[], folder.path()), "oem@192.168.0.69:22 usual");
-        assert_eq!(meant(&["--IP", ""], folder.path()), "oem@192.168.0.69:22 usual");
         assert_eq!(meant(&["--ip", "10.0.0.1", "--identity", "key"], folder.path()), "oem@10.0.0.1:22 key");
         // What cannot be deployed from here can be trusted all the same.
         let text = "device: {address: a, port: 2222, user: me, identity: ./mine}\nimage: [{source: ./gone.tar}]\n\

@@ -23,8 +23,9 @@ use crate::{
         Remote,
         ssh::{self, Ssh},
     },
-    report::{Event, LogDir, Report},
+    report::{Event, LogDir, Outcome, Report},
     run::{Hold, Interrupt, RunError},
+    stage::Stage,
 };
 
 /// How long a device may take to be back: the slowest boot takes 200 s.
@@ -103,6 +104,7 @@ pub(super) async fn verify(options: &VerifyOptions) -> ExitCode {
 }
 
 async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyOptions) -> Result<(), Failure> {
+    session.name_file(options.application.device.config.as_deref());
     let interface = session::interface(&wanted.device);
     let remote = connect(session, wanted, options, &interface).await?;
     let (before, clock) = containers(&remote, wanted).await?;
@@ -119,12 +121,13 @@ async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyO
         remote.disconnect().await;
         return Ok(());
     }
-    let interrupt = Interrupt::listen();
+    let (interrupt, begin) = (Interrupt::listen(), Instant::now());
     let proven = tokio::select! {
         proven = reboot(session, wanted, options, (&interface, &remote), (&before, &interrupt)) => proven?,
         () = interrupt.wait() => return Err(RunError::Interrupted.into()),
     };
-    note(session, proven);
+    let (stage, outcome, seconds) = (Stage::Compose, Outcome::Done, begin.elapsed().as_secs_f64());
+    session.report.event(&Event::StageFinished { stage, outcome, says: proven, seconds });
     Ok(())
 }
 
@@ -150,6 +153,10 @@ async fn reboot(
     // The lock goes with the device's RAM: until then nobody begins what the reboot would cut.
     let remote = back(session, wanted, options, interface, &boot).await?;
     let ready = begin.elapsed();
+    let (stage, outcome, says) = (Stage::Connect, Outcome::Done, "the device is ready after its reboot".to_owned());
+    session.report.event(&Event::StageFinished { stage, outcome, says, seconds: ready.as_secs_f64() });
+    let title = format!("wait until {} run again", count(before.len(), "container"));
+    session.report.event(&Event::StageStarted { stage: Stage::Compose, title });
     let started = Instant::now();
     let settle = wanted.compose.as_ref().map_or(Compose::DEFAULT_SETTLE, |compose| compose.settle);
     // Since when all of them have been well, in these runs of theirs.
@@ -194,8 +201,11 @@ async fn begin_reboot(session: &mut Session, interface: &ConfigurationInterface,
         );
         session.report.event(&Event::Warning { text });
     }
-    note(session, format!("rebooting device {}", identity.serial));
+    let title = format!("reboot device {}", identity.serial);
+    session.report.event(&Event::StageStarted { stage: Stage::Connect, title });
     interface.reboot().await?;
+    let says = format!("wait until device {} is ready again, which takes up to {} s", identity.serial, BOOT.as_secs());
+    session.report.event(&Event::Step { stage: Stage::Connect, says });
     Ok(boot)
 }
 

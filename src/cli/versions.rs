@@ -12,8 +12,9 @@ use crate::{
     failure::{ExitCode, Failure},
     plan::{Entry, application_name},
     remote::{Remote, ssh::Ssh},
-    report::{Event, LogDir, Report, data},
+    report::{Event, LogDir, Outcome, Report, data},
     run::{Hold, Interrupt, Progress, Runner},
+    stage::Stage,
     text::printable,
 };
 
@@ -48,8 +49,14 @@ async fn versions(options: &ApplicationOptions, lock: Option<&LockOptions>) -> E
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };
+    if lock.is_some() {
+        session.name_file(options.device.config.as_deref());
+    }
     let result = async {
-        let remote = session.connect(&wanted, options.device.accept_new).await?;
+        let remote = match lock {
+            Some(_) => session.connect_and_tell(&wanted, options.device.accept_new).await?,
+            None => session.connect(&wanted, options.device.accept_new).await?,
+        };
         let result = match lock {
             None => list(&remote, &wanted, options.display.json).await,
             Some(lock) => go_back(&mut session, &remote, &wanted, (lock, options.device.accept_new)).await,
@@ -121,8 +128,10 @@ async fn go_back(
         aside: Some(&aside),
         progress: &mut progress,
     };
+    let begin = std::time::Instant::now();
     let result = hold.during(runner.roll_back(&entry, wait, settle)).await;
     hold.release().await;
-    session.report.event(&Event::Note { text: result? });
+    let (stage, outcome, seconds) = (Stage::Compose, Outcome::Done, begin.elapsed().as_secs_f64());
+    session.report.event(&Event::StageFinished { stage, outcome, says: result?, seconds });
     Ok(())
 }

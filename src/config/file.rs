@@ -25,14 +25,17 @@ pub const SIZE_LIMIT: u64 = 1 << 20;
 pub const NAMES: [&str; 2] = ["o3r-deploy.yaml", "o3r-deploy.yml"];
 
 /// Finds the file: `named` with `--config` (a file, or a directory that holds one; empty: none is wanted), else in the working
-/// directory, where there need not be one.
+/// directory or the nearest above it that has one; there need not be any.
 ///
 /// # Errors
 /// What is named is not there; both spellings are there.
 pub fn find(named: Option<&str>, working_directory: &Path) -> Result<Option<PathBuf>, ConfigError> {
     match named {
         Some("") => Ok(None),
-        None => in_directory(working_directory),
+        None => {
+            let absolute = std::path::absolute(working_directory).unwrap_or_else(|_| working_directory.to_owned());
+            absolute.ancestors().find_map(|directory| in_directory(directory).transpose()).transpose()
+        }
         Some(named) => {
             let path = super::LocalPath::resolve(named, working_directory).unwrap_or_else(|_| named.into());
             if path.is_dir() {

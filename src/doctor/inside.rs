@@ -44,7 +44,7 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
             machine => attention(machine, "images for linux/arm64 do not run here: is this a VPU?"),
         },
         Check::Compose => match &facts.compose {
-            Some(tool) if tool.version().starts_with("1.2") && tool.version() < "1.27" => attention(
+            Some(tool) if tool.needs_version() => attention(
                 format!("docker-compose {}", tool.version()),
                 "it takes no compose file without `version:`: begin the file with `version: \"2.4\"`",
             ),

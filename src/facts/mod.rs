@@ -175,6 +175,13 @@ impl ComposeTool {
             Self::Hyphen(version) | Self::Plugin(version) => version,
         }
     }
+
+    /// Whether it takes no compose file without `version:`, as docker-compose before 1.27.
+    pub fn needs_version(&self) -> bool {
+        let Self::Hyphen(version) = self else { return false };
+        let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (1, 27)
+    }
 }
 
 /// How applications start by themselves on this device.

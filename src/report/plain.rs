@@ -9,6 +9,7 @@ use super::{
     sink::Sink,
     words,
 };
+use crate::stage::Stage;
 
 /// A line of progress comes at least this often while bytes go, to show that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -23,11 +24,13 @@ pub(super) struct Plain {
     clock: Clock,
     pace: Pace,
     said: Option<(Instant, u64)>,
+    /// The stage at work.
+    stage: Option<Stage>,
 }
 
 impl Plain {
     pub(super) fn new(stderr: Sink, stdout: Sink, level: Level, clock: Clock) -> Self {
-        Self { stderr, stdout, level, clock, pace: Pace::default(), said: None }
+        Self { stderr, stdout, level, clock, pace: Pace::default(), said: None, stage: None }
     }
 
     fn progress(&mut self, bytes: u64, total: Option<u64>) {
@@ -42,6 +45,24 @@ impl Plain {
         }
     }
 
+    /// A stage that another one follows without its end has failed; after a lost connection it goes on.
+    fn follow(&mut self, event: &Event) {
+        let next = match event {
+            Event::StageStarted { stage, .. } => Some(*stage),
+            Event::StageFinished { .. } | Event::Connected(_) => None,
+            _ => return,
+        };
+        let before = std::mem::replace(&mut self.stage, next);
+        if let (Some(before), Some(next)) = (before, next)
+            && before != next
+            && before != Stage::Connect
+            && next != Stage::Connect
+            && self.level >= Level::Info
+        {
+            self.stderr.line(&format!("{before}: failed"));
+        }
+    }
+
     fn lines(&mut self, event: &Event) {
         for line in words::lines(event) {
             self.stderr.line(&line);
@@ -51,8 +72,10 @@ impl Plain {
 
 impl Report for Plain {
     fn event(&mut self, event: &Event) {
+        self.follow(event);
         match event {
-            Event::Output { line } => self.stdout.line(&crate::text::printable(line)),
+            Event::Output { line } if self.level >= Level::Info => self.stdout.line(&crate::text::printable(line)),
+            Event::Output { .. } => {}
             // A plan that was asked for is data.
             Event::Planned { dry_run: true, .. } => words::lines(event).iter().for_each(|line| self.stdout.line(line)),
             Event::Progress { bytes, total, .. } if self.level >= Level::Info => self.progress(*bytes, *total),

@@ -103,6 +103,7 @@ impl Terminal {
     }
 
     fn start(&mut self, stage: Stage, title: &str) {
+        self.fail_before(stage);
         self.clear();
         let bar = self.bars.add(ProgressBar::no_length().with_style(self.waiting()).with_prefix(format!("{stage:<11}")));
         bar.set_message(title.to_owned());
@@ -111,6 +112,18 @@ impl Terminal {
         }
         self.bar = Some((stage, bar));
         self.step(title);
+    }
+
+    /// A stage that another one follows without its end has failed; after a lost connection it goes on.
+    fn fail_before(&mut self, next: Stage) {
+        if let Some((stage, _)) = self.bar
+            && stage != next
+            && next != Stage::Connect
+            && stage != Stage::Connect
+        {
+            self.clear();
+            self.marked(Mark::Failed, &format!("{stage:<11}  failed"));
+        }
     }
 
     fn step(&mut self, says: &str) {

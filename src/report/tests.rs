@@ -350,8 +350,25 @@ fn a_dry_run_prints_its_plan_as_data() {
 }
 
 #[test]
-fn quiet_leaves_warnings_failures_and_data() {
-    assert_eq!(plain(&well(), Level::Warning), ("warning: the link is slow\n".into(), "22.5 °C[2J\n".into()));
+fn stage_that_failed_is_marked_before_the_logs_are_fetched_again() {
+    let mut events = vec![started(Stage::Compose, "bring it up"), started(Stage::LogsAgain, "fetch the logs")];
+    events.push(finished(Stage::LogsAgain, Outcome::Read, "fetched", 0.1));
+    events.push(end(&events, Some(&failure())));
+    let (said, _) = plain(&events, Level::Info);
+    let at = |text: &str| said.find(text).unwrap_or_else(|| panic!("{text} in {said}"));
+    assert!(at("compose: failed") < at("logs_again: read") && at("logs_again: read") < at("error: "), "{said}");
+    let shown = on_terminal(&events, Level::Info, true).1.contents();
+    let at = |text: &str| shown.find(text).unwrap_or_else(|| panic!("{text} in {shown}"));
+    assert!(at("✗ compose") < at("✓ logs_again") && at("✓ logs_again") < at("error: "), "{shown}");
+    // A stage that goes on after the connection was lost has not failed.
+    let again = [started(Stage::Image, "send"), started(Stage::Connect, "connect"), connected(), started(Stage::Image, "send")];
+    assert!(!plain(&again, Level::Info).0.contains("failed"));
+    assert!(!on_terminal(&again, Level::Info, true).1.contents().contains("failed"));
+}
+
+#[test]
+fn quiet_leaves_warnings_and_failures() {
+    assert_eq!(plain(&well(), Level::Warning), ("warning: the link is slow\n".into(), String::new()));
     assert_eq!(plain(&well(), Level::Error).0, "");
     assert!(plain(&badly(), Level::Error).0.starts_with("error: image: `docker load` failed"));
 }

@@ -85,13 +85,21 @@ impl<R: Remote> Runner<'_, R> {
             Some(shown) => shown,
             None => {
                 let container = self.container(&name).await?.ok_or_else(|| RunError::NoContainer(name.clone()))?;
-                // With a pattern the line may be past already; otherwise what was said before this run is not new.
+                // What was said before this run is not new.
+                let is_old = is_before(&container.started_at, attaching.clock);
                 let since = match until {
-                    Some(_) => shortly_before(&container.started_at),
-                    None => attaching.clock.to_string(),
+                    Some(_) if !is_old => shortly_before(&container.started_at),
+                    _ => attaching.clock.to_string(),
                 };
                 let deadline = wanted.run_duration.map(|duration| tokio::time::Instant::now() + duration);
-                Shown { run: container.started_at, since, lines: Lines::default(), deadline }
+                let mut shown = Shown { run: container.started_at, since, lines: Lines::default(), deadline };
+                if is_old
+                    && until.is_some()
+                    && let Some(end) = self.look_back(&name, &mut shown, &Limits { until: until.clone(), deadline }).await?
+                {
+                    return Ok(end);
+                }
+                shown
             }
         };
         let limits = Limits { until, deadline: shown.deadline };
@@ -108,6 +116,19 @@ impl<R: Remote> Runner<'_, R> {
             self.progress.shown = Some(shown);
         }
         end
+    }
+
+    /// Looks for the awaited line in what the container said before this run, of which no other line is shown.
+    async fn look_back(&mut self, name: &str, shown: &mut Shown, limits: &Limits) -> Result<Option<End>, Failure> {
+        let mut past = Lines::only_matches();
+        let began = shortly_before(&shown.run);
+        let (end, exit) = self.read(&docker::output(name, &began, Some(&shown.since)), &mut past, limits).await?;
+        // What cannot be read back now is read with what follows.
+        if exit == Some(Exit::Code(UNREADABLE)) {
+            shown.since = began;
+        }
+        let matched = end == End::Container && past.end(&mut *self.report, limits.until.as_ref());
+        Ok(if matched { Some(End::Pattern) } else { (end != End::Container).then_some(end) })
     }
 
     /// Shows what was said while there was no connection.
@@ -256,6 +277,12 @@ async fn until_deadline(deadline: Option<tokio::time::Instant>) {
 fn shortly_before(started_at: &str) -> String {
     let started = started_at.parse::<jiff::Timestamp>();
     started.map_or_else(|_| started_at.to_owned(), |started| (started - jiff::SignedDuration::from_secs(1)).to_string())
+}
+
+/// Whether a container was started before a time, in seconds since 1970; one whose start is not understood counts as new.
+fn is_before(started_at: &str, clock: u64) -> bool {
+    let started = started_at.parse::<jiff::Timestamp>();
+    started.is_ok_and(|started| i64::try_from(clock).is_ok_and(|clock| started.as_second() < clock))
 }
 
 #[cfg(test)]

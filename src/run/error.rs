@@ -141,7 +141,8 @@ impl Explain for RunError {
             Self::Unhealthy { .. } | Self::Late { .. } => FailureKind::Unhealthy,
             Self::ContainerFailed { .. } => FailureKind::ContainerFailed,
             Self::Answer(_) => FailureKind::NotUnderstood,
-            Self::NoContainer(_) | Self::NothingBefore(_) => FailureKind::RemoteCommand,
+            Self::NothingBefore(_) => FailureKind::Conflict,
+            Self::NoContainer(_) => FailureKind::RemoteCommand,
             Self::NotAllFetched { .. } => FailureKind::Incomplete,
             Self::Local { .. } => FailureKind::LocalFile,
         }

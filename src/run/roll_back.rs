@@ -1,7 +1,10 @@
 //! `o3r-deploy rollback`: the version before the one that runs, put back by hand. It is a swap like any other: what runs now is
 //! kept, guarded, and can be gone back to in turn.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{HealthWatch, RunError, Runner, look::containers, settle::watch_on, swap::confirm};
 use crate::{
@@ -11,7 +14,9 @@ use crate::{
     failure::Failure,
     plan::{Entry, Keeping},
     remote::{Input, Remote},
+    report::Event,
     stage::Stage,
+    text::printable,
 };
 
 /// What the device tells of a version that is kept.
@@ -22,6 +27,8 @@ struct Kept {
     plugin: bool,
     files: Vec<String>,
     running: Vec<String>,
+    /// Its images, as people know them.
+    images: BTreeSet<String>,
     now: Vec<String>,
 }
 
@@ -37,6 +44,10 @@ fn read(said: &str) -> Option<Kept> {
                 let mut words = rest.split(' ');
                 if let (Some(service), Some("running")) = (words.next(), words.next()) {
                     kept.running.push(service.into());
+                }
+                if let (Some(id), Some(reference)) = (words.nth(1), words.next()) {
+                    let id = id.trim_start_matches("sha256:");
+                    kept.images.insert(format!("{reference} ({})", id.get(..12).unwrap_or(id)));
                 }
             }
             Some(("now", line)) => kept.now.push(line.into()),
@@ -57,6 +68,10 @@ impl<R: Remote> Runner<'_, R> {
         let kept = read(&String::from_utf8_lossy(&said));
         let kept = kept.ok_or_else(|| RunError::NothingBefore(application.clone()))?;
         let begin = Instant::now();
+        let images = kept.images.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let title = if images.is_empty() { String::new() } else { format!(": {}", printable(&images)) };
+        let title = format!("go back to the previous version of `{application}`{title}");
+        self.report.event(&Event::StageStarted { stage: Stage::Compose, title });
         if kept.is_pending {
             // An update that was cut off: the version that ran is put back, and that is all.
             self.remote.check(&swap::put_back(&swap::pending(application))).await?;
@@ -72,6 +87,8 @@ impl<R: Remote> Runner<'_, R> {
         let mut keeping = Keeping::of(application, &project, true, &containers);
         keeping.lines.extend(kept.now);
         self.keep(Stage::Compose, &keeping).await?;
+        let says = "put the previous version back, and wait until it runs".to_owned();
+        self.report.event(&Event::Step { stage: Stage::Compose, says });
         self.begin_swap(application, wait.max(Compose::DEFAULT_WAIT), settle).await?;
         let result = self.go_back_to(application, &kept.project, &kept.running, wait, begin).await;
         let result = match result {

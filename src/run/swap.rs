@@ -67,6 +67,9 @@ impl<R: Remote> Runner<'_, R> {
         }
         let begin = Instant::now();
         let Failure { stage, error: cause } = failure;
+        let why = if cause.kind() == FailureKind::Interrupted { "interrupted" } else { "the update failed" };
+        let text = format!("{why}: what the update has replaced is put back");
+        self.report.event(&Event::Warning { text });
         let error = match self.put_back(kept, bringing, begin).await {
             Ok(None) => return Failure { stage, error: cause },
             Ok(Some(seconds)) => RunError::RolledBack { cause, seconds },
@@ -78,8 +81,6 @@ impl<R: Remote> Runner<'_, R> {
     /// Puts back what was kept; gives how long it took until it ran, in seconds, or nothing when its containers were never
     /// touched.
     async fn put_back(&mut self, kept: &Keeping, bringing: &Bringing, begin: Instant) -> Result<Option<f64>, Failure> {
-        let text = "the update failed: what it has replaced is put back".to_owned();
-        self.report.event(&Event::Warning { text });
         let command = swap::put_back(&swap::pending(&kept.application));
         let output = self.remote.run(&command, Input::Empty).await?;
         if output.exit == crate::remote::Exit::Code(NOTHING_KEPT) {

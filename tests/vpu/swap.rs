@@ -169,7 +169,7 @@ fn rollback_goes_back_by_hand_and_forward_again_and_the_history_tells_it() {
     for kind in [OVP81X, OVP80X] {
         let vpu = Vpu::trusted(kind);
         let first = first_version(&vpu);
-        let said = vpu.fails(7, &["rollback"]);
+        let said = vpu.fails(15, &["rollback"]);
         assert!(said.contains("no version before the one that runs is kept for `app`"), "{said}");
         let second = second_version(&vpu, &Image::new("app:1", SERVES).health("sleep 0"), "");
         vpu.succeed(&[]);

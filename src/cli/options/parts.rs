@@ -7,8 +7,8 @@ use crate::cli::told;
 pub struct DeviceOptions {
     /// The configuration file, or a folder with an `o3r-deploy.yaml` in it; '' uses none
     ///
-    /// Without this option the `o3r-deploy.yaml` (or `.yml`) of the working directory is used, if there is one. Options
-    /// override it key by key: an option that is given replaces what the file says about the same thing.
+    /// Without this option the `o3r-deploy.yaml` (or `.yml`) of the working directory is used, or else that of the nearest folder
+    /// above it that has one. Options override it key by key: an option that is given replaces what the file says about the same thing.
     ///
     /// Example: --config deployment_examples/python_app
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
@@ -25,6 +25,7 @@ pub struct DeviceOptions {
         env = "IFM3D_IP",
         hide_env_values = true,
         value_name = "ADDRESS",
+        value_parser = told::something,
         help_heading = "Device"
     )]
     pub ip: Option<String>,
@@ -38,13 +39,13 @@ pub struct DeviceOptions {
     /// The user to log in as [default: oem]
     ///
     /// Example: --user oem
-    #[arg(long, value_name = "USER", help_heading = "Device")]
+    #[arg(long, value_name = "USER", value_parser = told::something, help_heading = "Device")]
     pub user: Option<String>,
 
     /// The private key to log in with, before all others
     ///
     /// Example: --identity ~/.ssh/id_o3r
-    #[arg(long, value_name = "FILE", help_heading = "Device")]
+    #[arg(long, value_name = "FILE", value_parser = told::something, help_heading = "Device")]
     pub identity: Option<String>,
 
     /// Accept the key of a device that is not known yet, without asking
@@ -63,7 +64,7 @@ pub struct LockOptions {
     /// How many seconds to wait while another deployment is under way or the application holds updates off [default: 0]
     ///
     /// Example: --lock-wait 120
-    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = told::seconds, allow_negative_numbers = true, default_value = "0", hide_default_value = true, help_heading = "This run")]
+    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = told::wait, allow_negative_numbers = true, default_value = "0", hide_default_value = true, help_heading = "This run")]
     pub lock_wait: f64,
 
     /// Go on although the application holds updates off

@@ -175,7 +175,23 @@ fn the_address_is_named_by_option_or_environment() {
     let ip = command.get_arguments().find(|argument| argument.get_long() == Some("IP")).expect("the option");
     assert_eq!(ip.get_env().and_then(|name| name.to_str()), Some("IFM3D_IP"));
     assert_eq!(wanted(&["--ip", "10.0.0.1"]).deployment.device.address, "10.0.0.1");
-    assert_eq!(wanted(&["--IP", ""]).deployment.device.address, "192.168.0.69");
+    let command = Program::command().mut_arg("ip", |argument| argument.env("NAMED_BY_NOBODY"));
+    for option in ["--IP", "--user", "--identity", "--port", "--lock-wait"] {
+        let error = command.clone().try_get_matches_from(["o3r-deploy", option, ""]).expect_err("it says nothing");
+        assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{option}");
+    }
+}
+
+#[test]
+fn file_of_the_nearest_folder_above_is_used() {
+    let folder = with_file("device: {address: above}\n");
+    let inner = folder.path().join("a/b");
+    std::fs::create_dir_all(&inner).expect("made");
+    let found = wanted_in(&inner, &[]).expect("it is right");
+    assert_eq!(found.deployment.device.address, "above");
+    assert_eq!(found.config_file, Some(folder.path().join("o3r-deploy.yaml")));
+    assert_eq!(wanted_in(&inner, &["--config", ""]).expect("it is right").config_file, None);
+    assert!(!options(&["--IP", "a", "--quiet"]).names_a_stage() && options(&["--dirs_to_make", "~/x"]).names_a_stage());
 }
 
 #[test]

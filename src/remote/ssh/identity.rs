@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    fs::OpenOptions,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -35,8 +34,12 @@ pub fn ensure_key(path: &Path) -> Result<Identity, ConnectError> {
     if path.exists() {
         return Ok(Identity { path: path.to_owned(), public_key: public_key_of(path)?, created: false });
     }
-    let public_key = create(path).map_err(|source| ConnectError::NotMade { path: path.to_owned(), source })?;
-    Ok(Identity { path: path.to_owned(), public_key, created: true })
+    match create(path) {
+        Ok(public_key) => Ok(Identity { path: path.to_owned(), public_key, created: true }),
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.exists() => ensure_key(path),
+        Err(source) => Err(ConnectError::NotMade { path: path.to_owned(), source }),
+    }
 }
 
 fn create(path: &Path) -> io::Result<String> {
@@ -48,11 +51,10 @@ fn create(path: &Path) -> io::Result<String> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         private_directory(directory)?;
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(private.as_bytes())?;
+    // Written whole under another name first: who comes at the same time reads all of it, and no file is overwritten.
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(private.as_bytes())?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
     std::fs::write(beside(path), format!("{public}\n"))?;
     Ok(public)
 }
@@ -129,6 +131,18 @@ mod tests {
         }
         std::fs::remove_file(beside(&path)).unwrap();
         assert_eq!(public_key_of(&path).unwrap(), made.public_key);
+    }
+
+    #[test]
+    fn key_is_one_for_all_that_make_it_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ssh/id_o3r");
+        let threads: Vec<_> =
+            std::iter::repeat_n(path, 8).map(|path| std::thread::spawn(move || ensure_key(&path).unwrap())).collect();
+        let keys: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(keys.iter().filter(|key| key.created).count(), 1);
+        let words = |key: &Identity| key.public_key.split(' ').take(2).map(str::to_owned).collect::<Vec<_>>();
+        assert!(keys.iter().all(|key| words(key) == words(&keys[0])));
     }
 
     #[test]
