@@ -35,6 +35,22 @@ $code = 126
 try {
     & $program --config (Join-Path $PSScriptRoot 'get_logs.yaml') @args
     $code = $LASTEXITCODE
+    # A device that does not know this computer, or the other way round: whoever sits here may change that.
+    if (($code -eq 5 -or $code -eq 6) -and -not [Console]::IsInputRedirected) {
+        if ((Read-Host "`nGive this computer a key to the device now (o3r-deploy trust)? [y/N]") -match '^[yY]') {
+            $device = @()
+            for ($at = 0; $at -lt $args.Count; $at++) {
+                if ($args[$at] -match '^--(IP|port|user|identity)=') { $device += $args[$at] }
+                elseif ($args[$at] -match '^--(IP|port|user|identity)$') { $device += $args[$at], $args[$at + 1]; $at++ }
+            }
+            & $program trust --config (Join-Path $PSScriptRoot 'get_logs.yaml') @device
+            $code = $LASTEXITCODE
+            if ($code -eq 0) {
+                & $program --config (Join-Path $PSScriptRoot 'get_logs.yaml') @args
+                $code = $LASTEXITCODE
+            }
+        }
+    }
 } catch {
     [Console]::Error.WriteLine("This computer does not let $program run: $($_.Exception.Message)")
 }

@@ -31,10 +31,42 @@ else
     finish 127
 fi
 
+# Gives this computer a key to the device that the options name.
+trust() {
+    left=$#
+    while [ "$left" -gt 0 ]; do
+        word=$1
+        shift
+        left=$((left - 1))
+        case $word in
+            --IP | --ip | --port | --user | --identity)
+                [ "$left" -gt 0 ] || break
+                set -- "$@" "$word" "$1"
+                shift
+                left=$((left - 1))
+                ;;
+            --IP=* | --ip=* | --port=* | --user=* | --identity=*) set -- "$@" "$word" ;;
+        esac
+    done
+    "$program" trust --config "$here/get_logs.yaml" "$@"
+}
+
 # Ctrl-C is for the program; this script stays to say how it ended.
 trap : INT
 "$program" --config "$here/get_logs.yaml" "$@"
 code=$?
+
+# A device that does not know this computer, or the other way round: whoever sits here may change that.
+if [ -t 0 ] && { [ "$code" -eq 5 ] || [ "$code" -eq 6 ]; }; then
+    printf '\nGive this computer a key to the device now (o3r-deploy trust)? [y/N] ' >&2
+    read -r answer
+    case $answer in
+        [yY]*)
+            trust "$@" && "$program" --config "$here/get_logs.yaml" "$@"
+            code=$?
+            ;;
+    esac
+fi
 
 case $code in
     0) hint="Done, without errors: the logs are in ~/o3r_logs/From_VPUs." ;;

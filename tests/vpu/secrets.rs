@@ -191,3 +191,49 @@ fn the_password_of_a_device_may_come_from_a_command() {
     assert_eq!(code, 6, "{said}");
     assert!(!said.contains("wrong-one"), "{said}");
 }
+
+#[test]
+fn no_log_or_event_shows_secrets_of_any_form_or_environments() {
+    let vpu = Vpu::trusted(OVP81X);
+    let app = "cat /secrets/hard; echo; cat /secrets/long; echo; echo ready; sleep 100000";
+    Image::new("app:1", app).save(&vpu.home.path().join("app.tar"));
+    let long: String = (0..25_000_u32).map(|number| format!("{:04x}", number * 7919 % 65_521)).collect();
+    vpu.write("long", &long);
+    vpu.write(".env", "FROM_DOT_ENV=d-Nv1-kk\n");
+    vpu.write("docker-compose.yml", format!("{COMPOSE}    environment: {{INLINE: n-Vb8-zz, OTHER: '${{FROM_DOT_ENV}}'}}\n"));
+    let secrets =
+        "hard: !env HARD\n    long: !file ./long\n    app.env: !command \"touch ran; printf ENVIRONMENT_TOKEN=v-Hq3+5x\"";
+    vpu.write(
+        "o3r-deploy.yaml",
+        format!(
+            "application: app\ndevice: {{password: !command 'touch asked; printf x'}}\nlogs:\nimage: [{{source: ./app.tar}}]\n\
+             compose:\n  file: ./docker-compose.yml\n  wait: 30\n  secrets:\n    {secrets}\nattach: {{container: app, until: ready}}\n"
+        ),
+    );
+    let run = |words: &[&str]| {
+        let output = vpu.command(words).env("HARD", "h-Tab\tin\u{1b}[31mBidi\u{202e}x9").output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", text(&output));
+        text(&output)
+    };
+    let mut all = run(&["plan", "--log_level", "DEBUG"]);
+    assert!(all.contains("a deployment runs `touch ran; printf ENVIRONMENT_TOKEN=v-Hq3+5x` for it"), "{all}");
+    assert!(!vpu.home.path().join("ran").exists(), "a plan runs no command of a secret");
+    all = run(&["--log_level", "DEBUG"]);
+    vpu.root("docker run -d --name other -e OTHER_TOKEN=o-Th3-rr app:1 sleep 1000");
+    for words in [&["--json"][..], &["--log_level", "DEBUG"], &["verify", "--log_level", "DEBUG"], &["doctor"]] {
+        all += &run(words);
+    }
+    assert!(all.contains("ready") && all.contains("‹secret›"), "{all}");
+    assert!(!vpu.home.path().join("asked").exists(), "no password is fetched while a key is accepted");
+    let logs = vpu.home.path().join("o3r_logs/Deployments");
+    for entry in std::fs::read_dir(logs).expect("logs").flatten() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = entry.metadata().expect("a file").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.path());
+        all += &String::from_utf8_lossy(&std::fs::read(entry.path()).expect("read"));
+    }
+    let pieces = [&long[..40], &long[65_600..65_640], &long[99_900..99_940]];
+    for value in ["h-Tab", "Bidi", "n-Vb8-zz", "d-Nv1-kk", "o-Th3-rr"].into_iter().chain(pieces) {
+        assert!(!all.contains(value), "{value} is seen");
+    }
+}
