@@ -1,6 +1,14 @@
 //! A command line for the device, built from words and never from text: quoting happens here and nowhere else.
 
+use std::time::Duration;
+
 use crate::secret::{MASK, Secret};
+
+/// How long a command may be silent that says nothing else of it: one that is done in a moment.
+pub const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// How long a command may be silent that reads or writes much of the disk, or has all of it written (`sync`).
+pub const DISK_SILENCE_MAX: Duration = Duration::from_secs(900);
 
 /// A command as the device's login shell will read it: one program and its words, each quoted.
 ///
@@ -9,24 +17,57 @@ use crate::secret::{MASK, Secret};
 pub struct Command {
     words: Vec<Word>,
     private: bool,
+    silence: Silence,
+}
+
+/// How long a command may be silent: neither gives output nor takes the input that waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// For so long.
+    Limit(Duration),
+    /// As long as docker on the device answers, for docker does its work.
+    Docker,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Word {
     Plain(String),
-    Script(&'static str),
+    /// Shared functions, and the script that uses them.
+    Script(&'static str, &'static str),
     Secret(Secret),
 }
 
 impl Command {
     /// Starts a command with its program.
     pub fn new(program: impl Into<String>) -> Self {
-        Self { words: vec![Word::Plain(program.into())], private: false }
+        Self { words: vec![Word::Plain(program.into())], silence: Silence::Limit(SILENCE_MAX), private: false }
+    }
+
+    /// Allows it to be silent for so long.
+    pub fn silent_for(mut self, limit: Duration) -> Self {
+        self.silence = Silence::Limit(limit);
+        self
+    }
+
+    /// Allows it to be silent as long as docker answers.
+    pub fn waits_for_docker(mut self) -> Self {
+        self.silence = Silence::Docker;
+        self
+    }
+
+    /// Returns how long it may be silent.
+    pub fn silence(&self) -> Silence {
+        self.silence
     }
 
     /// Runs `script` with `sh`; the words that follow are its `$1`, `$2`, ….
     pub fn script(script: &'static str) -> Self {
-        Self::new("sh").arg("-c").push(Word::Script(script)).arg("sh")
+        Self::new("sh").arg("-c").push(Word::Script("", script)).arg("sh")
+    }
+
+    /// Runs `script` with `sh`, with the shared functions of `prelude`.
+    pub fn script_with(prelude: &'static str, script: &'static str) -> Self {
+        Self::new("sh").arg("-c").push(Word::Script(prelude, script)).arg("sh")
     }
 
     /// Keeps its output out of the log: there may be secrets in it.
@@ -46,7 +87,7 @@ impl Command {
 
     /// Adds a text that is a script itself, or a part of one, and is kept on the device.
     pub fn text(self, script: &'static str) -> Self {
-        self.push(Word::Script(script))
+        self.push(Word::Script("", script))
     }
 
     /// Adds one word.
@@ -69,7 +110,7 @@ impl Command {
     pub fn line(&self) -> String {
         self.render(|word| match word {
             Word::Plain(text) => quote(text),
-            Word::Script(text) => quote(text),
+            Word::Script(prelude, text) => quote(&format!("{prelude}{text}")),
             Word::Secret(secret) => quote(secret.expose()),
         })
     }
@@ -78,7 +119,7 @@ impl Command {
     pub fn shown(&self) -> String {
         self.render(|word| match word {
             Word::Plain(text) => quote(text),
-            Word::Script(text) => format!("'{}…'", script_title(text)),
+            Word::Script(_, text) => format!("'{}…'", script_title(text)),
             Word::Secret(_) => MASK.to_owned(),
         })
     }
@@ -106,6 +147,13 @@ pub fn path_line(path: &str) -> String {
 /// Words for a script that takes them in with `eval "set -- …"`, all on one line: a line break in them is `$n`.
 pub fn eval_line<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| quote(word).replace('\n', r#"'"$n"'"#)).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns a word that nothing on the device can know beforehand: it marks an answer, or the sections of one.
+pub fn nonce() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    let word = || std::hash::RandomState::new().build_hasher().finish();
+    format!("@{:016x}{:016x}@", word(), word())
 }
 
 /// Quotes one word for a POSIX shell. NUL cannot stand in an argument and is dropped: callers refuse it where text comes in.

@@ -101,8 +101,10 @@ pub enum FailureKind {
     NotUnderstood,
     /// Docker on the device does not answer, or is not there.
     DockerSilent,
-    /// Docker does not take an image in the form in which it was sent.
-    ImageRefused,
+    /// The device's login shell does not run commands.
+    LoginShell,
+    /// The device's sshd does not run a command beside those that run.
+    Sessions,
     /// The image is none, or not for this device.
     Image,
     /// The device has not enough room.
@@ -138,7 +140,7 @@ impl FailureKind {
             Self::Unreachable => ExitCode::Unreachable,
             Self::HostKey => ExitCode::HostKey,
             Self::Authentication => ExitCode::Authentication,
-            Self::RemoteCommand | Self::Silent | Self::NotUnderstood | Self::ImageRefused => ExitCode::RemoteCommand,
+            Self::RemoteCommand | Self::Silent | Self::NotUnderstood => ExitCode::RemoteCommand,
             Self::Image => ExitCode::Image,
             Self::NoSpace => ExitCode::NoSpace,
             Self::Unhealthy => ExitCode::Unhealthy,
@@ -146,7 +148,7 @@ impl FailureKind {
             Self::ConnectionLost => ExitCode::ConnectionLost,
             Self::ConfigurationInterface => ExitCode::ConfigurationInterface,
             Self::ContainerFailed => ExitCode::ContainerFailed,
-            Self::Conflict | Self::DockerSilent => ExitCode::Conflict,
+            Self::Conflict | Self::DockerSilent | Self::LoginShell | Self::Sessions => ExitCode::Conflict,
             Self::Held => ExitCode::Held,
             Self::RolledBack => ExitCode::RolledBack,
             Self::Incomplete => ExitCode::Incomplete,
@@ -154,6 +156,10 @@ impl FailureKind {
         }
     }
 }
+
+/// Way out where docker on the device does not answer.
+pub const DOCKER_SILENT_HINT: &str = "after a boot docker takes a while to start: run it again in a minute; `systemctl status docker` on the device \
+                                      tells more, and a reboot starts it anew";
 
 /// An error that knows its kind and the way out.
 pub trait Explain: Error + Send + Sync + 'static {

@@ -154,6 +154,13 @@ fn a_script_is_a_file_and_no_program_is_pasted_together() {
     let mut scripts = 0;
     for (path, text) in sources() {
         let code = code(&text).collect::<Vec<_>>().join("\n");
+        // Of one with shared functions both parts are.
+        for rest in code.split("Command::script_with(").skip(1) {
+            let is_file = |part: &str| part.trim_start().starts_with("include_str!(");
+            if !is_file(rest) || !rest.split_once("),").is_some_and(|(_, rest)| is_file(rest)) {
+                wrong.push(format!("{}: a script that is no file", path.display()));
+            }
+        }
         for rest in code.split("Command::script(").skip(1) {
             scripts += 1;
             let files = ["include_str!(", "concat!(include_str!(", "script)"];

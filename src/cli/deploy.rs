@@ -8,12 +8,11 @@ use super::{
     lock,
     observe::Observer,
     options::{self, Options},
-    session::{self, Refusal, Session},
+    session::{self, Refusal, Session, Way},
 };
 use crate::{
     config::{Deployment, ImageSource},
     delivery::{self, Delivery, Offer, Speeds, Strategy, Supply},
-    device::ConfigurationInterface,
     facts::{Facts, gather, here},
     failure::{ExitCode, Failure, FailureKind},
     image::{self, LocalImages},
@@ -52,13 +51,13 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     let mut here = gather::gather(wanted)?;
     here.images = describe(&images);
     here.secrets = secrets(wanted, dry_run, &mut session.report).await?;
-    let interface = session::interface(&wanted.device);
+    let way = Way::to(&wanted.device).await?;
     let cache = Cache::of(dry_run);
     let mut run = Run {
         wanted,
         options,
         dry_run,
-        interface,
+        way,
         here,
         supply: Supply::new(images, cache.shelf()),
         cache,
@@ -87,7 +86,7 @@ struct Run<'a> {
     wanted: &'a Deployment,
     options: &'a Options,
     dry_run: bool,
-    interface: ConfigurationInterface,
+    way: Way,
     here: here::Here,
     supply: Supply,
     cache: Cache,
@@ -173,7 +172,7 @@ impl Run<'_> {
         let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
             Box::pin(async move { session::aside(wanted, accept_new, &command).await })
         };
-        let (interface, supply, aside) = (&self.interface, &self.supply, Some(&aside as &crate::run::Aside<'_>));
+        let (interface, supply, aside) = (&self.way.interface, &self.supply, Some(&aside as &crate::run::Aside<'_>));
         let mut runner = Runner { remote: work.remote, interface, report, supply, interrupt, aside, progress };
         match hold {
             // Who looks on for hours keeps nobody from the device.
@@ -183,7 +182,7 @@ impl Run<'_> {
     }
 
     fn observer(&self) -> Observer<'_> {
-        Observer { wanted: self.wanted, interface: &self.interface, cache: &self.cache }
+        Observer { wanted: self.wanted, way: &self.way, cache: &self.cache }
     }
 
     /// Plans from the facts, to which the sizes of images that were looked into are added.

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
     options::{self, DeviceOptions, DisplayOptions},
-    session::{self, Asked, Session},
+    session::{self, Asked, Session, Way},
 };
 use crate::{
     commands::{docker, lock},
@@ -55,9 +55,13 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };
-    let interface = session::interface(&wanted.device);
-    let asked = Asked::begin(&interface);
-    let target = match session::target_of(&wanted, options.device.accept_new, asked.claim.clone()) {
+    let way = match Way::to(&wanted.device).await {
+        Ok(way) => way,
+        Err(error) => return session::refuse(style, error.into()),
+    };
+    let interface = &way.interface;
+    let asked = Asked::begin(interface);
+    let target = match way.target_of(&wanted, options.device.accept_new, asked.claim.clone()).await {
         Ok(target) => target,
         Err(error) => return session::refuse(style, error),
     };
@@ -76,7 +80,11 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
             let mut probe = Probe { rooms: [crate::config::REMOTE_HOME.to_owned()].into(), ..Probe::default() };
             use Section::{Autostart, Compose, Containers, Docker, DockerRoot, Images, Volumes};
             probe.sections.extend([Docker, DockerRoot, Containers, Images, Volumes, Compose, Autostart]);
-            seen.facts = probe.ask(&remote).await.ok();
+            match probe.ask(&remote).await {
+                Ok(facts) => seen.facts = Some(facts),
+                // One who is let in and cannot be served has come as far as his key.
+                Err(error) => seen.connection = Some(Missing::of(&error, Check::Key, true)),
+            }
             let hold_off = wanted.hold_off.as_ref().map_or("", |path| path.as_str());
             if let Ok(said) = remote.run(&docker::examine(hold_off), Input::Empty).await {
                 seen.examined = Examined::parse(&String::from_utf8_lossy(&said.stdout));

@@ -11,7 +11,7 @@ use crate::{
     config::Deployment,
     failure::{ExitCode, Failure},
     plan::application_name,
-    remote::{Input, Remote, ssh::Ssh},
+    remote::{Input, Remote, RemoteError, ssh::Ssh},
     report::{Event, LogDir, Question, Report},
     run::{Owner, Wish},
 };
@@ -144,6 +144,9 @@ async fn break_lock(remote: &Ssh, yes: bool, report: &mut dyn Report) -> Result<
     let (Some(state), Some(token), owner) = (lines.next(), lines.next(), lines.next().unwrap_or_default()) else {
         return Ok("the device is not locked".into());
     };
+    if !["alive", "dead"].contains(&state) {
+        return Err(RemoteError::NotUnderstood { command: command.shown(), answer: said.clone() }.into());
+    }
     let owner = Owner::read(owner);
     if state == "alive" && !is_dead(&owner) && !yes {
         let what = format!("the lock belongs to {owner}, whose deployment would end in the middle");

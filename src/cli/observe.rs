@@ -3,11 +3,11 @@
 use super::{
     cache::Cache,
     compose::understand,
-    session::{self, Asked, Session},
+    session::{self, Asked, Session, Way},
 };
 use crate::{
     config::Deployment,
-    device::{ConfigurationInterface, DeviceIdentity, InterfaceError},
+    device::{DeviceIdentity, InterfaceError},
     facts::{
         Facts, compare, gather,
         here::{Here, present},
@@ -24,8 +24,8 @@ use crate::{
 pub(super) struct Observer<'a> {
     /// The deployment that is to be planned.
     pub(super) wanted: &'a Deployment,
-    /// The device's configuration interface.
-    pub(super) interface: &'a ConfigurationInterface,
+    /// The way to the device.
+    pub(super) way: &'a Way,
     /// Keeps docker-compose's answers.
     pub(super) cache: &'a Cache,
 }
@@ -33,10 +33,10 @@ pub(super) struct Observer<'a> {
 impl Observer<'_> {
     /// Connects and gathers the facts.
     pub(super) async fn connect(&self, session: &mut Session, accept_new: bool, here: Here) -> Result<(Ssh, Facts), Failure> {
-        let asked = Asked::begin(self.interface);
-        let remote = session.connect_asked(self.wanted, accept_new, &asked).await?;
+        let asked = Asked::begin(&self.way.interface);
+        let remote = session.connect_asked(self.wanted, accept_new, self.way, &asked).await?;
         let identity = async {
-            let (outside, inside) = tokio::join!(asked.end(), session::inside(&remote, self.interface));
+            let (outside, inside) = tokio::join!(asked.end(), session::inside(&remote, &self.way.interface));
             let address = &self.wanted.device.address;
             session::recognise(&remote, address, (outside.as_ref().ok(), inside.as_ref()), &mut session.report)?;
             Ok(Identity::new(outside, inside, &mut session.report))
@@ -49,7 +49,7 @@ impl Observer<'_> {
     pub(super) async fn again(&self, remote: &Ssh, before: Facts) -> Result<Facts, Failure> {
         let identity = async {
             // Somebody may have given it another name.
-            let now = self.interface.identity().await.ok().map(|identity| identity.name);
+            let now = self.way.interface.identity().await.ok().map(|identity| identity.name);
             let Facts { serial, name, firmware, interface_answers, .. } = before;
             Ok(Identity { serial, name: now.or(name), firmware, interface_answers })
         };
@@ -92,7 +92,7 @@ impl Observer<'_> {
     /// Returns the most characters that a name may have, if the device is to get one.
     async fn name_limit(&self) -> Option<usize> {
         self.wanted.rename.as_ref()?;
-        let limit = self.interface.name_limit().await.ok()?.characters?;
+        let limit = self.way.interface.name_limit().await.ok()?.characters?;
         Some(limit as usize)
     }
 }

@@ -58,7 +58,8 @@ impl Session {
 
     /// Connects and logs in.
     pub(super) async fn connect(&mut self, wanted: &Deployment, accept_new: bool) -> Result<Ssh, Failure> {
-        let remote = self.connect_asked(wanted, accept_new, &Asked::begin(&interface(&wanted.device))).await?;
+        let way = Way::to(&wanted.device).await?;
+        let remote = self.connect_asked(wanted, accept_new, &way, &Asked::begin(&way.interface)).await?;
         recognise(&remote, &wanted.device.address, (None, None), &mut self.report)?;
         Ok(remote)
     }
@@ -67,9 +68,10 @@ impl Session {
     pub(super) async fn connect_and_tell(&mut self, wanted: &Deployment, accept_new: bool) -> Result<Ssh, Failure> {
         let title = format!("connect to {}", wanted.device.address);
         self.report.event(&Event::StageStarted { stage: Stage::Connect, title });
-        let asked = Asked::begin(&interface(&wanted.device));
-        let remote =
-            self.connect_asked(wanted, accept_new, &asked).await.map_err(|failure| failure.in_stage(Stage::Connect))?;
+        let way = Way::to(&wanted.device).await.map_err(|error| Failure::from(error).in_stage(Stage::Connect))?;
+        let asked = Asked::begin(&way.interface);
+        let remote = self.connect_asked(wanted, accept_new, &way, &asked).await;
+        let remote = remote.map_err(|failure| failure.in_stage(Stage::Connect))?;
         let identity = asked.end().await.ok();
         recognise(&remote, &wanted.device.address, (identity.as_ref(), None), &mut self.report)?;
         let (serial, name) = identity.as_ref().map(|identity| (identity.serial.clone(), identity.name.clone())).unzip();
@@ -84,8 +86,14 @@ impl Session {
     }
 
     /// Connects and logs in to a device that is asked meanwhile who it is.
-    pub(super) async fn connect_asked(&mut self, wanted: &Deployment, accept_new: bool, asked: &Asked) -> Result<Ssh, Failure> {
-        let target = target_of(wanted, accept_new, asked.claim.clone())?;
+    pub(super) async fn connect_asked(
+        &mut self,
+        wanted: &Deployment,
+        accept_new: bool,
+        way: &Way,
+        asked: &Asked,
+    ) -> Result<Ssh, Failure> {
+        let target = way.target_of(wanted, accept_new, asked.claim.clone()).await?;
         Ok(ssh::connect(&target, &mut AskReport(&mut self.report)).await?)
     }
 
@@ -118,40 +126,67 @@ pub(super) fn log_dir(deployment: &Deployment) -> LogDir<'_> {
     }
 }
 
-/// The way to a device, which says who it is on another, with what `~/.ssh/config` says of it.
-pub(super) fn target(device: &Device, accept_new: bool, claim: watch::Receiver<Option<Claim>>) -> Result<Target, ConnectError> {
-    let password = std::env::var("O3R_DEPLOY_PASSWORD").ok().filter(|password| !password.is_empty());
-    let target = Target {
-        port: device.port,
-        user: device.user.clone(),
-        identity: device.identity.clone(),
-        accept_new,
-        password: password.map(|password| Password::new(keep_from_sight(Secret::new(password)))),
-        claim,
-        ..Target::new(device.address.clone())
-    };
-    target.with_config()
+/// The way to a device, with what `~/.ssh/config` says of it: asked once, for it takes a program that may run others.
+pub(super) struct Way {
+    said: HostConfig,
+    /// The device's configuration interface.
+    pub(super) interface: ConfigurationInterface,
 }
 
-/// The same to the device of a deployment, with the password that stands there, which is fetched when no key is accepted.
-pub(super) fn target_of(
-    wanted: &Deployment,
-    accept_new: bool,
-    claim: watch::Receiver<Option<Claim>>,
-) -> Result<Target, Failure> {
-    let mut target = target(&wanted.device, accept_new, claim)?;
-    if let (None, Some(password)) = (&target.password, &wanted.password) {
-        let password = password.clone();
-        target.password =
-            Some(Password::fetched(move || password.value().map_err(|error| Box::new(error) as Box<dyn Explain>)));
+impl Way {
+    /// Asks.
+    pub(super) async fn to(device: &Device) -> Result<Self, ConnectError> {
+        let said = HostConfig::of(&device.address).await?;
+        // Behind a jump host port 80 cannot be reached, and the address may be that of another device here: nobody is asked.
+        let interface = match &said.jump {
+            Some(_) => ConfigurationInterface::new("127.0.0.1", 0),
+            None => ConfigurationInterface::new(said.host_name.clone().unwrap_or_else(|| device.address.clone()), device::PORT),
+        };
+        Ok(Self { said, interface })
     }
-    Ok(target)
+
+    /// The device, which says who it is on another way.
+    pub(super) async fn target(
+        &self,
+        device: &Device,
+        accept_new: bool,
+        claim: watch::Receiver<Option<Claim>>,
+    ) -> Result<Target, ConnectError> {
+        let password = std::env::var("O3R_DEPLOY_PASSWORD").ok().filter(|password| !password.is_empty());
+        let target = Target {
+            port: device.port,
+            user: device.user.clone(),
+            identity: device.identity.clone(),
+            accept_new,
+            password: password.map(|password| Password::new(keep_from_sight(Secret::new(password)))),
+            claim,
+            ..Target::new(device.address.clone())
+        };
+        target.with_config(self.said.clone()).await
+    }
+
+    /// The same of the device of a deployment, with the password that stands there, which is fetched when no key is accepted.
+    pub(super) async fn target_of(
+        &self,
+        wanted: &Deployment,
+        accept_new: bool,
+        claim: watch::Receiver<Option<Claim>>,
+    ) -> Result<Target, Failure> {
+        let mut target = self.target(&wanted.device, accept_new, claim).await?;
+        if let (None, Some(password)) = (&target.password, &wanted.password) {
+            let password = password.clone();
+            target.password =
+                Some(Password::fetched(move || password.value().map_err(|error| Box::new(error) as Box<dyn Explain>)));
+        }
+        Ok(target)
+    }
 }
 
 /// Runs a command over a connection of its own, for which nobody is asked anything.
 pub(super) async fn aside(wanted: &Deployment, accept_new: bool, command: &Command) -> Result<(), Failure> {
-    let asked = Asked::begin(&interface(&wanted.device));
-    let remote = ssh::connect(&target_of(wanted, accept_new, asked.claim)?, &mut Nobody).await?;
+    let way = Way::to(&wanted.device).await?;
+    let asked = Asked::begin(&way.interface);
+    let remote = ssh::connect(&way.target_of(wanted, accept_new, asked.claim).await?, &mut Nobody).await?;
     let result = remote.check(command).await;
     remote.disconnect().await;
     result?;
@@ -234,17 +269,6 @@ pub(super) fn recognise(
 pub(super) fn claim_of(identity: &DeviceIdentity) -> Claim {
     let old_firmware = identity.firmware.as_ref().is_some_and(device::Firmware::may_have_password_login);
     Claim { serial: Some(identity.serial.clone()), old_firmware }
-}
-
-/// The device's configuration interface.
-pub(super) fn interface(device: &Device) -> ConfigurationInterface {
-    // A file that is wrong is told of where the connection is made.
-    let said = HostConfig::of(&device.address).unwrap_or_default();
-    // Behind a jump host port 80 cannot be reached, and the address may be that of another device here: nobody is asked.
-    if said.jump.is_some() {
-        return ConfigurationInterface::new("127.0.0.1", 0);
-    }
-    ConfigurationInterface::new(said.host_name.unwrap_or_else(|| device.address.clone()), device::PORT)
 }
 
 /// Nobody agreed.

@@ -97,7 +97,8 @@ pub(super) async fn trust(options: &TrustOptions) -> ExitCode {
 async fn trust_in(session: &mut Session, options: &TrustOptions, (device, path): (Device, &Path)) -> Result<(), Failure> {
     let key = ssh::ensure_key(path)?;
     let device = Device { identity: Some(key.path.clone()), ..device };
-    let interface = session::interface(&device);
+    let way = session::Way::to(&device).await?;
+    let interface = &way.interface;
     let identity = interface.identity().await?;
     let known = interface.authorized_keys().await?;
     let mut says = Vec::new();
@@ -106,16 +107,16 @@ async fn trust_in(session: &mut Session, options: &TrustOptions, (device, path):
     }
     match ssh::merge_authorized_keys(&known, &key.public_key) {
         Some(merged) => {
-            set_keys(session, &interface, &merged).await?;
+            set_keys(session, interface, &merged).await?;
             says.push(format!("device {} now lets {} in", identity.serial, key.path.display()));
         }
         None => says.push(format!("device {} lets {} in already", identity.serial, key.path.display())),
     }
     let changed = if options.accept_changed { Changed::Accept } else { Changed::Ask };
     let claim = session::claim_of(&identity).now();
-    let target = ssh::Target { changed, ..session::target(&device, options.accept_new, claim)? };
+    let target = ssh::Target { changed, ..way.target(&device, options.accept_new, claim).await? };
     let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
-    let inside = session::inside(&remote, &interface).await;
+    let inside = session::inside(&remote, interface).await;
     session::recognise(&remote, &device.address, (Some(&identity), inside.as_ref()), &mut session.report)?;
     says.push(format!("its host key {} is pinned to its serial number", remote.host_key_fingerprint()));
     remote.disconnect().await;

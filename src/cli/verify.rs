@@ -10,7 +10,7 @@ use super::{
     cache::Cache,
     lock,
     options::{self, ApplicationOptions, LockOptions},
-    session::{self, Asked, Session},
+    session::{self, Asked, Session, Way},
 };
 use crate::{
     command::Command,
@@ -25,6 +25,7 @@ use crate::{
     },
     report::{Event, LogDir, Outcome, Report},
     run::{Hold, Interrupt, RunError},
+    small_file,
     stage::Stage,
 };
 
@@ -105,8 +106,8 @@ pub(super) async fn verify(options: &VerifyOptions) -> ExitCode {
 
 async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyOptions) -> Result<(), Failure> {
     session.name_file(options.application.device.config.as_deref());
-    let interface = session::interface(&wanted.device);
-    let remote = connect(session, wanted, options, &interface).await?;
+    let way = Way::to(&wanted.device).await?;
+    let remote = connect(session, wanted, options, &way).await?;
     let (before, clock) = containers(&remote, wanted).await?;
     if before.is_empty() {
         return Err(VerifyError::Nothing(application_name(wanted)).into());
@@ -123,7 +124,7 @@ async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyO
     }
     let (interrupt, begin) = (Interrupt::listen(), Instant::now());
     let proven = tokio::select! {
-        proven = reboot(session, wanted, options, (&interface, &remote), (&before, &interrupt)) => proven?,
+        proven = reboot(session, wanted, options, (&way, &remote), (&before, &interrupt)) => proven?,
         () = interrupt.wait() => return Err(RunError::Interrupted.into()),
     };
     let (stage, outcome, seconds) = (Stage::Compose, Outcome::Done, begin.elapsed().as_secs_f64());
@@ -136,14 +137,14 @@ async fn reboot(
     session: &mut Session,
     wanted: &Deployment,
     options: &VerifyOptions,
-    (interface, remote): (&ConfigurationInterface, &Ssh),
+    (way, remote): (&Way, &Ssh),
     (before, interrupt): (&[Container], &Interrupt),
 ) -> Result<String, Failure> {
     let owner = lock::owner(wanted, "reboots the device of");
     let wish = lock::wish(wanted, &options.lock, &owner);
     let mut hold = Hold::take(remote, &wish, &mut session.report, interrupt).await?;
     let begin = Instant::now();
-    let boot = match hold.during(begin_reboot(session, interface, remote)).await {
+    let boot = match hold.during(begin_reboot(session, &way.interface, remote)).await {
         Ok(boot) => boot,
         Err(failure) => {
             hold.release().await;
@@ -151,7 +152,7 @@ async fn reboot(
         }
     };
     // The lock goes with the device's RAM: until then nobody begins what the reboot would cut.
-    let remote = back(session, wanted, options, interface, &boot).await?;
+    let remote = back(session, wanted, options, way, &boot).await?;
     let ready = begin.elapsed();
     let (stage, outcome, says) = (Stage::Connect, Outcome::Done, "the device is ready after its reboot".to_owned());
     session.report.event(&Event::StageFinished { stage, outcome, says, seconds: ready.as_secs_f64() });
@@ -213,14 +214,9 @@ fn note(session: &mut Session, text: String) {
     session.report.event(&Event::Note { text });
 }
 
-async fn connect(
-    session: &mut Session,
-    wanted: &Deployment,
-    options: &VerifyOptions,
-    interface: &ConfigurationInterface,
-) -> Result<Ssh, Failure> {
-    let asked = Asked::begin(interface);
-    let target = session::target_of(wanted, options.application.device.accept_new, asked.claim.clone())?;
+async fn connect(session: &mut Session, wanted: &Deployment, options: &VerifyOptions, way: &Way) -> Result<Ssh, Failure> {
+    let asked = Asked::begin(&way.interface);
+    let target = way.target_of(wanted, options.application.device.accept_new, asked.claim.clone()).await?;
     Ok(ssh::connect(&target, &mut AskReport(&mut session.report)).await?)
 }
 
@@ -229,15 +225,15 @@ async fn back(
     session: &mut Session,
     wanted: &Deployment,
     options: &VerifyOptions,
-    interface: &ConfigurationInterface,
+    way: &Way,
     boot: &str,
 ) -> Result<Ssh, Failure> {
     let deadline = Instant::now() + BOOT;
     while Instant::now() < deadline {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let ready = interface.identity().await.is_ok_and(|identity| identity.status == "OPERATE");
+        let ready = way.interface.identity().await.is_ok_and(|identity| identity.status == "OPERATE");
         if ready
-            && let Ok(remote) = connect(session, wanted, options, interface).await
+            && let Ok(remote) = connect(session, wanted, options, way).await
             && boot_of(&remote).await.is_ok_and(|now| now != boot)
         {
             return Ok(remote);
@@ -288,9 +284,8 @@ fn states(running: &[Container]) -> String {
 fn counted(serial: &str) -> u32 {
     let folder = Cache::of(false).reboots().unwrap_or_default();
     let file: PathBuf = folder.join(crate::facts::here::safe_name(serial));
-    let count =
-        std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u32).saturating_add(1);
+    let count = small_file::read(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0_u32).saturating_add(1);
     // A count that cannot be kept only costs the warning.
-    let _ = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, count.to_string()));
+    let _ = std::fs::create_dir_all(&folder).and_then(|()| small_file::write(&file, count.to_string()));
     count
 }

@@ -118,10 +118,10 @@ async fn go_back(
     let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
         Box::pin(async move { session::aside(wanted, accept_new, &command).await })
     };
-    let (interface, supply, mut progress) = (session::interface(&wanted.device), Supply::default(), Progress::default());
+    let (way, supply, mut progress) = (session::Way::to(&wanted.device).await?, Supply::default(), Progress::default());
     let mut runner = Runner {
         remote,
-        interface: &interface,
+        interface: &way.interface,
         report: &mut session.report,
         supply: &supply,
         interrupt,

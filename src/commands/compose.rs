@@ -22,7 +22,8 @@ impl Project {
             ComposeTool::Hyphen(_) => Command::new("docker-compose"),
             ComposeTool::Plugin(_) => Command::new("docker").arg("compose"),
         };
-        let base = base.arg("--project-name").arg(&self.name).arg("--project-directory").arg(&self.directory);
+        let base = base.waits_for_docker().arg("--project-name").arg(&self.name);
+        let base = base.arg("--project-directory").arg(&self.directory);
         self.files.iter().fold(base, |command, file| command.arg("--file").arg(file))
     }
 

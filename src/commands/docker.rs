@@ -1,7 +1,7 @@
 //! Commands to the device's docker.
 
 use crate::{
-    command::Command,
+    command::{Command, DISK_SILENCE_MAX},
     facts::{APPLICATION_LABEL, CONTAINER_FORMAT},
 };
 
@@ -9,7 +9,12 @@ use crate::{
 pub const PARTIAL: &str = "o3r-deploy.partial";
 
 fn docker(words: &[&str]) -> Command {
-    Command::new("docker").args(words.iter().copied())
+    Command::new("docker").args(words.iter().copied()).waits_for_docker()
+}
+
+/// Asks whether docker answers.
+pub fn version() -> Command {
+    docker(&["version", "--format", "{{.Server.Version}}"])
 }
 
 /// Removes containers, running ones too.
@@ -55,6 +60,7 @@ const ARRIVING: &str = "/home/oem/.o3r-deploy/.arriving";
 /// `parcel` tells several of them apart.
 pub fn rebuild(parcel: usize, base: &str, roots: &[String]) -> Command {
     Command::script(concat!(include_str!("scripts/rebuild.sh"), include_str!("scripts/exact.sh")))
+        .waits_for_docker()
         .arg(parcel.to_string())
         .arg(base)
         .args(roots)
@@ -70,30 +76,31 @@ pub fn arriving(name: &str) -> String {
 
 /// Prints how many bytes have arrived in a directory, or `loaded` when they are loaded; waits while they are being loaded.
 pub fn received(directory: &str) -> Command {
-    Command::script(include_str!("scripts/received.sh")).arg(directory)
+    Command::script(include_str!("scripts/received.sh")).waits_for_docker().arg(directory)
 }
 
 /// Takes standard input, compressed with gzip, into files of 4 MiB in a directory, each of them flushed, behind those that are
 /// there; once they come to `size` bytes, loads and removes them.
 pub fn receive(directory: &str, size: u64) -> Command {
     Command::script(concat!(include_str!("scripts/receive.sh"), include_str!("scripts/exact.sh")))
+        .waits_for_docker()
         .arg(directory)
         .arg(size.to_string())
 }
 
 /// Removes the intermediate images and files of deliveries.
 pub fn remove_partial() -> Command {
-    Command::script(include_str!("scripts/remove_partial.sh")).arg(PARTIAL).arg(ARRIVING)
+    Command::script(include_str!("scripts/remove_partial.sh")).waits_for_docker().arg(PARTIAL).arg(ARRIVING)
 }
 
 /// The same after a delivery; then prints the IDs of images, one a line.
 pub fn settle(images: &[String]) -> Command {
-    Command::script(include_str!("scripts/settle.sh")).arg(PARTIAL).arg(ARRIVING).args(images)
+    Command::script(include_str!("scripts/settle.sh")).waits_for_docker().arg(PARTIAL).arg(ARRIVING).args(images)
 }
 
 /// Loads or imports an archive that is on the device already and gives it `name`, unless its image is there.
 pub fn load_on_device(path: &str, name: &str, changes: &[String]) -> Command {
-    Command::script(include_str!("scripts/load_on_device.sh")).arg(path).arg(name).args(changes)
+    Command::script(include_str!("scripts/load_on_device.sh")).waits_for_docker().arg(path).arg(name).args(changes)
 }
 
 /// Gives an image a reference.
@@ -108,24 +115,24 @@ pub fn inspect_container(name: &str) -> Command {
 
 /// Describes the containers of a compose project as JSON; nothing when there are none.
 pub fn inspect_project(project: &str) -> Command {
-    Command::script(include_str!("scripts/inspect_project.sh")).arg(project).text(CONTAINER_FORMAT)
+    Command::script(include_str!("scripts/inspect_project.sh")).waits_for_docker().arg(project).text(CONTAINER_FORMAT)
 }
 
 /// Prints the last `lines` lines of a container's output.
 pub fn last_output(container: &str, lines: u32) -> Command {
-    Command::script(include_str!("scripts/last_output.sh")).arg(container).arg(lines.to_string())
+    Command::script(include_str!("scripts/last_output.sh")).waits_for_docker().arg(container).arg(lines.to_string())
 }
 
 /// Follows a container's output since a time by the device's clock, until it ends. Reads logs, so that a connection that
 /// drops cannot reach the container.
 pub fn follow(container: &str, since: &str) -> Command {
-    Command::script(include_str!("scripts/follow.sh")).arg(container).arg(since)
+    Command::script(include_str!("scripts/follow.sh")).waits_for_docker().arg(container).arg(since)
 }
 
 /// Prints a container's output from one time to another, or to now, by the device's clock; exit code 3 where its log driver
 /// keeps none.
 pub fn output(container: &str, since: &str, until: Option<&str>) -> Command {
-    Command::script(include_str!("scripts/output.sh")).arg(container).arg(since).args(until)
+    Command::script(include_str!("scripts/output.sh")).waits_for_docker().arg(container).arg(since).args(until)
 }
 
 /// Stops a container as it wishes to be stopped.
@@ -135,7 +142,9 @@ pub fn stop(container: &str) -> Command {
 
 /// Looks for what often goes wrong. With the file `hold_off` an application holds updates off, where there is one.
 pub fn examine(hold_off: &str) -> Command {
-    Command::script(include_str!("scripts/examine.sh")).arg(hold_off)
+    Command::script_with(include_str!("scripts/within.sh"), include_str!("scripts/examine.sh"))
+        .silent_for(DISK_SILENCE_MAX)
+        .arg(hold_off)
 }
 
 /// Sets the restart policy of containers.

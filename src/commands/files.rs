@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    command::{Command, path_line},
+    command::{Command, DISK_SILENCE_MAX, path_line},
     facts::compare::BLOCK,
 };
 
@@ -26,22 +26,23 @@ pub fn remove_empty_directories(paths: &[String]) -> Command {
 
 /// Appends a line to a file, makes the file's directory if need be, and flushes it to the disk.
 pub fn append_line(file: &str, line: &str) -> Command {
-    Command::script(include_str!("scripts/append_line.sh")).arg(file).arg(line)
+    Command::script(include_str!("scripts/append_line.sh")).silent_for(DISK_SILENCE_MAX).arg(file).arg(line)
 }
 
 /// Replaces a file's content whole: to a temporary name, flushed, renamed.
 pub fn write_file(file: &str, content: &str) -> Command {
-    Command::script(include_str!("scripts/write_file.sh")).arg(file).arg(content)
+    Command::script(include_str!("scripts/write_file.sh")).silent_for(DISK_SILENCE_MAX).arg(file).arg(content)
 }
 
 /// Writes its standard input, `size` bytes, to a file that only the user may read. A secret is never a word of a command.
 pub fn write_secret(file: &str, size: usize) -> Command {
-    Command::script(include_str!("scripts/write_secret.sh")).arg(file).arg(size.to_string())
+    Command::script(include_str!("scripts/write_secret.sh")).silent_for(DISK_SILENCE_MAX).arg(file).arg(size.to_string())
 }
 
-/// Compares its standard input with such a file: 0 the same, 3 another, 4 none.
-pub fn compare_secret(file: &str) -> Command {
-    Command::script(include_str!("scripts/compare_secret.sh")).arg(file)
+/// Compares such files with digests on its standard input, lines of a SHA-256 and a path (see [`path_line`]): prints `same`,
+/// `other` or `none` for each.
+pub fn compare_secrets() -> Command {
+    Command::script(include_str!("scripts/compare_secrets.sh"))
 }
 
 /// Removes such a file.
@@ -51,7 +52,7 @@ pub fn remove_secret(file: &str) -> Command {
 
 /// Removes files and trees.
 pub fn remove(paths: &[String]) -> Command {
-    Command::new("rm").args(["-rf", "--"]).args(paths)
+    Command::new("rm").silent_for(DISK_SILENCE_MAX).args(["-rf", "--"]).args(paths)
 }
 
 /// Which part of taking files in a command does.
@@ -95,24 +96,24 @@ pub fn receive(part: Receive) -> Command {
         Receive::Place => "place",
         Receive::Both => "both",
     };
-    Command::script(include_str!("scripts/take_in.sh")).arg(INCOMING).arg(part)
+    Command::script(include_str!("scripts/take_in.sh")).silent_for(DISK_SILENCE_MAX).arg(INCOMING).arg(part)
 }
 
 /// Takes a large file in from its standard input, of which `have` bytes are there already.
 pub fn append(path: &str, have: u64, size: u64, mode: u32) -> Command {
     let words = [path.to_owned(), have.to_string(), size.to_string(), format!("{mode:o}")];
-    Command::script(include_str!("scripts/take_rest.sh")).args(words)
+    Command::script(include_str!("scripts/take_rest.sh")).silent_for(DISK_SILENCE_MAX).args(words)
 }
 
 /// Removes the incoming directories in the directories on standard input, with all that is in them.
 pub fn abandon_incoming() -> Command {
-    Command::script(include_str!("scripts/abandon_incoming.sh")).arg(INCOMING)
+    Command::script(include_str!("scripts/abandon_incoming.sh")).silent_for(DISK_SILENCE_MAX).arg(INCOMING)
 }
 
 /// Gives files as tar archives. Standard input has their paths, relative to `/`, one a line (see [`path_line`]); one that ends
 /// with `/.` is a whole tree.
 pub fn give() -> Command {
-    Command::script(include_str!("scripts/give_files.sh"))
+    Command::script(include_str!("scripts/give_files.sh")).silent_for(DISK_SILENCE_MAX)
 }
 
 const GIVE_ENDS: &str = concat!(include_str!("scripts/give_ends.sh"), include_str!("scripts/range.sh"));
@@ -120,7 +121,7 @@ const GIVE_ENDS: &str = concat!(include_str!("scripts/give_ends.sh"), include_st
 /// Gives what is in files behind the lengths that stand before their paths on standard input: the number of bytes on a line, the
 /// bytes, and `mark` on a line; `-` for a file that is gone or has become shorter.
 pub fn give_ends(mark: &str) -> Command {
-    Command::script(GIVE_ENDS).arg(mark)
+    Command::script(GIVE_ENDS).silent_for(DISK_SILENCE_MAX).arg(mark)
 }
 
 /// Gives one file, from a multiple of [`BLOCK`] on.

@@ -1,7 +1,10 @@
 //! Commands that change one version of an application for another, and back: `docs/swap.md` tells how.
 
 use super::lock;
-use crate::{command::Command, config::REMOTE_HOME};
+use crate::{
+    command::{Command, DISK_SILENCE_MAX},
+    config::REMOTE_HOME,
+};
 
 /// The repository of the names that keep the images of a version that can be gone back to.
 pub const PREVIOUS: &str = "o3r-deploy.previous";
@@ -31,12 +34,12 @@ const PUT_BACK: &str = concat!(include_str!("scripts/put_back.sh"), include_str!
 
 /// Keeps the version that runs; what there is to keep comes on standard input, a line each.
 pub fn keep(application: &str) -> Command {
-    Command::script(include_str!("scripts/keep.sh")).arg(home(application)).arg(application).text(PUT_BACK)
+    Command::script(include_str!("scripts/keep.sh")).waits_for_docker().arg(home(application)).arg(application).text(PUT_BACK)
 }
 
 /// Puts the version that is kept in a directory back. It is there as `put_back` too, for hands and for the guard.
 pub fn put_back(version: &str) -> Command {
-    Command::script(PUT_BACK).arg(version)
+    Command::script(PUT_BACK).waits_for_docker().arg(version)
 }
 
 /// For how many seconds the lock may be nobody's until the guard takes its deployer for gone.
@@ -47,6 +50,7 @@ pub const GRACE: u32 = 20;
 /// the device's clock.
 pub fn begin(application: &str, limit: u64) -> Command {
     Command::script(include_str!("scripts/begin_swap.sh"))
+        .waits_for_docker()
         .arg(pending(application))
         .arg(limit.to_string())
         .arg(GRACE.to_string())
@@ -72,18 +76,18 @@ pub fn history() -> Command {
 
 /// Makes the version that was kept the previous one, and writes record and history.
 pub fn settle(application: &str, record: &str, entry: &str) -> Command {
-    Command::script(include_str!("scripts/confirm_swap.sh")).arg(home(application)).arg(record).arg(entry)
+    Command::script(include_str!("scripts/confirm_swap.sh")).waits_for_docker().arg(home(application)).arg(record).arg(entry)
 }
 
 /// Writes an entry into the history.
 pub fn note(application: &str, entry: &str) -> Command {
-    Command::script(include_str!("scripts/note.sh")).arg(home(application)).arg(entry)
+    Command::script(include_str!("scripts/note.sh")).silent_for(DISK_SILENCE_MAX).arg(home(application)).arg(entry)
 }
 
 /// The ends and starts of a project's containers since a time of the device's clock: nanoseconds, `die` or `start`, and the
 /// service, a line each.
 pub fn downtime(project: &str, since: u64) -> Command {
-    Command::script(include_str!("scripts/downtime.sh")).arg(project).arg(since.to_string())
+    Command::script(include_str!("scripts/downtime.sh")).waits_for_docker().arg(project).arg(since.to_string())
 }
 
 #[cfg(test)]

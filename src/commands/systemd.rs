@@ -20,29 +20,33 @@ pub fn enable_service(service: &str, file: &str, link: ServiceLink) -> Command {
         ServiceLink::Directory => "directory",
         ServiceLink::File => "file",
     };
-    Command::script(include_str!("scripts/enable_service.sh")).arg(service).arg(file).arg(COMPOSE_HOME).arg(link)
+    let command = Command::script(include_str!("scripts/enable_service.sh")).waits_for_docker();
+    command.arg(service).arg(file).arg(COMPOSE_HOME).arg(link)
 }
 
 /// Disables `oem-dc@<service>`, keeps the containers of its project from coming back by their restart policy, and reads both
 /// back.
 pub fn disable_service(service: &str, project: &str) -> Command {
-    Command::script(include_str!("scripts/disable_service.sh")).arg(service).arg(project)
+    Command::script(include_str!("scripts/disable_service.sh")).waits_for_docker().arg(service).arg(project)
 }
 
 /// Enables the one unit that starts docker, and has the project's containers come back with it.
 pub fn enable_single(project: &str) -> Command {
-    Command::script(include_str!("scripts/enable_single.sh")).arg(project)
+    Command::script(include_str!("scripts/enable_single.sh")).waits_for_docker().arg(project)
 }
 
 /// Keeps the containers of a project, or a container of that name, from coming back.
 pub fn disable_single(project: &str) -> Command {
-    Command::script(include_str!("scripts/disable_single.sh")).arg(project)
+    Command::script(include_str!("scripts/disable_single.sh")).waits_for_docker().arg(project)
 }
 
 /// Ends the unit that follows the containers of a project, without ending them: when the containers are replaced, it would stop the
 /// new ones.
 pub fn release(project: &str, file: &str) -> Command {
-    Command::script(concat!(include_str!("scripts/release.sh"), include_str!("scripts/let_go.sh"))).arg(project).arg(file)
+    Command::script(concat!(include_str!("scripts/release.sh"), include_str!("scripts/let_go.sh")))
+        .waits_for_docker()
+        .arg(project)
+        .arg(file)
 }
 
 #[cfg(test)]

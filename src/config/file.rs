@@ -17,6 +17,7 @@ use super::{
     settings::Settings,
     shape, yaml,
 };
+use crate::small_file;
 
 /// The largest file that is read, in bytes.
 pub const SIZE_LIMIT: u64 = 1 << 20;
@@ -61,6 +62,10 @@ fn in_directory(directory: &Path) -> Result<Option<PathBuf>, ConfigError> {
 /// It cannot be read, is too large, or is no YAML.
 pub fn read(path: &Path, name: &str) -> Result<(Layer, Vec<Problem>), ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    // `/dev/null`, or what a shell's `<(…)` stands for, is named on purpose; another pipe would be waited for without end.
+    if !path.starts_with("/dev") {
+        small_file::check(path).map_err(unreadable)?;
+    }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.len() as u64 > SIZE_LIMIT {

@@ -219,6 +219,7 @@ impl WantedSecret {
 
 /// Reads a file, and of an endless one no more than shows that it is too long.
 fn read(path: &std::path::Path) -> io::Result<Vec<u8>> {
+    crate::small_file::check(path)?;
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(MOST_READ).read_to_end(&mut bytes)?;
     Ok(bytes)

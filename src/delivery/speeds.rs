@@ -4,6 +4,8 @@ use std::{fs, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::small_file;
+
 /// A smaller delivery tells nothing of the link but that it is no slower, in bytes.
 const TELLING: u64 = 4 << 20;
 
@@ -37,15 +39,16 @@ pub struct Measured {
 impl Speeds {
     /// What is known of the device with this serial number.
     pub fn of(directory: Option<&Path>, serial: Option<&str>) -> Self {
-        let read = || serde_json::from_slice(&fs::read(file(directory?, serial?)).ok()?).ok();
+        let read = || serde_json::from_str(&small_file::read(&file(directory?, serial?)).ok()?).ok();
         read().unwrap_or_default()
     }
 
     /// Keeps what is known. It only makes estimates better: nobody is told if that fails.
     pub fn keep(&self, directory: Option<&Path>, serial: Option<&str>) {
         let (Some(directory), Some(serial)) = (directory, serial) else { return };
-        let write =
-            || fs::create_dir_all(directory).and_then(|()| fs::write(file(directory, serial), serde_json::to_vec(self)?));
+        let write = || {
+            fs::create_dir_all(directory).and_then(|()| small_file::write(&file(directory, serial), serde_json::to_vec(self)?))
+        };
         if let Err(error) = write() {
             tracing::debug!("the speed of {serial} is not kept: {error}");
         }

@@ -1,7 +1,7 @@
 //! Judges what is inside a device that lets this computer in.
 
 use super::{
-    Check, Examined, Seen,
+    Check, Examined, Seen, State,
     judge::{Verdict, attention, fine, unknown, wrong},
 };
 use crate::{
@@ -33,7 +33,7 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
             }
             None => wrong(
                 "docker does not answer on the device",
-                "after a boot it takes a while; with `oem-dc-autostart` disabled it starts when it is first used: try again in a minute",
+                "after a boot it takes a while, `systemctl status docker` on the device tells more; with `oem-dc-autostart` disabled it starts when it is first used: try again in a minute",
             ),
         },
         Check::Architecture => match facts.machine.as_str() {
@@ -62,6 +62,7 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
             }
             (None, _) => unknown(),
         },
+        Check::LogDriver | Check::PortConflicts | Check::GpuRuntime if !seen.examined.knows_docker() => without_docker(),
         Check::LogDriver => log_driver(&seen.examined),
         Check::PortConflicts => port_conflicts(&seen.examined),
         Check::GpuRuntime => match seen.examined.nvidia {
@@ -89,9 +90,14 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
         },
         _ => match docker {
             Some(docker) => containers(check, docker, facts.clock),
-            None => unknown(),
+            None => without_docker(),
         },
     }
+}
+
+/// What only docker knows.
+fn without_docker() -> Verdict {
+    (State::Unknown, "docker does not answer".into(), String::new())
 }
 
 fn clock(device: u64, now: u64) -> Verdict {

@@ -20,7 +20,7 @@ pub(super) fn wrong(found: impl Into<String>, advice: &str) -> Verdict {
 }
 
 pub(super) fn unknown() -> Verdict {
-    (State::Unknown, "not known before the device lets this computer in".into(), String::new())
+    (State::Unknown, "not known: the device could not be asked".into(), String::new())
 }
 
 /// What there is to say of a check.

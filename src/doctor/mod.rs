@@ -128,6 +128,11 @@ pub struct Examined {
 }
 
 impl Examined {
+    /// Whether docker said anything.
+    fn knows_docker(&self) -> bool {
+        self.driver.is_some() || self.nvidia.is_some() || !self.containers.is_empty()
+    }
+
     /// Reads what `examine.sh` said.
     pub fn parse(said: &str) -> Self {
         let mut examined = Self::default();
@@ -136,7 +141,7 @@ impl Examined {
             let (what, value) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             match what.as_str() {
                 "linger" => examined.linger = Some(value == "yes"),
-                "driver" => examined.driver = Some(value),
+                "driver" => examined.driver = Some(value).filter(|value| !value.is_empty()),
                 "nvidia" => examined.nvidia = Some(value == "yes"),
                 "held" => examined.held = Some(value),
                 "foreign" => examined.foreign = value.parse().ok(),
@@ -265,6 +270,18 @@ mod tests {
         for (off, words) in [(150, "2 minutes"), (3_700, "1 hour"), (86_400, "1 day"), (200_000, "2 days")] {
             assert!(said(off).contains(&format!("clock: the device's clock is {words} off")), "{off}");
         }
+    }
+
+    #[test]
+    fn what_only_docker_knows_is_not_known_where_it_does_not_answer() {
+        let examined = Examined::parse("linger yes\ndriver \nforeign 0\n");
+        let findings = examine(&Seen { facts: Some(Facts::default()), examined, ..Seen::default() });
+        let names = |found: &str| {
+            let of = findings.iter().filter(|finding| finding.found == found).map(|finding| finding.check.name());
+            of.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names("docker does not answer on the device"), "docker");
+        assert_eq!(names("docker does not answer"), "restarts health log_driver port_conflicts gpu_runtime volumes");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::here::{self, LARGE};
 use crate::{
-    command::{Command, eval_line},
+    command::{Command, DISK_SILENCE_MAX, eval_line},
     remote::{Input, Remote, RemoteError},
 };
 
@@ -233,7 +233,7 @@ async fn same(remote: &impl Remote, groups: &[&[Doubt<'_>]]) -> Result<Option<Ve
     if groups.is_empty() {
         return Ok(Some(Vec::new()));
     }
-    let command = Command::script(COMPARE);
+    let command = Command::script(COMPARE).silent_for(DISK_SILENCE_MAX);
     let mine: Vec<Vec<_>> = groups.iter().map(|group| group.iter().map(|doubt| doubt.copy.clone()).collect()).collect();
     // Both sides read and compute at the same time.
     let here = tokio::task::spawn_blocking(move || mine.iter().map(|copies| digest(copies)).collect::<Vec<_>>());

@@ -29,7 +29,7 @@ pub use inspect::{
     APPLICATION_LABEL, CONTAINER_FORMAT, Container, ContainerState, DockerImage, DockerVolume, Health, HealthCheck,
     IMAGE_FORMAT, VOLUME_FORMAT, containers,
 };
-pub use probe::{FactsError, Probe, Section, nonce};
+pub use probe::{FactsError, Probe, Section};
 
 /// Everything the plan needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Archive, AutostartModel, ComposeTool, Docker, Facts, Room, ServiceFact, Tree, inspect, listing};
 use crate::{
-    command::{Command, path_lines},
-    failure::{Explain, FailureKind},
+    command::{Command, DISK_SILENCE_MAX, nonce, path_lines},
+    failure::{DOCKER_SILENT_HINT, Explain, FailureKind},
     remote::{Input, Remote, RemoteError},
     text::printable,
 };
@@ -71,6 +71,12 @@ pub enum FactsError {
     /// It could not be asked.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// Docker did not say what was asked of it.
+    #[error("docker does not answer on the device: it did not tell its {section}")]
+    Docker {
+        /// What it was asked for.
+        section: &'static str,
+    },
     /// It answered something else.
     #[error("the device's answer about its {section} is not understood: {reason}")]
     Answer {
@@ -85,6 +91,7 @@ impl Explain for FactsError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Remote(error) => error.kind(),
+            Self::Docker { .. } => FailureKind::DockerSilent,
             Self::Answer { .. } => FailureKind::NotUnderstood,
         }
     }
@@ -92,6 +99,7 @@ impl Explain for FactsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Remote(error) => error.hint(),
+            Self::Docker { .. } => Some(DOCKER_SILENT_HINT.into()),
             Self::Answer { .. } => Some("the full answer stands in the log file".into()),
         }
     }
@@ -104,7 +112,8 @@ impl Probe {
         let pairs = |kind: &'static str, names: &BTreeSet<String>| {
             names.iter().flat_map(move |name| [kind.to_owned(), name.clone()]).collect::<Vec<_>>()
         };
-        Command::script(include_str!("probe.sh"))
+        Command::script_with(include_str!("../commands/scripts/within.sh"), include_str!("probe.sh"))
+            .silent_for(DISK_SILENCE_MAX)
             .arg(nonce)
             .arg(wants.join(" "))
             .text(inspect::CONTAINER_FORMAT)
@@ -131,13 +140,6 @@ impl Probe {
         let answer = remote.run(&command, Input::Bytes(self.input())).await?.success(&command)?;
         parse(&answer, &nonce)
     }
-}
-
-/// A word that no file on the device can know beforehand: it marks the sections of the answer.
-pub fn nonce() -> String {
-    use std::hash::{BuildHasher, Hasher};
-    let word = || std::hash::RandomState::new().build_hasher().finish();
-    format!("={:016x}{:016x}=", word(), word())
 }
 
 /// Understands what the probe said.
@@ -231,6 +233,14 @@ fn tree(name: &str, content: &[u8]) -> Result<Tree, FactsError> {
 
 fn read_inspect(docker: &mut Docker, name: &str, body: &[u8]) -> Result<(), FactsError> {
     let wrong = |section| move |error: serde_json::Error| FactsError::Answer { section, reason: error.to_string() };
+    let section = match name {
+        "containers" => "containers",
+        "images" => "images",
+        _ => "volumes",
+    };
+    if body.ends_with(b"unknown\n") {
+        return Err(FactsError::Docker { section });
+    }
     match name {
         "containers" => docker.containers = inspect::containers(body).map_err(wrong("containers"))?,
         "images" => docker.images = inspect::images(body).map_err(wrong("images"))?,

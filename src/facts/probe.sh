@@ -105,25 +105,39 @@ squeezed() { if command -v gzip >/dev/null; then gzip -1; else cat; fi; }
 section lock
 if [ -e /tmp/o3r-deploy/lock ]; then echo held; else echo free; cat /tmp/o3r-deploy/last 2>/dev/null; fi
 
-docker_version() { if wanted docker; then docker version --format '{{.Server.Version}}' 2>&1; fi; }
-docker_root() { if wants docker_root; then docker info --format '{{.DockerRootDir}}{{"\n"}}{{.DriverStatus}}' 2>/dev/null; fi; }
+# What went away meanwhile is no reason not to be told of the others; docker that does not answer is.
+told() {
+  "$@"
+  if [ $? -eq 124 ]; then echo unknown; fi
+}
+docker_version() { if wanted docker; then within 20 docker version --format '{{.Server.Version}}' 2>&1; fi; }
+docker_root() { if wants docker_root; then within 30 docker info --format '{{.DockerRootDir}}{{"\n"}}{{.DriverStatus}}' 2>/dev/null; fi; }
 containers() {
   if wanted containers; then
     # shellcheck disable=SC2086 # here and below: IDs and names of volumes have neither spaces nor patterns
-    ids=$(docker container ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker container inspect --format "$container_format" $ids
+    if ids=$(within 30 docker container ls --all --quiet --no-trunc); then
+      if [ -n "$ids" ]; then told within 30 docker container inspect --format "$container_format" $ids; fi
+    else echo unknown
+    fi
   fi
 }
 images() {
   if wanted images; then
     # One with several tags is listed several times.
     # shellcheck disable=SC2046
-    ids=$(docker image ls --all --quiet --no-trunc) && [ -n "$ids" ] && docker image inspect --format "$image_format" $(echo "$ids" | sort -u)
+    if ids=$(within 30 docker image ls --all --quiet --no-trunc); then
+      if [ -n "$ids" ]; then told within 30 docker image inspect --format "$image_format" $(echo "$ids" | sort -u); fi
+    else echo unknown
+    fi
   fi
 }
 volumes() {
   if wanted volumes; then
     # shellcheck disable=SC2086
-    names=$(docker volume ls --quiet) && [ -n "$names" ] && docker volume inspect --format "$volume_format" $names
+    if names=$(within 30 docker volume ls --quiet); then
+      if [ -n "$names" ]; then told within 30 docker volume inspect --format "$volume_format" $names; fi
+    else echo unknown
+    fi
   fi
 }
 compose() {

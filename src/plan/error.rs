@@ -2,7 +2,7 @@
 
 use crate::{
     compose::UnknownService,
-    failure::{Explain, FailureKind},
+    failure::{DOCKER_SILENT_HINT, Explain, FailureKind},
 };
 
 /// A contradiction.
@@ -188,8 +188,8 @@ impl Explain for PlanError {
             | Self::OtherProject { .. } => FailureKind::Usage,
             Self::ComposeRefused { lines, .. } if !is_too_old(lines) => FailureKind::Usage,
             Self::Nowhere { .. } => FailureKind::LocalFile,
-            Self::NoDocker
-            | Self::NoContainer { .. }
+            Self::NoDocker => FailureKind::DockerSilent,
+            Self::NoContainer { .. }
             | Self::NoCompose
             | Self::NoAutostart
             | Self::Missing { .. }
@@ -207,7 +207,7 @@ impl Explain for PlanError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoInterface => "check that `http://<address>` answers; in recovery mode only port 8080 does".into(),
-            Self::NoDocker => "after a reboot docker takes a while to start: run it again in a minute".into(),
+            Self::NoDocker => DOCKER_SILENT_HINT.into(),
             Self::Conflict { hint, .. } => hint.clone(),
             Self::Missing { .. } => {
                 "check the path (`~` is /home/oem there), or send it first: `--transfers_to_vpu LOCAL,REMOTE`".into()

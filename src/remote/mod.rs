@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     command::Command,
-    failure::{Explain, FailureKind},
+    failure::{DOCKER_SILENT_HINT, Explain, FailureKind},
     text::printable,
 };
 
@@ -294,6 +294,42 @@ pub enum RemoteError {
         /// The command as shown to people.
         command: String,
     },
+    /// A command was given up because it was silent for too long.
+    #[error("{}`{command}` on the device {} {seconds} s", if *.docker { "docker does not answer on the device: " } else { "" }, if *.docker { "was silent for" } else { "timed out after a silence of" })]
+    Silent {
+        /// The command as shown to people.
+        command: String,
+        /// For how long, in seconds.
+        seconds: u64,
+        /// Whether docker was asked meanwhile, and did not answer.
+        docker: bool,
+    },
+    /// A command's answer is another one than it can give.
+    #[error("the answer of `{command}` on the device is not understood: {}", shown_answer(.answer))]
+    NotUnderstood {
+        /// The command as shown to people.
+        command: String,
+        /// Its answer, or the beginning of it.
+        answer: String,
+    },
+    /// The login shell does not run the command.
+    #[error("the login shell of `{user}` on the device {reason}{}", last_lines.last().map(|line| format!(": {line}")).unwrap_or_default())]
+    LoginShell {
+        /// The user who is logged in.
+        user: String,
+        /// What it does instead.
+        reason: String,
+        /// What it says, oldest first.
+        last_lines: Vec<String>,
+    },
+    /// The device opens no session for a command.
+    #[error("the device's sshd does not run `{command}`: {reason}")]
+    Sessions {
+        /// The command as shown to people.
+        command: String,
+        /// What it does instead.
+        reason: String,
+    },
     /// The connection broke.
     #[error("the connection to the device was lost: {reason}")]
     Lost {
@@ -331,6 +367,12 @@ impl Explain for RemoteError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Failed { last_lines, .. } if last_lines.iter().any(|line| is_no_space(line)) => FailureKind::NoSpace,
+            Self::Failed { last_lines, .. } if last_lines.iter().any(|line| is_no_docker(line)) => FailureKind::DockerSilent,
+            Self::Silent { docker: true, .. } => FailureKind::DockerSilent,
+            Self::Silent { .. } => FailureKind::Silent,
+            Self::NotUnderstood { .. } => FailureKind::NotUnderstood,
+            Self::LoginShell { .. } => FailureKind::LoginShell,
+            Self::Sessions { .. } => FailureKind::Sessions,
             Self::Failed { .. } | Self::File { .. } | Self::TooMuch { .. } => FailureKind::RemoteCommand,
             Self::NoSpace { .. } => FailureKind::NoSpace,
             Self::Local { .. } | Self::Input(_) => FailureKind::LocalFile,
@@ -340,7 +382,7 @@ impl Explain for RemoteError {
 
     fn last_lines(&self) -> &[String] {
         match self {
-            Self::Failed { last_lines, .. } => last_lines,
+            Self::Failed { last_lines, .. } | Self::LoginShell { last_lines, .. } => last_lines,
             _ => &[],
         }
     }
@@ -353,6 +395,14 @@ impl Explain for RemoteError {
             FailureKind::ConnectionLost => {
                 Some("check cable and power, then run the same command again: what is finished is not done twice".into())
             }
+            FailureKind::DockerSilent => Some(DOCKER_SILENT_HINT.into()),
+            FailureKind::Silent => Some("is the device very busy, or is its disk failing? `o3r-deploy doctor` looks".into()),
+            FailureKind::LoginShell => Some(
+                "look at `~/.bashrc` on the device, `~/.profile` and `~/.ssh/rc`: where nobody types they may neither read standard input, nor \
+                 wait, nor `exit` (`case $- in *i*) ;; *) return ;; esac` as the first line ends them in time)"
+                    .into(),
+            ),
+            FailureKind::Sessions => Some("`MaxSessions` in the sshd_config of the device is 10 by default: 3 are enough".into()),
             _ if self.is_denied() => Some(
                 "it belongs to somebody else, most often to root, as which containers write: remove it from a container, or \
                  choose another path"
@@ -361,6 +411,26 @@ impl Explain for RemoteError {
             _ => None,
         }
     }
+}
+
+/// The beginning of an answer, fit to be shown.
+fn shown_answer(answer: &str) -> String {
+    let shown = answer.lines().map(printable).find(|line| !line.trim().is_empty()).unwrap_or_default();
+    match shown.trim() {
+        "" => "it is empty".into(),
+        text => format!("`{}`", text.chars().take(80).collect::<String>()),
+    }
+}
+
+/// Whether a line of output says that docker could not be asked, or went away.
+pub fn is_no_docker(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    let gone = ["trying to connect to the docker", "connect to the docker daemon", "error during connect:"];
+    let broken = ["eof", "connection refused", "connection reset", "broken pipe", "permission denied", "no such file"];
+    // Of a connection that ended in the middle the client may say no more than that.
+    gone.iter().any(|words| line.contains(words))
+        || ["eof", "unexpected eof"].contains(&line.trim())
+        || (line.contains("docker.sock") && broken.iter().any(|words| line.contains(words)))
 }
 
 /// Whether a line of output says that a disk is full.

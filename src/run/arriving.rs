@@ -11,10 +11,7 @@ use std::{
 
 use super::{RunError, fetch::local};
 use crate::{
-    facts::{
-        compare::{INCOMING, part_name},
-        nonce,
-    },
+    facts::compare::{INCOMING, part_name},
     holes,
     plan::Fetching,
 };
@@ -137,7 +134,7 @@ impl Arriving {
 impl Run {
     /// Makes a directory of its own; `None` when another run has removed it at once.
     fn begin(incoming: &Path) -> std::io::Result<Option<Self>> {
-        let directory = incoming.join(nonce().trim_matches('='));
+        let directory = incoming.join(crate::command::nonce().trim_matches('@'));
         let lock = directory.with_extension("lock");
         let locked = File::create_new(&lock)?;
         // Where files cannot be locked others see that as well, and leave this alone.

@@ -122,7 +122,8 @@ impl<R: Remote> Runner<'_, R> {
     async fn look_back(&mut self, name: &str, shown: &mut Shown, limits: &Limits) -> Result<Option<End>, Failure> {
         let mut past = Lines::only_matches();
         let began = shortly_before(&shown.run);
-        let (end, exit) = self.read(&docker::output(name, &began, Some(&shown.since)), &mut past, limits).await?;
+        let (end, exit) =
+            self.read((&docker::output(name, &began, Some(&shown.since)), Input::Empty), &mut past, limits).await?;
         // What cannot be read back now is read with what follows.
         if exit == Some(Exit::Code(UNREADABLE)) {
             shown.since = began;
@@ -134,7 +135,8 @@ impl<R: Remote> Runner<'_, R> {
     /// Shows what was said while there was no connection.
     async fn catch_up(&mut self, name: &str, shown: &mut Shown, limits: &Limits) -> Result<Option<End>, Failure> {
         shown.lines.read_again();
-        let (end, exit) = self.read(&docker::output(name, &shown.since, None), &mut shown.lines, limits).await?;
+        let (end, exit) =
+            self.read((&docker::output(name, &shown.since, None), Input::Empty), &mut shown.lines, limits).await?;
         match exit {
             Some(Exit::Code(UNREADABLE)) => shown.lines.go_on(),
             _ => shown.lines.read_again(),
@@ -146,7 +148,10 @@ impl<R: Remote> Runner<'_, R> {
     async fn follow(&mut self, name: &str, shown: &mut Shown, limits: &Limits) -> Result<End, Failure> {
         let Shown { run, since, lines, .. } = shown;
         loop {
-            let (end, _) = self.read(&docker::follow(name, since), lines, limits).await?;
+            // Standard input stays open as long as this end lives: the script on the device watches it.
+            let (alive, input) = mpsc::channel(1);
+            let (end, _) = self.read((&docker::follow(name, since), Input::Pieces(input)), lines, limits).await?;
+            drop(alive);
             if end != End::Container {
                 lines.end(&mut *self.report, None);
                 return Ok(end);
@@ -162,7 +167,7 @@ impl<R: Remote> Runner<'_, R> {
             // A follower may miss the last that was said: docker ends it as soon as the container ends.
             let until = next.as_deref().filter(|next| *next != run);
             lines.read_again();
-            let (end, exit) = self.read(&docker::output(name, since, until), lines, limits).await?;
+            let (end, exit) = self.read((&docker::output(name, since, until), Input::Empty), lines, limits).await?;
             if exit == Some(Exit::Code(UNREADABLE)) {
                 lines.go_on();
             }
@@ -203,12 +208,15 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// Shows what a command reads of the container's output. Gives its exit, if it came to that.
-    async fn read(&mut self, command: &Command, lines: &mut Lines, limits: &Limits) -> Result<(End, Option<Exit>), Failure> {
+    async fn read(
+        &mut self,
+        (command, input): (&Command, Input),
+        lines: &mut Lines,
+        limits: &Limits,
+    ) -> Result<(End, Option<Exit>), Failure> {
         let (found, notify) = (Cell::new(false), Notify::new());
         let interrupt = self.interrupt.clone();
         let report = &mut *self.report;
-        // Standard input stays open as long as this end lives: the script on the device watches it.
-        let (_alive, input) = mpsc::channel(1);
         let mut take = |stream: Stream, bytes: &[u8]| {
             if lines.take(report, limits.until.as_ref(), stream, bytes) {
                 found.set(true);
@@ -216,7 +224,7 @@ impl<R: Remote> Runner<'_, R> {
             }
         };
         let read = tokio::select! {
-            exit = self.remote.exec(command, Input::Pieces(input), &mut take) => exit.map(|exit| (End::Container, Some(exit))),
+            exit = self.remote.exec(command, input, &mut take) => exit.map(|exit| (End::Container, Some(exit))),
             () = notify.notified() => Ok((End::Pattern, None)),
             () = interrupt.wait() => { interrupt.take(); Ok((End::Detached, None)) }
             () = until_deadline(limits.deadline) => Ok((End::Duration, None)),

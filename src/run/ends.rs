@@ -8,9 +8,8 @@ use super::{
     fetch::{Error, local},
 };
 use crate::{
-    command::path_line,
+    command::{nonce, path_line},
     commands::files,
-    facts::nonce,
     remote::{Input, Remote, Stream},
 };
 

@@ -13,7 +13,7 @@ use super::{Interrupt, RunError};
 use crate::{
     commands::lock::{self, Claim},
     failure::Failure,
-    remote::{Exit, Input, Remote, RemoteError},
+    remote::{Exit, Input, Remote, RemoteError, Stream},
     report::{Event, Report},
     text::printable,
 };
@@ -23,6 +23,9 @@ const BEAT: Duration = Duration::from_secs(5);
 
 /// How often a lock that is waited for is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the device may take to answer a claim.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// How long the end of what holds the lock is waited for.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -230,8 +233,10 @@ async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<
     let (tell, mut told) = oneshot::channel();
     let ends: LocalBoxFuture<'a, Result<Exit, RemoteError>> = Box::pin(async move {
         let (mut said, mut tell) = (Vec::new(), Some(tell));
-        let mut hear = |_, bytes: &[u8]| {
-            said.extend_from_slice(bytes);
+        let mut hear = |stream, bytes: &[u8]| {
+            if stream == Stream::Stdout {
+                said.extend_from_slice(bytes);
+            }
             if said.iter().filter(|byte| **byte == b'\n').count() >= 3
                 && let Some(tell) = tell.take()
             {
@@ -248,7 +253,10 @@ async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<
             let exit = ended?;
             // One who does not get the lock says so and ends.
             let nothing = || vec!["it said nothing of the lock".into()];
-            told.try_recv().map_err(|_| RemoteError::Failed { command: shown, exit, last_lines: nothing() })?
+            told.try_recv().map_err(|_| RemoteError::Failed { command: shown.clone(), exit, last_lines: nothing() })?
+        }
+        () = tokio::time::sleep(ANSWER_MAX) => {
+            return Err(RemoteError::Silent { command: shown, seconds: ANSWER_MAX.as_secs(), docker: false }.into());
         }
     };
     let mut lines = said.lines().map(printable);
@@ -257,7 +265,8 @@ async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<
     let answer = match kind.as_str() {
         "taken" => Answer::Taken { before: first },
         "held" => Answer::Held { token: first, owner: Box::new(Owner::read(&second)) },
-        _ => Answer::Off { process: first, name: second },
+        "off" => Answer::Off { process: first, name: second },
+        _ => return Err(RemoteError::NotUnderstood { command: shown, answer: said }.into()),
     };
     Ok((Grip { ends, beats }, answer))
 }

@@ -14,7 +14,7 @@ use crate::{
     facts::here::hexadecimal,
     failure::{Failure, FailureKind},
     plan::Loading,
-    remote::{Input, Output, Remote, Stream},
+    remote::{Input, Output, Remote, RemoteError, Stream},
     report::Event,
     stage::Stage,
     text,
@@ -43,6 +43,10 @@ impl<R: Remote> Runner<'_, R> {
         let mut delivery = loading.delivery.clone();
         while let Err(failure) = self.deliver(stage, loading, &delivery, seen).await {
             let refused = failure.kind() == FailureKind::RemoteCommand;
+            if refused {
+                // One that has gone away refuses nothing.
+                self.remote.check(&docker::version()).await?;
+            }
             let without = if refused && delivery.rebuilds() {
                 delivery = delivery.thin();
                 "take what is put together from what it has"
@@ -207,12 +211,13 @@ impl Parcel<'_> {
         let what = format!("{id} {:?} {references:?} {size}", self.delivery.parcels.get(self.turn.parcel));
         let name = hexadecimal(&Sha256::digest(what)).chars().take(16).collect::<String>();
         let directory = docker::arriving(&name);
-        let there = remote.check(&docker::received(&directory)).await?;
-        let there = String::from_utf8_lossy(&there).trim().to_owned();
-        if there == "loaded" {
-            return Ok(None);
-        }
-        let there = there.parse::<u64>().unwrap_or_default().min(size);
+        let command = docker::received(&directory);
+        let answer = String::from_utf8_lossy(&remote.check(&command).await?).into_owned();
+        let there = match answer.trim() {
+            "loaded" => return Ok(None),
+            there => there.parse::<u64>(),
+        };
+        let there = there.map_err(|_| RemoteError::NotUnderstood { command: command.shown(), answer })?.min(size);
         Ok(Some((docker::receive(&directory, size), behind(there, pieces))))
     }
 }

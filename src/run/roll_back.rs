@@ -13,7 +13,7 @@ use crate::{
     facts::ComposeTool,
     failure::Failure,
     plan::{Entry, Keeping},
-    remote::{Input, Remote},
+    remote::{Input, Remote, RemoteError},
     report::Event,
     stage::Stage,
     text::printable,
@@ -64,8 +64,13 @@ impl<R: Remote> Runner<'_, R> {
     /// [`RunError::NothingBefore`]; [`RunError::RolledBack`] when the version before does not run and the one that ran is back.
     pub async fn roll_back(&mut self, entry: &Entry, wait: Duration, settle: Duration) -> Result<String, Failure> {
         let application = &entry.application;
-        let said = self.remote.check(&swap::look(application)).await?;
-        let kept = read(&String::from_utf8_lossy(&said));
+        let command = swap::look(application);
+        let said = self.remote.check(&command).await?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        if !["swap", "previous", ""].contains(&said.lines().next().unwrap_or_default()) {
+            return Err(RemoteError::NotUnderstood { command: command.shown(), answer: said }.into());
+        }
+        let kept = read(&said);
         let kept = kept.ok_or_else(|| RunError::NothingBefore(application.clone()))?;
         let begin = Instant::now();
         let images = kept.images.iter().map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -2,36 +2,49 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::Runner;
 use crate::{
+    command::path_line,
     commands::files,
     config::RemotePath,
-    facts::{Facts, SecretThere},
+    facts::{Facts, SecretThere, here::hexadecimal},
     failure::Failure,
     plan::WritingSecret,
-    remote::{Exit, Input, Remote, RemoteError},
+    remote::{Input, Remote, RemoteError},
     report::Event,
     stage::Stage,
 };
 
-/// Looks what there is of each secret that is wanted on this computer, where `paths` says.
+/// Looks what there is of each secret that is wanted on this computer, where `paths` says, all in one round trip: only digests travel.
 ///
 /// # Errors
-/// The device cannot be asked.
+/// The device cannot be asked, or its answer is none.
 pub async fn look_for_secrets(
     remote: &impl Remote,
     paths: &BTreeMap<&String, RemotePath>,
     facts: &mut Facts,
 ) -> Result<(), RemoteError> {
-    for (name, content) in &facts.here.secrets {
-        let Some(path) = paths.get(name) else { continue };
-        let answer = remote.run(&files::compare_secret(path.as_str()), Input::Bytes(content.expose().into())).await?;
-        let there = match answer.exit {
-            Exit::Code(0) => SecretThere::Same,
-            Exit::Code(4) => SecretThere::None,
-            _ => SecretThere::Other,
+    let wanted = facts.here.secrets.iter().filter_map(|(name, content)| Some((paths.get(name)?, content)));
+    let wanted: Vec<_> = wanted.map(|(path, content)| (path.to_string(), Sha256::digest(content.expose()))).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let command = files::compare_secrets();
+    let question: String =
+        wanted.iter().map(|(path, digest)| format!("{} {}\n", hexadecimal(digest), path_line(path))).collect();
+    let answer = remote.run(&command, Input::Bytes(question.into_bytes())).await?.success(&command)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let said: Vec<_> = answer.lines().collect();
+    for (index, (path, _)) in wanted.into_iter().enumerate() {
+        let there = match said.get(index) {
+            Some(&"same") => SecretThere::Same,
+            Some(&"none") => SecretThere::None,
+            Some(&"other") => SecretThere::Other,
+            _ => return Err(RemoteError::NotUnderstood { command: command.shown(), answer }),
         };
-        facts.secrets.insert(path.to_string(), there);
+        facts.secrets.insert(path, there);
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     config::Compose,
     failure::{Failure, FailureKind},
     plan::{Action, Bringing, Keeping, Plan},
-    remote::{Input, Remote},
+    remote::{Input, Remote, RemoteError},
     report::Event,
     stage::Stage,
 };
@@ -44,8 +44,9 @@ impl<R: Remote> Runner<'_, R> {
     pub(super) async fn begin_swap(&self, application: &str, wait: Duration, settle: Duration) -> Result<u64, Failure> {
         // Who ended once has to run for longer than before, and settle.
         let limit = wait.saturating_mul(3).saturating_add(settle.saturating_mul(2)).as_secs().saturating_add(GUARD_MARGIN);
-        let clock = self.remote.check(&swap::begin(application, limit)).await?;
-        Ok(String::from_utf8_lossy(&clock).trim().parse().unwrap_or_default())
+        let command = swap::begin(application, limit);
+        let clock = String::from_utf8_lossy(&self.remote.check(&command).await?).into_owned();
+        Ok(clock.trim().parse().map_err(|_| RemoteError::NotUnderstood { command: command.shown(), answer: clock })?)
     }
 
     /// After a failure: has everything back that the update has replaced, and the previous version running, if it was touched.

@@ -105,3 +105,22 @@ fn a_secret_that_arrives_in_part_does_not_replace_the_one_before() {
         }
     }
 }
+
+#[test]
+fn secrets_are_compared_all_at_once_by_their_digests() {
+    use sha2::{Digest, Sha256};
+    for userland in BOTH {
+        let device = Device::new(userland);
+        let paths = ["/home/oem/s/same", "/home/oem/s/a\\nb", "/home/oem/s/open", "/home/oem/s/gone"];
+        for path in ["/home/oem/s/same", "/home/oem/s/a\nb", "/home/oem/s/open"] {
+            device.must(&files::write_secret(path, 5), b"token");
+        }
+        std::fs::set_permissions(device.here("/home/oem/s/open"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .expect("opened");
+        let hex = |text: &str| Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let lines: Vec<_> = paths.iter().zip(["token", "other", "token", "token"]).collect();
+        let input: String = lines.iter().map(|(path, content)| format!("{} {path}\n", hex(content))).collect();
+        let ran = device.run(&files::compare_secrets(), input.as_bytes());
+        assert_eq!(ran.out, "same\nother\nother\nnone\n", "{userland:?}");
+    }
+}

@@ -113,7 +113,7 @@ fn what_the_users_ssh_config_says_of_a_host_is_read_by_openssh_itself() {
         path("more").display()
     );
     fs::write(path("config"), config).unwrap();
-    let said = HostConfig::read(&path("config"), "bench1").unwrap();
+    let said = wait(HostConfig::read(&path("config"), "bench1")).unwrap();
     let home = std::env::home_dir().unwrap();
     assert_eq!(
         said,
@@ -127,9 +127,9 @@ fn what_the_users_ssh_config_says_of_a_host_is_read_by_openssh_itself() {
             jump: Some("me@gate:2200,inner".into()),
         }
     );
-    assert_eq!(HostConfig::read(&path("config"), "elsewhere").unwrap(), HostConfig::default());
+    assert_eq!(wait(HostConfig::read(&path("config"), "elsewhere")).unwrap(), HostConfig::default());
     fs::write(path("config"), "Host x\n  Nonsense yes\n").unwrap();
-    let error = HostConfig::read(&path("config"), "x").unwrap_err();
+    let error = wait(HostConfig::read(&path("config"), "x")).unwrap_err();
     assert!(
         error.to_string().contains("Bad configuration option") || error.to_string().contains("bad configuration"),
         "{error}"

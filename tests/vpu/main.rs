@@ -33,6 +33,7 @@ mod room;
 mod sealed;
 mod secrets;
 mod settle;
+mod silence;
 mod state;
 mod swap;
 mod trees;

@@ -4,12 +4,17 @@ user=$(id -un)
 if [ -e "/var/lib/systemd/linger/$user" ] || loginctl show-user "$user" --property=Linger 2>/dev/null | grep -q yes; then echo "linger yes"
 else echo "linger no"
 fi
-docker info --format 'driver {{.LoggingDriver}}' 2>/dev/null
-if docker info --format '{{json .Runtimes}}' 2>/dev/null | grep -q '"nvidia"'; then echo "nvidia yes"; else echo "nvidia no"; fi
+# Docker that does not answer is waited for once.
+if within 20 docker version >/dev/null 2>&1; then
+  within 20 docker info --format 'driver {{.LoggingDriver}}' 2>/dev/null
+  if runtimes=$(within 20 docker info --format '{{json .Runtimes}}' 2>/dev/null); then
+    case $runtimes in *'"nvidia"'*) echo "nvidia yes" ;; *) echo "nvidia no" ;; esac
+  fi
+  for name in $(within 20 docker container ls --all --format '{{.Names}}' 2>/dev/null); do
+    within 20 docker container inspect --format 'container {{.HostConfig.LogConfig.Type}} {{.Name}} {{.State.Error}}' "$name" 2>/dev/null
+  done
+fi
 echo "foreign $(find /home/oem/share ! -user "$user" 2>/dev/null | wc -l)"
-for name in $(docker container ls --all --format '{{.Names}}' 2>/dev/null); do
-  docker container inspect --format 'container {{.HostConfig.LogConfig.Type}} {{.Name}} {{.State.Error}}' "$name" 2>/dev/null
-done
 # The process that has locked the file with which an application holds updates off, from the kernel's own list.
 if [ -n "$1" ] && [ -e "$1" ]; then
   # shellcheck disable=SC2046 # two numbers

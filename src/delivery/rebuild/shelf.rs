@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::index::LayerIndex;
-use crate::image::DiffId;
+use crate::{image::DiffId, small_file};
+
+/// The largest index that is read, in bytes.
+const INDEX_LIMIT: u64 = 256 << 20;
 
 /// What was not needed for so long is thrown away.
 const KEPT: Duration = Duration::from_secs(180 * 24 * 3600);
@@ -32,7 +35,7 @@ impl Shelf {
     /// What is known of a layer.
     pub fn get(&self, diff_id: &DiffId) -> Option<LayerIndex> {
         let path = Self::path(self.directory.as_deref()?, diff_id);
-        let index = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        let index = serde_json::from_slice(&small_file::bytes(&path, INDEX_LIMIT).ok()?).ok()?;
         if !self.read_only {
             // It was of use just now. A file that cannot be touched is thrown away too early, no more.
             let _ = fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));

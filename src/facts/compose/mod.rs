@@ -15,11 +15,10 @@ use sha2::{Digest, Sha256};
 use super::{
     FactsError,
     here::{self, HereError, Source},
-    nonce,
     probe::{sections, text},
 };
 use crate::{
-    command::Command,
+    command::{Command, DISK_SILENCE_MAX, nonce},
     compose::{self, Answer, Bind, DotEnv, Inputs, Model},
     config::{Compose, ComposeFiles, RemotePath},
     remote::{Input, Remote},
@@ -232,6 +231,7 @@ impl LocalCompose {
         });
         let place = if self.staged.is_empty() { "there" } else { "staged" };
         let command = Command::script(include_str!("config.sh"))
+            .silent_for(DISK_SILENCE_MAX)
             .private()
             .args([&nonce, place, &unix_text(&self.directory), project])
             .args(links.flatten())

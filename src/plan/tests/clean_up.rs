@@ -20,8 +20,8 @@ fn an_empty_docker_has_nothing_to_remove_and_none_is_an_error() {
     insta::assert_snapshot!(shown(&wanted, &facts), @"clean_up: nothing to do: nothing to remove");
     facts.docker = None;
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
-    Conflict: clean_up: docker does not answer on the device
-    hint: after a reboot docker takes a while to start: run it again in a minute
+    DockerSilent: clean_up: docker does not answer on the device
+    hint: after a boot docker takes a while to start: run it again in a minute; `systemctl status docker` on the device tells more, and a reboot starts it anew
     ");
 }
 

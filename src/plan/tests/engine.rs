@@ -70,8 +70,8 @@ fn an_identical_volume_is_left_and_a_different_one_is_an_error_that_says_how() {
     ");
     facts.docker = None;
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
-    Conflict: volume: docker does not answer on the device
-    hint: after a reboot docker takes a while to start: run it again in a minute
+    DockerSilent: volume: docker does not answer on the device
+    hint: after a boot docker takes a while to start: run it again in a minute; `systemctl status docker` on the device tells more, and a reboot starts it anew
     ");
 }
 

@@ -3,10 +3,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
+    time::Duration,
 };
 
-use super::{ConnectError, Target};
+use tokio::{process::Command, time::timeout};
+
+use super::{ConnectError, DEFAULT_PORT, Target};
 
 /// What the file says; what it does not say is what it would be without a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,58 +34,89 @@ impl HostConfig {
     /// Asks `ssh` what the file `~/.ssh/config` says of a host.
     ///
     /// # Errors
-    /// What `ssh` finds wrong with the file.
-    pub fn of(host: &str) -> Result<Self, ConnectError> {
-        let file = std::env::home_dir().map(|home| home.join(".ssh/config"));
-        file.filter(|file| file.is_file()).map_or_else(|| Ok(Self::default()), |file| Self::read(&file, host))
+    /// What `ssh` finds wrong with the file, and when it does not answer.
+    pub async fn of(host: &str) -> Result<Self, ConnectError> {
+        match std::env::home_dir().map(|home| home.join(".ssh/config")).filter(|file| file.is_file()) {
+            Some(file) => Self::read(&file, host).await,
+            None => Ok(Self::default()),
+        }
     }
 
     /// The same of a file that is there.
     ///
     /// # Errors
     /// As [`HostConfig::of`].
-    pub fn read(file: &Path, host: &str) -> Result<Self, ConnectError> {
-        // What both say is OpenSSH's own default and no wish of the user's.
-        Ok(match (ask(file, host)?, ask(Path::new("none"), host)?) {
-            (Some(told), Some(default)) => parse(&told, &default, host),
-            _ => Self::default(),
-        })
+    pub async fn read(file: &Path, host: &str) -> Result<Self, ConnectError> {
+        let Some(told) = ask(file, host).await? else { return Ok(Self::default()) };
+        let mut config = parse(&told, host);
+        // Where nothing is said `ssh` tells the name of this computer's user, which it may know where this program does not.
+        if config.user.is_some() && !is_known_here() {
+            let default = ask(Path::new("none"), host).await?.unwrap_or_default();
+            config.user = config.user.filter(|user| value(&default, "user") != Some(user));
+        }
+        Ok(config)
     }
 }
 
+/// How long `ssh -G` may take: `Match exec` runs commands.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
 /// What `ssh` says; nothing where there is no such program.
-fn ask(file: &Path, host: &str) -> Result<Option<String>, ConnectError> {
+async fn ask(file: &Path, host: &str) -> Result<Option<String>, ConnectError> {
     let mut command = Command::new("ssh");
-    command.arg("-G").arg("-F").arg(file).arg("--").arg(host).stdin(Stdio::null());
-    let Ok(output) = command.output() else { return Ok(None) };
+    command.arg("-G").arg("-F").arg(file).arg("--").arg(host).stdin(Stdio::null()).kill_on_drop(true);
+    let wrong = |reason| ConnectError::Config { path: file.to_owned(), reason };
+    let output = match timeout(ANSWER_MAX, command.output()).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(_)) => return Ok(None),
+        Err(_) => {
+            let seconds = ANSWER_MAX.as_secs();
+            return Err(wrong(format!("`ssh -G {host}` does not answer within {seconds} s: does a `Match exec` wait?")));
+        }
+    };
     if !output.status.success() {
-        let reason = crate::remote::last_lines(&output.stderr, 2).join("; ");
-        return Err(ConnectError::Config { path: file.to_owned(), reason });
+        return Err(wrong(crate::remote::last_lines(&output.stderr, 2).join("; ")));
     }
     Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
-/// Reads the lines `key value` of `ssh -G`.
-pub(super) fn parse(told: &str, default: &str, host: &str) -> HostConfig {
-    let values = |text: &str, key: &str| -> Vec<String> {
-        let lines = text.lines().filter_map(|line| line.split_once(' '));
-        lines.filter(|(name, _)| *name == key).map(|(_, value)| value.trim().to_owned()).collect()
-    };
-    let set = |key: &str| {
-        let (told, default) = (values(told, key), values(default, key));
-        if told == default { Vec::new() } else { told }
-    };
-    let one = |key: &str| set(key).into_iter().next().filter(|value| !value.is_empty() && value != "none");
+/// The keys that OpenSSH tries where nothing is said.
+const USUAL_KEYS: [&str; 7] = [
+    "~/.ssh/id_rsa",
+    "~/.ssh/id_dsa",
+    "~/.ssh/id_ecdsa",
+    "~/.ssh/id_ecdsa_sk",
+    "~/.ssh/id_ed25519",
+    "~/.ssh/id_ed25519_sk",
+    "~/.ssh/id_xmss",
+];
+
+fn values<'a>(told: &'a str, key: &str) -> Vec<&'a str> {
+    let lines = told.lines().filter_map(|line| line.split_once(' '));
+    lines.filter(|(name, _)| *name == key).map(|(_, value)| value.trim()).collect()
+}
+
+fn value<'a>(told: &'a str, key: &str) -> Option<&'a str> {
+    values(told, key).into_iter().next().filter(|value| !value.is_empty() && *value != "none")
+}
+
+/// Reads the lines `key value` of `ssh -G`. What is as it is without a file is no wish of the user's.
+pub(super) fn parse(told: &str, host: &str) -> HostConfig {
+    let one = |key: &str| value(told, key).map(str::to_owned);
     let home = std::env::home_dir().unwrap_or_default();
-    let path = |text: String| match text.strip_prefix("~/") {
+    let path = |text: &str| match text.strip_prefix("~/") {
         Some(rest) => home.join(rest),
         None => PathBuf::from(text),
     };
+    let mut identities = values(told, "identityfile");
+    if identities.len() > 1 && identities.iter().all(|file| USUAL_KEYS.contains(file)) {
+        identities.clear();
+    }
     HostConfig {
         host_name: one("hostname").filter(|name| name != host),
-        user: one("user"),
-        port: one("port").and_then(|port| port.parse().ok()),
-        identities: set("identityfile").into_iter().filter(|file| file != "none").map(path).collect(),
+        user: one("user").filter(|user| !is_own_user(user)),
+        port: one("port").and_then(|port| port.parse().ok()).filter(|port| *port != DEFAULT_PORT),
+        identities: identities.into_iter().filter(|file| *file != "none").map(path).collect(),
         identities_only: one("identitiesonly").is_some_and(|value| value == "yes"),
         alias: one("hostkeyalias"),
         jump: one("proxyjump"),
@@ -112,7 +146,36 @@ pub(super) fn jump(word: &str) -> Option<Target> {
 
 /// The name of this computer's user.
 pub(super) fn own_user() -> Option<String> {
-    ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
+    let told = || ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    user_of_process().or_else(told).filter(|name| !name.is_empty())
+}
+
+/// Whether the name of this computer's user is known as `ssh` knows it.
+fn is_known_here() -> bool {
+    user_of_process().is_some()
+}
+
+/// Whether it is the name of this computer's user, on Windows behind that of the domain.
+fn is_own_user(user: &str) -> bool {
+    own_user().is_some_and(|own| {
+        user == own || (cfg!(windows) && user.rsplit('\\').next().is_some_and(|last| last.eq_ignore_ascii_case(&own)))
+    })
+}
+
+/// The user of this process in `/etc/passwd`.
+#[cfg(unix)]
+fn user_of_process() -> Option<String> {
+    let number = rustix::process::getuid().as_raw().to_string();
+    let text = crate::small_file::read(Path::new("/etc/passwd")).ok()?;
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines
+        .find(|words| words.get(2).is_some_and(|word| *word == number))
+        .and_then(|words| words.first().map(|name| (*name).to_owned()))
+}
+
+#[cfg(not(unix))]
+fn user_of_process() -> Option<String> {
+    None
 }
 
 #[cfg(test)]
@@ -121,11 +184,14 @@ mod tests {
 
     #[test]
     fn what_differs_from_the_defaults_was_said_by_the_user() {
-        let default = "user me\nhostname bench\nport 22\nidentitiesonly no\nidentityfile ~/.ssh/id_rsa\n";
-        assert_eq!(parse(default, default, "bench"), HostConfig::default());
+        let me = own_user().unwrap_or_default();
+        let default = format!(
+            "user {me}\nhostname bench\nport 22\nidentitiesonly no\nidentityfile ~/.ssh/id_rsa\nidentityfile ~/.ssh/id_ed25519\n"
+        );
+        assert_eq!(parse(&default, "bench"), HostConfig::default());
         let told = "user oem\nhostname 192.168.0.69\nport 2222\nidentitiesonly yes\nidentityfile /keys/a b\nidentityfile /keys/c\nproxyjump me@gate:2200\nhostkeyalias bench1\n";
         assert_eq!(
-            parse(told, default, "bench"),
+            parse(told, "bench"),
             HostConfig {
                 host_name: Some("192.168.0.69".into()),
                 user: Some("oem".into()),

@@ -10,6 +10,7 @@ use std::{
 use russh::keys::{Algorithm, PublicKey};
 
 use super::known_hosts::append_line;
+use crate::small_file::{self, LIST_LIMIT};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) struct Devices {
 impl Devices {
     /// Reads the file, if there is one; lines that are none are passed over.
     pub(super) fn read(file: Option<&Path>) -> io::Result<Self> {
-        let text = match file.map(std::fs::read) {
+        let text = match file.map(|file| small_file::bytes(file, LIST_LIMIT)) {
             Some(Ok(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => String::new(),

@@ -2,13 +2,20 @@
 
 use std::{
     io,
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
-use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf, Sig, client::Msg};
-use tokio::sync::{SemaphorePermit, mpsc};
+use russh::{ChannelMsg, ChannelWriteHalf, Sig, client::Msg};
+use tokio::sync::mpsc;
 
-use super::{LOG, Ssh, pieces::PIECE};
+use super::{
+    LOG, Ssh,
+    frame::Frame,
+    pieces::PIECE,
+    sessions,
+    silence::{self, Activity},
+};
 use crate::{
     command::Command,
     remote::{Exit, Input, OnOutput, RemoteError, Stream, last_lines, printable},
@@ -26,9 +33,8 @@ pub(super) enum Sink<'a, 'b> {
 /// The most that is kept of standard error, and the most of a command's output that is logged, in bytes.
 const KEPT: usize = 64 << 10;
 
-/// How long a session is waited for when the device has no more of them, and how often it is asked.
-const SESSION_DEADLINE: Duration = Duration::from_secs(10);
-const SESSION_PAUSE: Duration = Duration::from_millis(50);
+/// How long the device's login shell may take to come to the command.
+const SHELL_START_MAX: Duration = Duration::from_secs(20);
 
 /// Runs `command`. `sent` is told the length of each piece of input that went out.
 pub(super) async fn exchange(
@@ -53,23 +59,29 @@ async fn converse(
     sink: &mut Sink<'_, '_>,
     transcript: &mut Vec<u8>,
 ) -> Result<Exit, RemoteError> {
-    let (channel, _permit) = open(ssh, command).await?;
+    let (channel, _permit) = sessions::open(ssh, command).await?;
     let (mut read, write) = channel.split();
     let mut write = Hold(Some(write));
     let Hold(Some(writer)) = &write else { return Err(ssh.lost().await) };
-    if writer.exec(true, command.line()).await.is_err() {
+    let mut frame = Frame::new();
+    if writer.exec(true, frame.line(command)).await.is_err() {
         return Err(ssh.lost().await);
     }
     let (mut exit, mut ended) = (None, false);
     let mut gathered = Vec::new();
     {
-        let sending = send(writer, input, sent);
-        tokio::pin!(sending);
+        let activity = Activity::default();
+        let sending = send(writer, input, sent, &activity);
+        let shell_limit = tokio::time::sleep(SHELL_START_MAX);
+        let silent = silence::exceeded(ssh, command, &activity);
+        tokio::pin!(sending, shell_limit, silent);
         let mut is_sending = true;
         loop {
+            // On a new connection nothing is sent before it is seen that the login shell does not read it in the command's place.
+            let may_send = is_sending && (frame.has_begun() || ssh.shell_starts.load(Ordering::Relaxed));
             let message = tokio::select! {
                 message = read.wait() => message,
-                result = &mut sending, if is_sending => {
+                result = &mut sending, if may_send => {
                     is_sending = false;
                     // A connection that is gone shows itself on the reading side, with its reason.
                     match result {
@@ -77,49 +89,61 @@ async fn converse(
                         Err(SendEnd::Closed) | Ok(()) => continue,
                     }
                 }
+                () = &mut shell_limit, if !frame.has_begun() && exit.is_none() => {
+                    let reason = format!("does not come to the command within {} s", SHELL_START_MAX.as_secs());
+                    return Err(shell(ssh, &frame, reason));
+                }
+                error = &mut silent, if frame.has_begun() => return Err(error),
             };
-            match message {
-                Some(ChannelMsg::Data { data }) => {
-                    if !command.is_private() {
-                        note(transcript, &data);
-                    }
-                    match sink {
-                        Sink::Call(output) => output(Stream::Stdout, &data),
-                        // Packets are small: each by itself would wake the other thread.
-                        Sink::Pieces(pieces, _) => {
-                            gathered.extend_from_slice(&data);
-                            if gathered.len() >= PIECE {
-                                hand_over(pieces, &mut gathered).await?;
-                            }
-                        }
-                    }
-                }
-                Some(ChannelMsg::ExtendedData { data, .. }) => {
-                    if !command.is_private() {
-                        note(transcript, &data);
-                    }
-                    match sink {
-                        Sink::Call(output) => output(Stream::Stderr, &data),
-                        Sink::Pieces(_, stderr) => note(stderr, &data),
-                    }
-                }
+            let (stream, data) = match message {
+                Some(ChannelMsg::Data { data }) => (Stream::Stdout, data),
+                Some(ChannelMsg::ExtendedData { data, .. }) => (Stream::Stderr, data),
                 Some(ChannelMsg::ExitStatus { exit_status }) => {
                     exit = Some(Exit::Code(exit_status));
                     is_sending = false;
+                    continue;
                 }
                 Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
                     exit = Some(Exit::Signal(signal_text(signal_name)));
                     is_sending = false;
+                    continue;
                 }
-                Some(ChannelMsg::Eof) => ended = true,
-                Some(ChannelMsg::Failure) => return Err(refused(command, "the device refuses to run it")),
+                Some(ChannelMsg::Eof) => {
+                    ended = true;
+                    continue;
+                }
+                Some(ChannelMsg::Failure) => {
+                    return Err(sessions::refused(command, "it refuses to run a command".into()));
+                }
                 Some(ChannelMsg::Close) => {
                     ended = true;
                     break;
                 }
-                Some(_) => {}
+                Some(_) => continue,
                 None => break,
+            };
+            let had_begun = frame.has_begun();
+            let own = frame.own(stream, &data);
+            if frame.has_begun() && !had_begun {
+                ssh.shell_starts.store(true, Ordering::Relaxed);
+                log_before(&frame);
             }
+            if !command.is_private() {
+                note(transcript, own);
+            }
+            match (&mut *sink, stream) {
+                (_, _) if own.is_empty() => {}
+                (Sink::Call(output), _) => output(stream, own),
+                // Packets are small: each by itself would wake the other thread.
+                (Sink::Pieces(pieces, _), Stream::Stdout) => {
+                    gathered.extend_from_slice(own);
+                    if gathered.len() >= PIECE {
+                        hand_over(pieces, &mut gathered).await?;
+                    }
+                }
+                (Sink::Pieces(_, stderr), Stream::Stderr) => note(stderr, own),
+            }
+            activity.now();
         }
     }
     // Of a connection that was lost, too.
@@ -131,12 +155,26 @@ async fn converse(
             // The device closed its side; a connection that broke since changes nothing about what was seen.
             let _ = write.close().await;
         }
+        if !frame.has_begun() {
+            return Err(shell(ssh, &frame, format!("ended before the command began ({exit})")));
+        }
         return Ok(exit);
     }
     if ended && ssh.lost.borrow().is_none() && !ssh.handle.is_closed() {
         return Err(RemoteError::Lost { reason: format!("the end of `{}` was not seen", command.shown()) });
     }
     Err(ssh.lost().await)
+}
+
+/// The login shell has not come to the command.
+fn shell(ssh: &Ssh, frame: &Frame, reason: String) -> RemoteError {
+    RemoteError::LoginShell { user: ssh.user.clone(), reason, last_lines: last_lines(&frame.before(), 20) }
+}
+
+fn log_before(frame: &Frame) {
+    for line in last_lines(&frame.before(), 20) {
+        tracing::debug!(target: LOG, "  (before the command) {line}");
+    }
 }
 
 /// Hands over what was gathered. Whoever took it and gave up knows why.
@@ -148,35 +186,17 @@ async fn hand_over(pieces: &mpsc::Sender<Vec<u8>>, gathered: &mut Vec<u8>) -> Re
     pieces.send(piece).await.map_err(|_| RemoteError::Input(io::ErrorKind::BrokenPipe.into()))
 }
 
-async fn open<'a>(ssh: &'a Ssh, command: &Command) -> Result<(Channel<Msg>, SemaphorePermit<'a>), RemoteError> {
-    let permit = ssh.sessions.acquire().await.expect("the semaphore is never closed");
-    let deadline = Instant::now() + SESSION_DEADLINE;
-    loop {
-        match ssh.handle.channel_open_session().await {
-            Ok(channel) => return Ok((channel, permit)),
-            // A session counts on the device until sshd has cleaned up behind it, a moment after its end was seen here.
-            Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed)) if Instant::now() < deadline => {
-                tokio::time::sleep(SESSION_PAUSE).await;
-            }
-            Err(russh::Error::ChannelOpenFailure(reason)) => {
-                return Err(refused(command, &format!("the device opens no further session: {reason:?}")));
-            }
-            Err(_) => return Err(ssh.lost().await),
-        }
-    }
-}
-
-/// Not run at all: 126 is what a shell says of a command that it cannot run.
-fn refused(command: &Command, why: &str) -> RemoteError {
-    RemoteError::Failed { command: command.shown(), exit: Exit::Code(126), last_lines: vec![why.into()] }
-}
-
 enum SendEnd {
     Input(io::Error),
     Closed,
 }
 
-async fn send(writer: &ChannelWriteHalf<Msg>, input: Input, sent: &mut dyn FnMut(usize)) -> Result<(), SendEnd> {
+async fn send(
+    writer: &ChannelWriteHalf<Msg>,
+    input: Input,
+    sent: &mut dyn FnMut(usize),
+    activity: &Activity,
+) -> Result<(), SendEnd> {
     let mut pieces = match input {
         Input::Empty => return writer.eof().await.map_err(|_| SendEnd::Closed),
         Input::Bytes(bytes) => {
@@ -189,10 +209,11 @@ async fn send(writer: &ChannelWriteHalf<Msg>, input: Input, sent: &mut dyn FnMut
         }
         Input::Pieces(pieces) => pieces,
     };
-    while let Some(piece) = pieces.recv().await {
+    while let Some(piece) = activity.of_this_side(pieces.recv()).await {
         let piece = piece.map_err(SendEnd::Input)?;
         let length = piece.len();
         writer.data_bytes(piece).await.map_err(|_| SendEnd::Closed)?;
+        activity.now();
         sent(length);
     }
     writer.eof().await.map_err(|_| SendEnd::Closed)

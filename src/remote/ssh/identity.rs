@@ -55,7 +55,7 @@ fn create(path: &Path) -> io::Result<String> {
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
     file.write_all(private.as_bytes())?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
-    std::fs::write(beside(path), format!("{public}\n"))?;
+    small_file::write(&beside(path), format!("{public}\n"))?;
     Ok(public)
 }
 

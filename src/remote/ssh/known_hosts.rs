@@ -13,7 +13,10 @@ use russh::keys::{
 };
 use sha1::Sha1;
 
-use crate::text::fits;
+use crate::{
+    small_file::{self, LIST_LIMIT},
+    text::fits,
+};
 
 /// One entry and where it stands.
 #[derive(Clone, Debug)]
@@ -29,7 +32,7 @@ pub(super) struct KnownHost {
 /// # Errors
 /// When the file exists and cannot be read.
 pub(super) fn read(file: &Path) -> io::Result<Vec<KnownHost>> {
-    match std::fs::read(file) {
+    match small_file::bytes(file, LIST_LIMIT) {
         Ok(bytes) => Ok(parse(file, &String::from_utf8_lossy(&bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
@@ -86,6 +89,7 @@ pub(super) fn append_line(path: &Path, line: &str) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         private_directory(directory)?;
     }
+    small_file::check_target(path)?;
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
     #[cfg(unix)]

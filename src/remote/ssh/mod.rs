@@ -4,17 +4,18 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use russh::keys::PublicKey;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use self::{
     dial::{Client, Dialer, Line, Traffic},
     host_key::HostKeys,
+    sessions::Sessions,
 };
 use super::{Exit, Get, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Taking};
 use crate::{command::Command, secret::Secret};
@@ -25,6 +26,7 @@ mod devices;
 mod dial;
 mod error;
 mod exec;
+mod frame;
 mod host_key;
 mod identity;
 mod key_file;
@@ -34,6 +36,8 @@ mod password;
 mod pieces;
 mod rest;
 mod room;
+mod sessions;
+mod silence;
 mod stream;
 
 pub use config::HostConfig;
@@ -52,7 +56,7 @@ pub(crate) fn read_known_hosts(text: &str) {
 
 /// Understands what `ssh -G` says, and the jump hosts in it.
 pub(crate) fn read_config(text: &str) {
-    let said = config::parse(text, "port 22\n", "device");
+    let said = config::parse(text, "device");
     for word in said.jump.iter().flat_map(|jump| jump.split(',')).chain(text.lines()) {
         config::jump(word);
     }
@@ -145,14 +149,13 @@ impl Target {
         }
     }
 
-    /// What `~/.ssh/config` says of this host, where nothing else was said: the user, the port and the identity that are set
+    /// Takes over what `~/.ssh/config` says of this host, where nothing else was said: the user, the port and the identity that are set
     /// already stay unless they are the defaults.
     ///
     /// # Errors
     /// A `ProxyJump` that is not understood.
-    pub fn with_config(mut self) -> Result<Self, ConnectError> {
+    pub async fn with_config(mut self, mut said: HostConfig) -> Result<Self, ConnectError> {
         let named = self.address.clone();
-        let mut said = HostConfig::of(&named)?;
         let jumps = said.jump.take();
         if self.user == DEFAULT_USER {
             self.user = said.user.take().unwrap_or(self.user);
@@ -163,7 +166,7 @@ impl Target {
             let mut jump = config::jump(word).ok_or_else(|| ConnectError::Jump { host: named.clone(), jump: word.into() })?;
             jump.known_hosts = this.known_hosts.clone();
             jump.accept_new = this.accept_new;
-            let mut jump = jump.with_own_config()?;
+            let mut jump = jump.with_own_config().await?;
             jump.jump = this.jump.take();
             this.jump = Some(Box::new(jump));
         }
@@ -171,8 +174,8 @@ impl Target {
     }
 
     /// The same for a jump host, whose own jump hosts stand in the list that names it.
-    fn with_own_config(mut self) -> Result<Self, ConnectError> {
-        let mut said = HostConfig::of(&self.address)?;
+    async fn with_own_config(mut self) -> Result<Self, ConnectError> {
+        let mut said = HostConfig::of(&self.address).await?;
         if self.user.is_empty() {
             self.user = said.user.take().or_else(config::own_user).unwrap_or_default();
         }
@@ -237,9 +240,6 @@ pub trait Ask {
     fn secret(&mut self, question: &str) -> Option<Secret>;
 }
 
-/// Commands that run at once over one connection: sshd allows ten sessions (MaxSessions), two are spare.
-const SESSIONS: usize = 8;
-
 /// How long an answer of the device's own may take, and how large it may be, in bytes.
 const ASIDE: Duration = Duration::from_secs(3);
 const ANSWER_LIMIT: u64 = 1 << 20;
@@ -248,7 +248,12 @@ const ANSWER_LIMIT: u64 = 1 << 20;
 pub struct Ssh {
     handle: russh::client::Handle<Client>,
     lost: watch::Receiver<Option<String>>,
-    sessions: Semaphore,
+    sessions: Sessions,
+    user: String,
+    /// Whether its login shell was seen to come to a command.
+    shell_starts: AtomicBool,
+    /// Whether docker did not answer when it was asked last.
+    docker_missed: AtomicBool,
     traffic: Arc<Traffic>,
     host_key: PublicKey,
     host_keys: std::cell::RefCell<HostKeys>,
@@ -271,7 +276,10 @@ pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectE
     Ok(Ssh {
         handle,
         lost,
-        sessions: Semaphore::new(SESSIONS),
+        sessions: Sessions::default(),
+        user: target.user.clone(),
+        shell_starts: AtomicBool::new(false),
+        docker_missed: AtomicBool::new(false),
         traffic,
         host_key,
         host_keys: host_keys.into(),

@@ -179,7 +179,7 @@ fn a_container_that_is_not_there_and_a_docker_that_does_not_answer_are_failures(
     insta::assert_snapshot!(failure(run(&attaching(|_| ()), &fake).1), @"RemoteCommand: attach: there is no container `web` on the device");
     let fake = running().on(FOLLOW, ends(1)).on(LOOK, fails(1, "Cannot connect to the Docker daemon"));
     insta::assert_snapshot!(failure(run(&attaching(|_| ()), &fake).1), @r"
-    RemoteCommand: attach: `docker container inspect --format '{{/* container */ -}}…' -- web` failed on the device: exit code 1: Cannot connect to the Docker daemon
+    DockerSilent: attach: `docker container inspect --format '{{/* container */ -}}…' -- web` failed on the device: exit code 1: Cannot connect to the Docker daemon
     | Cannot connect to the Docker daemon
     ");
 }
