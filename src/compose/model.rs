@@ -31,9 +31,9 @@ pub struct Model {
 /// One service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// The reference of its image; none where docker-compose would name it after the build.
+    /// The reference of its image.
     pub image: Option<String>,
-    /// Whether it has a build, which no deployment runs.
+    /// Whether the image is named after its build, which no deployment runs.
     pub builds: bool,
     /// The name of its container, where it is given.
     pub container_name: Option<String>,
@@ -117,6 +117,14 @@ impl Model {
         Ok(self.services.iter().filter(chosen).map(|(name, _)| name.clone()).collect())
     }
 
+    /// Names the images that only have a build as docker-compose does: `<project>_<service>`, with a `-` from version 2 on.
+    pub fn name_builds(&mut self, project: &str, is_plugin: bool) {
+        let separator = if is_plugin { '-' } else { '_' };
+        for (name, service) in self.services.iter_mut().filter(|(_, service)| service.builds) {
+            service.image = Some(format!("{project}{separator}{name}"));
+        }
+    }
+
     /// Returns all that it binds, with the files of its secrets and configs.
     pub fn binds(&self) -> impl Iterator<Item = &Bind> {
         self.services.values().flat_map(|service| &service.binds).chain(&self.files)
@@ -130,7 +138,7 @@ impl Service {
         let replicas = node.get("deploy").and_then(|deploy| deploy.get("replicas")).or_else(|| node.get("scale"));
         Self {
             image: text("image"),
-            builds: node.get("build").is_some(),
+            builds: node.get("build").is_some() && text("image").is_none(),
             container_name: text("container_name"),
             profiles: elements("profiles").iter().filter_map(Node::text).map(str::to_owned).collect(),
             binds: elements("volumes").iter().filter_map(|volume| Bind::of_volume(volume, stage)).collect(),
@@ -208,7 +216,7 @@ version: '2.4'
         assert!(!format!("{model:?}").contains("secret"));
         let web = &model.services["web"];
         assert_eq!((web.image.as_deref(), web.container_name.as_deref()), (Some("docker.io/acme/web:1"), Some("web")));
-        assert!(web.builds && model.services["init"].completes);
+        assert!(!web.builds && model.services["init"].completes);
         let shown: Vec<_> = model.binds().map(|bind| format!("{} {} {}", bind.source, bind.of_project, bind.made)).collect();
         assert_eq!(
             shown,

@@ -211,14 +211,16 @@ impl Planner<'_> {
         format!("{digest} {}", services.join(" "))
     }
 
-    /// A build that nobody runs: docker-compose would fail late.
+    /// Refuses a build that nobody runs: docker-compose would fail late. An image under the name of the build will do.
     fn check_builds(&self, model: &Model, services: &[String]) -> Result<(), PlanError> {
-        let builds =
-            |service: &&String| model.services.get(*service).is_some_and(|service| service.builds && service.image.is_none());
-        match services.iter().find(builds) {
-            Some(service) => Err(PlanError::NothingBuilds { service: service.clone() }),
-            None => Ok(()),
+        for service in services {
+            let Some(known) = model.services.get(service).filter(|known| known.builds) else { continue };
+            let image = known.image.clone().unwrap_or_default();
+            if self.docker().image(&image).is_none() {
+                return Err(PlanError::NothingBuilds { service: service.clone(), image });
+            }
         }
+        Ok(())
     }
 
     /// Files beside the compose file that docker-compose would read and that are not part of the deployment.

@@ -142,6 +142,8 @@ pub enum PlanError {
     NothingBuilds {
         /// The service.
         service: String,
+        /// The name of the image that a build would make.
+        image: String,
     },
     /// Autostart would start another project than the one that is brought up.
     #[error(
@@ -230,8 +232,8 @@ impl Explain for PlanError {
             Self::OciArchive { .. } => "send it from this computer with `--image`, which rewrites it on the way".into(),
             Self::ComposeRefused { lines, .. } => return refusal_hint(lines),
             Self::NoServices => "`compose.profiles` enables those that have a profile; `compose.services` names some".into(),
-            Self::NothingBuilds { service } => {
-                format!("build its image, give `{service}` its name as `image:`, and deliver it with `image:` or `--image`")
+            Self::NothingBuilds { service, image } => {
+                format!("build its image on this computer and deliver it as `{image}`, or give `{service}` another name by `image:`")
             }
             Self::OtherProject { .. } => "name the service alone, without FILE: autostart then starts what is brought up".into(),
             Self::NoComposeFile { .. } => "name it: `--enable_autostart FILE:SERVICE`, or `file:` beside `service:` in the YAML".into(),

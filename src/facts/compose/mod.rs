@@ -239,10 +239,10 @@ impl LocalCompose {
             .args(self.files.iter().map(|file| unix_text(file)));
         let input = if self.staged.is_empty() { Input::Empty } else { Input::Bytes(self.archive()) };
         let said = remote.run(&command, input).await?.success(&command)?;
-        self.understand(&said, &nonce)
+        self.understand(&said, &nonce, project)
     }
 
-    fn understand(&self, said: &[u8], nonce: &str) -> Result<Answer, FactsError> {
+    fn understand(&self, said: &[u8], nonce: &str, project: &str) -> Result<Answer, FactsError> {
         let found: BTreeMap<_, _> = sections(said, nonce).into_iter().map(|(name, body)| (name, text(body))).collect();
         let get = |name: &str| found.get(name).map(|text| text.trim_end_matches('\n')).unwrap_or_default();
         let wrong = |reason: String| FactsError::Answer { section: "docker-compose", reason };
@@ -254,8 +254,9 @@ impl LocalCompose {
         let lines = compose::diagnostics(get("errors"), root, &here);
         let tool = get("tool").trim().replace(" v", " ");
         if get("status") == "0" {
-            let project = Model::parse(get("config"), root).map_err(wrong)?;
-            return Ok(Answer { tool, project: Ok(project), warnings: lines });
+            let mut model = Model::parse(get("config"), root).map_err(wrong)?;
+            model.name_builds(project, tool.starts_with("plugin"));
+            return Ok(Answer { tool, project: Ok(model), warnings: lines });
         }
         Ok(Answer { tool, project: Err(lines), warnings: Vec::new() })
     }
@@ -337,7 +338,10 @@ impl LocalCompose {
     /// A project of the file `/here/docker-compose.yml` that docker-compose understands as `text`, its relative paths below
     /// `/stage/here`.
     pub fn understood(text: &str) -> Self {
-        let project = Model::parse(text, "/stage").map_err(|error| vec![error]);
+        let mut project = Model::parse(text, "/stage").map_err(|error| vec![error]);
+        if let Ok(model) = &mut project {
+            model.name_builds("app", false);
+        }
         Self {
             directory: "/here".into(),
             files: vec!["/here/docker-compose.yml".into()],

@@ -216,11 +216,14 @@ fn project_without_a_service_to_bring_up_is_refused() {
 #[test]
 fn build_that_nobody_runs_is_refused() {
     let (mut wanted, mut facts) = (nothing(), device());
-    compose(&mut wanted, &mut facts, "services: { web: { build: { context: /stage/here } } }");
+    let text = "services: { web: { build: { context: /stage/here } } }";
+    compose(&mut wanted, &mut facts, text);
     insta::assert_snapshot!(shown(&wanted, &facts), @"
     Usage: compose: service `web` has `build:` and no `image:`, and nothing is built on the device
-    hint: build its image, give `web` its name as `image:`, and deliver it with `image:` or `--image`
+    hint: build its image on this computer and deliver it as `app_web`, or give `web` another name by `image:`
     ");
+    docker(&mut facts).images = vec![image_there("sha256:web", &["app_web:latest"])];
+    assert!(shown(&wanted, &facts).starts_with("compose: bring web up"), "an image under the name of the build will do");
 }
 
 #[test]
