@@ -28,7 +28,7 @@ compose:
     from_file: !file ./token
     from_command: !command "cat ./other token"
     plain: "p-Rd6;0z"
-    app.env: !command "printf 'ENVIRONMENT_TOKEN=v-Hq3+5x'"
+    app.env: !command "cat ./env_token"
 attach: { container: app, until: ready }
 "#;
 
@@ -100,7 +100,8 @@ fn secrets_reach_the_device_and_nothing_else() {
     vpu.write("docker-compose.yml", COMPOSE);
     vpu.write("token", format!("{}\n", SECRETS[1].1));
     vpu.write("other_token", SECRETS[2].1);
-    let mine = ["~/o3r-deploy.yaml", "~/other_token", "~/token"];
+    vpu.write("env_token", "ENVIRONMENT_TOKEN=v-Hq3+5x");
+    let mine = ["~/env_token", "~/o3r-deploy.yaml", "~/other_token", "~/token"];
     let own: Vec<_> = mine.iter().map(|name| (*name).to_owned()).collect();
 
     let (said, seen) = watch(&vpu, &["plan", "--log_level", "DEBUG"]);
