@@ -145,7 +145,7 @@ fn prepare_device(vpu: &Vpu, kind: Kind) {
 
 fn check_files(vpu: &Vpu) {
     assert_eq!(
-        vpu.ssh("cd ~/share && find tree files -printf '%p %y %m\\n' | sort"),
+        vpu.root("cd /home/oem/share && find tree files -printf '%p %y %m\\n' | sort"),
         "\
 files d 755
 files/single file.sh f 750

@@ -28,8 +28,8 @@ fn pulled(vpu: &Vpu) -> PathBuf {
     vpu.home.path().join(format!("o3r_logs/From_VPUs/sn{}/logs", vpu.serial()))
 }
 
-/// Every file below a folder by its digest, as `sha256sum` says.
-const DIGESTS: &str = "find . -type f -exec sha256sum {} + | sort -k 2";
+/// Every file below a folder by its digest, as `sha256sum` says, without older generations.
+const DIGESTS: &str = "find . -type f ! -name '*~' -exec sha256sum {} + | sort -k 2";
 
 fn same_on_both_sides(vpu: &Vpu) {
     let here = Command::new("sh").args(["-c", DIGESTS]).current_dir(pulled(vpu)).output().expect("sh runs");
