@@ -5,6 +5,9 @@ use super::{Container, ContainerState, Health, HealthCheck};
 /// A container that docker has started again less than so many seconds ago may be in a loop.
 const RECENT_RESTART: i64 = 16;
 
+/// So many seconds a probe takes at most from its look at the clock to that at the containers.
+const PROBE_SECONDS: i64 = 60;
+
 impl HealthCheck {
     /// Lines for people: its exit code and its output.
     pub fn shown(&self) -> Vec<String> {
@@ -54,7 +57,9 @@ impl Container {
     /// For how long it has run by the device's clock, in seconds; `None` when that cannot be told.
     pub fn seconds_since_start(&self, clock: u64) -> Option<i64> {
         let started = self.started_at.parse::<jiff::Timestamp>().ok()?.as_second();
-        i64::try_from(clock).ok()?.checked_sub(started).filter(|age| *age >= 0)
+        let age = i64::try_from(clock).ok()?.checked_sub(started)?;
+        // The clock is read first: what has just started is younger than that.
+        (age > -PROBE_SECONDS).then_some(age.max(0))
     }
 }
 
@@ -84,6 +89,7 @@ mod tests {
         assert_eq!(again.fault(104).as_deref(), Some("was started again by docker 4 s ago (restart 3)"));
         assert_eq!(again.fault(200), None, "long ago");
         assert_eq!(container().fault(104), None, "started once");
+        assert!(again.fault(98).is_some(), "the clock was read before it started");
         assert_eq!(again.fault(20), None, "the clock was set back: unknown");
     }
 
