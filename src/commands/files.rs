@@ -1,6 +1,9 @@
 //! Commands that touch the device's file system.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use crate::{
     command::{Command, DISK_SILENCE_MAX, path_line},
@@ -17,6 +20,11 @@ pub fn make_directories(paths: &[String]) -> Command {
 /// Gives paths their permission bits.
 pub fn set_mode<'a>(mode: u32, paths: impl IntoIterator<Item = &'a String>) -> Command {
     Command::new("chmod").arg(format!("{mode:o}")).arg("--").args(paths)
+}
+
+/// Lets the owner of directories write into them.
+pub fn open<'a>(paths: impl IntoIterator<Item = &'a String>) -> Command {
+    Command::new("chmod").arg("u+rwx").arg("--").args(paths)
 }
 
 /// Removes directories, but none that holds anything.
@@ -73,6 +81,8 @@ pub struct Arrival {
     pub places: BTreeMap<String, bool>,
     /// What an earlier run left in incoming directories and is of no use.
     pub stale: Vec<String>,
+    /// Directories into which their owner cannot write before he has let himself.
+    pub open: BTreeSet<String>,
     /// Permission bits that directories get in the end: one that is read-only would take no files.
     pub modes: Vec<(String, u32)>,
 }
@@ -81,10 +91,11 @@ impl Arrival {
     /// The lines, and the empty one that ends them.
     pub fn head(&self) -> Vec<u8> {
         let places = self.places.iter().map(|(path, kept)| (if *kept { "kept" } else { "fresh" }.to_owned(), path));
+        let open = self.open.iter().map(|path| ("open".to_owned(), path));
         let stale = self.stale.iter().map(|path| ("stale".to_owned(), path));
         let modes = self.modes.iter().map(|(path, mode)| (format!("{mode:03o}"), path));
         let lines: String =
-            places.chain(stale).chain(modes).map(|(word, path)| format!("{word} {}\n", path_line(path))).collect();
+            open.chain(places).chain(stale).chain(modes).map(|(word, path)| format!("{word} {}\n", path_line(path))).collect();
         (lines + "\n").into_bytes()
     }
 }
@@ -99,9 +110,11 @@ pub fn receive(part: Receive) -> Command {
     Command::script(include_str!("scripts/take_in.sh")).silent_for(DISK_SILENCE_MAX).arg(INCOMING).arg(part)
 }
 
-/// Takes a large file in from its standard input, of which `have` bytes are there already.
-pub fn append(path: &str, have: u64, size: u64, mode: u32) -> Command {
-    let words = [path.to_owned(), have.to_string(), size.to_string(), format!("{mode:o}")];
+/// Takes a piece of a large file in from its standard input, of which `have` bytes are there already; what lies between them and the
+/// piece becomes a hole. The last piece comes with the mode.
+pub fn append(path: &str, have: u64, range: &Range<u64>, mode: Option<u32>) -> Command {
+    let mode = mode.map(|mode| format!("{mode:o}")).unwrap_or_default();
+    let words = [path.to_owned(), have.to_string(), range.start.to_string(), range.end.to_string(), mode];
     Command::script(include_str!("scripts/take_rest.sh")).silent_for(DISK_SILENCE_MAX).args(words)
 }
 
@@ -124,12 +137,10 @@ pub fn give_ends(mark: &str) -> Command {
     Command::script(GIVE_ENDS).silent_for(DISK_SILENCE_MAX).arg(mark)
 }
 
-/// Gives one file, from a multiple of [`BLOCK`] on.
+/// Gives one file, from a multiple of [`BLOCK`] on: `p` and the bytes, or `z` and the bytes compressed where it has large holes.
 pub fn give_rest(path: &str, from: u64) -> Command {
-    match from / BLOCK {
-        0 => Command::new("cat").args(["--", path]),
-        skip => Command::new("dd").args([format!("bs={BLOCK}"), format!("skip={skip}"), format!("if={path}")]),
-    }
+    let words = [path.to_owned(), (from / BLOCK * BLOCK).to_string()];
+    Command::script(include_str!("scripts/give_rest.sh")).silent_for(DISK_SILENCE_MAX).args(words)
 }
 
 /// Has external storage mounted and prints where.
@@ -146,25 +157,28 @@ mod tests {
         assert_eq!(make_directories(&["/home/oem/-p".into()]).line(), "mkdir -p -- /home/oem/-p");
         assert_eq!(remove(&["/home/oem/a b".into()]).line(), "rm -rf -- '/home/oem/a b'");
         assert_eq!(set_mode(0o750, &["/a".to_owned()]).line(), "chmod 750 -- /a");
-        assert_eq!(give_rest("/a b", 0).line(), "cat -- '/a b'");
-        assert_eq!(give_rest("/a b", 3 << 20).line(), "dd bs=1048576 skip=3 'if=/a b'");
+        assert_eq!(
+            give_rest("/a b", (3 << 20) + 1).shown(),
+            "sh -c '# gives a large file, or the rest of one…' sh '/a b' 3145728"
+        );
         assert_eq!(remove_empty_directories(&["/a".into()]).line(), "rmdir -- /a");
     }
 
     #[test]
     fn scripts_are_shown_by_what_they_do() {
         assert_eq!(append_line("/f", "x").shown(), "sh -c '# appends a line to a file…' sh /f x");
-        assert_eq!(append("/f", 3, 7, 0o644).shown(), "sh -c '# takes a large file, or the rest of one…' sh /f 3 7 644");
+        assert_eq!(append("/f", 3, &(5..7), Some(0o644)).shown(), "sh -c '# takes a piece of a large file…' sh /f 3 5 7 644");
     }
 
     #[test]
     fn what_arrives_is_told_line_by_line() {
         let arrival = Arrival {
             places: [("/a b".to_owned(), false), ("/c\nd".to_owned(), true)].into(),
+            open: ["/a b".to_owned()].into(),
             stale: vec!["/c\nd/x\\".into()],
             modes: vec![("/a b/e".into(), 0o55)],
         };
-        assert_eq!(arrival.head(), b"fresh /a b\nkept /c\\nd\nstale /c\\nd/x\\\\\n055 /a b/e\n\n");
+        assert_eq!(arrival.head(), b"open /a b\nfresh /a b\nkept /c\\nd\nstale /c\\nd/x\\\\\n055 /a b/e\n\n");
         assert_eq!(
             receive(Receive::Both).shown(),
             "sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming both"

@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{compare::Copy, compose::LocalCompose};
+use super::{LeftOut, compare::Copy, compose::LocalCompose, listing::link_target};
 use crate::{
     failure::{Explain, FailureKind},
     image::Platform,
@@ -112,6 +112,10 @@ pub enum Source {
         files: BTreeMap<String, LocalFile>,
         /// Directories and their permission bits, the tree itself under the name ``.
         directories: BTreeMap<String, u32>,
+        /// Links that lead to something within it, each with its target, relative to the directory of the link.
+        links: BTreeMap<String, String>,
+        /// What is left out, by its path here.
+        left_out: BTreeMap<PathBuf, LeftOut>,
     },
 }
 
@@ -161,12 +165,6 @@ pub enum HereError {
         /// The file.
         path: PathBuf,
     },
-    /// A link leads back to a directory above it.
-    #[error("`{path}` leads back to a directory above it", path = path.display())]
-    Loop {
-        /// The link.
-        path: PathBuf,
-    },
 }
 
 impl Explain for HereError {
@@ -184,10 +182,10 @@ impl Explain for HereError {
     }
 }
 
-/// Reads a file or a tree. Links are followed.
+/// Reads a file or a tree. Links that lead to something within the tree stay links, all others are followed.
 ///
 /// # Errors
-/// The first thing that cannot be sent.
+/// The first thing that cannot be read.
 pub fn source(path: &Path) -> Result<Source, HereError> {
     let metadata = read(path, std::fs::metadata(path))?;
     if metadata.is_file() {
@@ -196,32 +194,68 @@ pub fn source(path: &Path) -> Result<Source, HereError> {
     if !metadata.is_dir() {
         return Err(HereError::Kind { path: path.into() });
     }
-    let mut tree = (BTreeMap::new(), BTreeMap::new());
-    walk(path, "", &mut BTreeSet::new(), &mut tree)?;
-    Ok(Source::Tree { files: tree.0, directories: tree.1 })
+    let root = read(path, path.canonicalize())?;
+    let mut walk = Walk { root, ..Walk::default() };
+    walk.directory(path, "")?;
+    Ok(Source::Tree { files: walk.files, directories: walk.directories, links: walk.links, left_out: walk.left_out })
 }
 
-type Tree = (BTreeMap<String, LocalFile>, BTreeMap<String, u32>);
+/// What was found of a tree so far.
+#[derive(Default)]
+struct Walk {
+    root: PathBuf,
+    /// The directories above the one that is read.
+    above: BTreeSet<PathBuf>,
+    files: BTreeMap<String, LocalFile>,
+    directories: BTreeMap<String, u32>,
+    links: BTreeMap<String, String>,
+    left_out: BTreeMap<PathBuf, LeftOut>,
+}
 
-fn walk(directory: &Path, below: &str, above: &mut BTreeSet<PathBuf>, tree: &mut Tree) -> Result<(), HereError> {
-    let canonical = read(directory, directory.canonicalize())?;
-    if !above.insert(canonical.clone()) {
-        return Err(HereError::Loop { path: directory.into() });
+impl Walk {
+    fn directory(&mut self, directory: &Path, below: &str) -> Result<(), HereError> {
+        let canonical = read(directory, directory.canonicalize())?;
+        if !self.above.insert(canonical.clone()) {
+            self.left_out.insert(directory.into(), LeftOut::Loop);
+            return Ok(());
+        }
+        self.directories.insert(below.to_owned(), mode(&read(directory, std::fs::metadata(directory))?));
+        for entry in read(directory, std::fs::read_dir(directory))? {
+            let path = read(directory, entry)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| HereError::Name { path: path.clone() })?;
+            let name = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+            self.entry(path, name)?;
+        }
+        self.above.remove(&canonical);
+        Ok(())
     }
-    tree.1.insert(below.to_owned(), mode(&read(directory, std::fs::metadata(directory))?));
-    for entry in read(directory, std::fs::read_dir(directory))? {
-        let path = read(directory, entry)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| HereError::Name { path: path.clone() })?;
-        let name = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+
+    fn entry(&mut self, path: PathBuf, name: String) -> Result<(), HereError> {
+        if path.is_symlink() && !path.exists() {
+            self.left_out.insert(path, LeftOut::Dangling);
+            return Ok(());
+        }
+        if path.is_symlink() {
+            let leads = read(&path, path.canonicalize())?;
+            if let Ok(leads) = leads.strip_prefix(&self.root) {
+                let text = |path: &Path| path.to_str().map(|text| text.replace(std::path::MAIN_SEPARATOR, "/"));
+                let says = read(&path, path.read_link())?;
+                let (says, leads) = text(&says).zip(text(leads)).ok_or_else(|| HereError::Name { path: path.clone() })?;
+                let target = link_target(&name, &says, &leads);
+                self.links.insert(name, target);
+                return Ok(());
+            }
+        }
         let metadata = read(&path, std::fs::metadata(&path))?;
         if metadata.is_dir() {
-            walk(&path, &name, above, tree)?;
+            self.directory(&path, &name)?;
+        } else if metadata.is_file() {
+            self.files.insert(name, local_file(&path)?);
         } else {
-            tree.0.insert(name, local_file(&path)?);
+            self.left_out.insert(path, LeftOut::Special);
         }
+        Ok(())
     }
-    above.remove(&canonical);
-    Ok(())
 }
 
 fn local_file(path: &Path) -> Result<LocalFile, HereError> {
@@ -277,7 +311,7 @@ fn read<T>(path: &Path, result: std::io::Result<T>) -> Result<T, HereError> {
 #[cfg(unix)]
 fn mode(metadata: &std::fs::Metadata) -> u32 {
     use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o777
+    metadata.permissions().mode() & 0o7777
 }
 
 /// Windows has no permission bits: directories and files get the usual ones.
@@ -330,11 +364,48 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("o3r-here-{}", std::process::id()));
         std::fs::create_dir_all(directory.join("sub")).expect("created");
         std::fs::write(directory.join("sub/a b"), "x").expect("written");
-        let Ok(Source::Tree { files, directories }) = source(&directory) else { panic!("a tree") };
+        let Ok(Source::Tree { files, directories, .. }) = source(&directory) else { panic!("a tree") };
         std::fs::remove_dir_all(&directory).expect("removed");
         let file = files.get("sub/a b").expect("found");
         assert_eq!(file.sha256().map(String::as_str), Some("2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"));
         assert_eq!(directories.keys().collect::<Vec<_>>(), ["", "sub"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_within_a_tree_stay_links_and_what_cannot_travel_is_left_out() {
+        use std::os::unix::fs::symlink;
+        let home = tempfile::tempdir().expect("a folder");
+        let (root, path) = (home.path().join("tree"), |name: &str| home.path().join("tree").join(name));
+        std::fs::create_dir_all(root.join("sub")).expect("made");
+        std::fs::create_dir(home.path().join("outside")).expect("made");
+        for name in ["tree/a", "outside/b"] {
+            std::fs::write(home.path().join(name), "x").expect("written");
+        }
+        symlink("../a", path("sub/within")).expect("linked");
+        symlink(root.join("sub"), path("absolute")).expect("linked");
+        symlink("../outside", path("followed")).expect("linked");
+        symlink("..", path("around")).expect("linked");
+        symlink("..", path("sub/up")).expect("linked");
+        symlink("gone", path("dangling")).expect("linked");
+        symlink("itself", path("itself")).expect("linked");
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).expect("bound");
+        let Ok(Source::Tree { files, directories, links, left_out }) = source(&root) else { panic!("a tree") };
+        let followed = files.keys().filter(|name| !name.starts_with("around"));
+        assert_eq!(followed.collect::<Vec<_>>(), ["a", "followed/b"]);
+        assert!(directories.contains_key("followed"));
+        let links: Vec<_> = links.iter().filter(|(name, _)| !name.starts_with("around")).collect();
+        let expected = [("absolute", "sub"), ("sub/up", ".."), ("sub/within", "../a")];
+        assert_eq!(
+            links,
+            expected.map(|(link, target)| (link.to_owned(), target.to_owned())).iter().map(|(a, b)| (a, b)).collect::<Vec<_>>()
+        );
+        let why = |name: &str| left_out.get(&path(name)).copied();
+        assert_eq!(
+            (why("dangling"), why("itself"), why("socket")),
+            (Some(LeftOut::Dangling), Some(LeftOut::Dangling), Some(LeftOut::Special))
+        );
+        assert!(left_out.values().any(|why| *why == LeftOut::Loop), "{left_out:?}");
     }
 
     #[test]

@@ -26,12 +26,12 @@ pub fn parse(bytes: &[u8]) -> BTreeMap<String, PathFact> {
         for (name, letter) in names.into_iter().zip(letters.chars()) {
             let known = match take_stat(&mut stats, &name) {
                 None if letter == 'l' => {
-                    Some(PathFact { kind: PathKind::Other, mode: 0, size: 0, readable: false, sha256: None })
+                    Some(PathFact { kind: PathKind::Other, mode: 0, size: 0, readable: false, own: false, sha256: None })
                 }
                 known => known,
             };
             if let Some(mut fact) = known {
-                fact.readable = letter == 'r';
+                (fact.readable, fact.own) = (letter == 'r', letter == 'd');
                 fact.sha256 = digests.remove(&name);
                 facts.insert(name, fact);
             }
@@ -132,7 +132,7 @@ fn take_stat(stats: &mut &str, name: &str) -> Option<PathFact> {
         0o040_000 => PathKind::Directory,
         _ => PathKind::Other,
     };
-    let fact = PathFact { kind, mode: mode & 0o7777, size: size.parse().ok()?, readable: false, sha256: None };
+    let fact = PathFact { kind, mode: mode & 0o7777, size: size.parse().ok()?, readable: false, own: false, sha256: None };
     *stats = rest;
     Some(fact)
 }

@@ -63,6 +63,8 @@ pub struct Facts {
     pub services: BTreeMap<String, ServiceFact>,
     /// Each path asked about that exists.
     pub paths: BTreeMap<String, PathFact>,
+    /// Each of the links asked about, with its target.
+    pub links: BTreeMap<String, String>,
     /// Each tree asked about.
     pub trees: BTreeMap<String, Tree>,
     /// What each image archive on the device holds.
@@ -276,6 +278,8 @@ pub struct PathFact {
     pub size: u64,
     /// Whether it is a file that the user can read.
     pub readable: bool,
+    /// Whether it is a directory of the user's own, whose mode he can change.
+    pub own: bool,
     /// SHA-256 of its content, where it was asked for, can be read and the device can tell.
     pub sha256: Option<String>,
 }

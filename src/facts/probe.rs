@@ -27,6 +27,8 @@ pub struct Probe {
     pub paths: BTreeSet<String>,
     /// Single paths of which no digest is needed, for it takes long of large files.
     pub bare: BTreeSet<String>,
+    /// Single paths that may be links: where they lead.
+    pub links: BTreeSet<String>,
 }
 
 /// A part of the answer that is read only when it is asked for.
@@ -127,7 +129,8 @@ impl Probe {
 
     fn input(&self) -> Vec<u8> {
         let bare = self.bare.iter().map(|path| format!("-{path}"));
-        path_lines(&bare.chain(self.paths.iter().cloned()).collect::<Vec<_>>())
+        let links = self.links.iter().map(|path| format!("@{path}"));
+        path_lines(&bare.chain(links).chain(self.paths.iter().cloned()).collect::<Vec<_>>())
     }
 
     /// Asks the device.
@@ -212,6 +215,7 @@ pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
                     facts.trees.insert(name.clone(), tree(&name, content)?);
                 }
             }
+            "links" => facts.links = links(body),
             "paths" => facts.paths = listing::parse(body),
             "end" => complete = true,
             _ => {}
@@ -303,6 +307,12 @@ fn room(said: &str) -> Option<Room> {
         size: all.saturating_mul(block),
         inodes: (inodes > 0).then_some(free_inodes),
     })
+}
+
+fn links(body: &[u8]) -> BTreeMap<String, String> {
+    let fields: Vec<_> = body.split(|byte| *byte == 0).map(text).collect();
+    let pairs = fields.chunks_exact(2).filter_map(|pair| Some((pair.first()?, pair.last()?)));
+    pairs.map(|(link, target)| (link.clone(), target.strip_suffix('\n').unwrap_or(target).to_owned())).collect()
 }
 
 fn archive(said: &str) -> Option<Archive> {

@@ -9,7 +9,8 @@ compose_home=/usr/share/oem/docker/compose
 export bare=''
 
 # Describes paths, NUL after each part and an empty part at the end of the names: the names; a line for each that exists (mode,
-# size, name); a letter for each (r: a file that can be read, u: one that cannot, l: a link to nothing, o: anything else); lines
+# size, name); a letter for each (r: a file that can be read, u: one that cannot, l: a link to nothing, d: a directory of the
+# user's own, o: anything else); lines
 # of sha256sum. Each part names or counts what it speaks of, for things come and go meanwhile.
 # shellcheck disable=SC2016
 describe='newline="
@@ -22,7 +23,10 @@ for path do
     if [ -r "$path" ]; then letters=${letters}r; else letters=${letters}u; fi
   else
     others=yes
-    if [ -L "$path" ] && [ ! -e "$path" ]; then letters=${letters}l; else letters=${letters}o; fi
+    if [ -L "$path" ] && [ ! -e "$path" ]; then letters=${letters}l
+    elif [ -d "$path" ] && [ -O "$path" ]; then letters=${letters}d
+    else letters=${letters}o
+    fi
   fi
 done
 printf "%s\0" "$letters"
@@ -241,15 +245,23 @@ while [ $# -gt 1 ]; do
 done
 
 # Paths come on standard input, one a line, backslash and line break escaped, what holds something before what it holds.
-section paths
 lines=$(cat <&8)
 missing=$newline
 set -f --
 IFS=$newline
+# Of what has an at sign before it only is wanted where it leads, if it is a link.
+section links
+for path in $lines; do
+  case $path in @*) path=${path#@} ;; *) continue ;; esac
+  case $path in *\\*) path=$(printf '%b.' "$path") path=${path%.} ;; esac
+  if [ -L "$path" ]; then printf '%s\0' "$path"; readlink "$path"; printf '\0'; fi
+done
+section paths
 for path in $lines; do
   case $path in *\\*) path=$(printf '%b.' "$path") path=${path%.} ;; esac
   # Of what has a minus before it no digests are wanted.
   case $path in
+    @*) continue ;;
     -*)
       path=${path#-}
       if [ -e "$path" ] || [ -L "$path" ]; then bare=yes sh -c "$describe" sh "$path"; fi

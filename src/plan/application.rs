@@ -110,6 +110,8 @@ impl Planner<'_> {
         let (model, services) = self.understood(compose)?;
         self.check_named()?;
         let mut sending = self.compose_sending()?;
+        sending.keep_modes();
+        self.plan.warnings.append(&mut sending.warnings);
         sending.clear(&self.facts);
         let project = self.project().unwrap_or_default();
         self.check_container_names(&project, &model, &services)?;

@@ -17,8 +17,14 @@ impl Planner<'_> {
     /// From here on what is sent is there; what an archive held before is no longer known.
     pub(super) fn expect_sent(&mut self, sending: &Sending) {
         for (directory, mode) in &sending.directories {
-            self.facts.paths.insert(directory.clone(), PathFact { mode: *mode, ..there(PathKind::Directory) });
+            self.facts.paths.insert(directory.clone(), PathFact { mode: *mode, own: true, ..there(PathKind::Directory) });
         }
+        for (directory, mode) in &sending.modes {
+            if let Some(fact) = self.facts.paths.get_mut(directory) {
+                fact.mode = *mode;
+            }
+        }
+        self.facts.links.extend(sending.links.iter().map(|link| (link.remote.to_string(), link.target.clone())));
         for path in &sending.stale {
             self.facts.paths.remove(path);
         }
@@ -59,5 +65,5 @@ impl Planner<'_> {
 }
 
 fn there(kind: PathKind) -> PathFact {
-    PathFact { kind, mode: 0o755, size: 0, readable: false, sha256: None }
+    PathFact { kind, mode: 0o755, size: 0, readable: false, own: false, sha256: None }
 }

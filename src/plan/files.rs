@@ -106,7 +106,7 @@ impl Planner<'_> {
     }
 }
 
-fn is_precious(path: &RemotePath) -> bool {
+pub(super) fn is_precious(path: &RemotePath) -> bool {
     path.as_str().split('/').any(|part| part == "..") || PRECIOUS.contains(&path.as_str())
 }
 

@@ -256,7 +256,7 @@ mod tests {
     use crate::facts::{LeftOut, PathFact, PathKind};
 
     fn file(size: u64, readable: bool) -> PathFact {
-        PathFact { kind: PathKind::File, mode: 0o644, size, readable, sha256: None }
+        PathFact { kind: PathKind::File, mode: 0o644, size, readable, own: false, sha256: None }
     }
 
     fn place() -> Place {

@@ -42,7 +42,7 @@ pub use logs::{Place, Pull};
 pub use questions::{copies, doubtful, places, questions};
 pub use swap::{Entry, EntryImage, Keeping, Settling};
 use traveling::arrival;
-pub use traveling::{Fetch, FetchLink, Fetching, Renaming, SendFile, Sending};
+pub use traveling::{Fetch, FetchLink, Fetching, Renaming, SendFile, SendLink, Sending};
 
 /// All that is to be done, stage by stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -238,7 +238,9 @@ impl Action {
                         have => format!("send {local} -> {} ({} of {size})", file.remote, bytes(file.size - have)),
                     }
                 });
-                directories.chain(files).collect()
+                let links = sending.links.iter().map(|link| format!("link {} -> {}", link.remote, link.target));
+                let modes = sending.modes.iter().map(|(path, mode)| format!("mode {mode:o} for {path}"));
+                directories.chain(files).chain(links).chain(modes).collect()
             }
             Self::RemoveFile(path) => vec![format!("remove {path}, which is no longer part of the deployment")],
             Self::Fetch(fetch) => fetch.steps(),

@@ -63,6 +63,7 @@ pub fn questions(wanted: &Deployment, here: &Here) -> Probe {
 }
 
 fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
+    let links = &mut probe.links;
     let mut ask = |path: String| {
         probe.paths.insert(path);
     };
@@ -82,7 +83,7 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
         // Whether a destination is a directory is only known afterwards: both places are asked about.
         let name = transfer.local.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         for destination in [transfer.remote.clone(), transfer.remote.join(name)] {
-            ask_for_source(source, &destination, &mut ask);
+            ask_for_source(source, &destination, &mut ask, links);
         }
     }
     if wanted.compose.is_some() {
@@ -96,16 +97,17 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
             .flat_map(|compose| compose.missing.keys())
             .for_each(|name| ask(directory.join(name).as_str().into()));
         for (name, source) in sources {
-            ask_for_source(source, &directory.join(name), &mut ask);
+            ask_for_source(source, &directory.join(name), &mut ask, links);
         }
     }
 }
 
-fn ask_for_source(source: &Source, destination: &RemotePath, ask: &mut impl FnMut(String)) {
+fn ask_for_source(source: &Source, destination: &RemotePath, ask: &mut impl FnMut(String), asked: &mut BTreeSet<String>) {
     ask(destination.as_str().into());
     destination.above().into_iter().for_each(|path| ask(path.as_str().into()));
-    if let Source::Tree { files, directories } = source {
-        for name in files.keys().chain(directories.keys()).filter(|name| !name.is_empty()) {
+    if let Source::Tree { files, directories, links, .. } = source {
+        asked.extend(links.keys().map(|name| destination.join(name).as_str().to_owned()));
+        for name in files.keys().chain(directories.keys()).chain(links.keys()).filter(|name| !name.is_empty()) {
             ask(destination.join(name).as_str().into());
         }
     }

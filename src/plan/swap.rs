@@ -161,6 +161,8 @@ impl Planner<'_> {
         for sending in sent {
             let (new, replaced): (Vec<_>, Vec<_>) = sending.files.iter().partition(|file| file.new);
             keeping.add_files(replaced.iter().map(|file| file.remote.as_str()), new.iter().map(|file| file.remote.as_str()));
+            let (new, replaced): (Vec<_>, Vec<_>) = sending.links.iter().partition(|link| link.new);
+            keeping.add_files(replaced.iter().map(|link| link.remote.as_str()), new.iter().map(|link| link.remote.as_str()));
             let made = sending.directories.iter().filter(|(path, _)| !before.paths.contains_key(path));
             keeping.lines.extend(made.map(|(path, _)| line("made", path)));
         }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use super::{Action, Fetch, Place, PlanError, Planner, Pull, SendFile, Sending, arrival, count, files::not_a_directory};
+use super::{
+    Action, Fetch, Place, PlanError, Planner, Pull, SendFile, SendLink, Sending, arrival, count,
+    files::{is_precious, not_a_directory},
+};
 use crate::{
     commands::files::INCOMING,
     config::{REMOTE_HOME, RemotePath, Transfer},
@@ -29,20 +32,57 @@ pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Resu
     let mut sending = Sending::default();
     match source {
         Source::File(file) => send_file(file, destination.clone(), facts, &mut sending)?,
-        Source::Tree { files, directories } => {
-            sending.make(destination, directories.get("").copied().unwrap_or(0o755), facts)?;
-            for (name, mode) in directories {
-                sending.make(&destination.join(name), *mode, facts)?;
+        Source::Tree { files, directories, links, left_out } => {
+            sending.directory(destination, directories.get("").copied().unwrap_or(0o755), facts)?;
+            for (name, mode) in directories.iter().filter(|(name, _)| !name.is_empty()) {
+                sending.directory(&destination.join(name), *mode, facts)?;
             }
             for (name, file) in files {
                 send_file(file, destination.join(name), facts, &mut sending)?;
             }
+            for (name, target) in links {
+                send_link(target, destination.join(name), facts, &mut sending)?;
+            }
+            let left_out = left_out.iter().map(|(path, why)| format!("`{}` is left out: {}", path.display(), why.reason()));
+            sending.warnings.extend(left_out);
         }
     }
     Ok(sending)
 }
 
+fn send_link(target: &str, remote: RemotePath, facts: &Facts, sending: &mut Sending) -> Result<(), PlanError> {
+    let link = facts.links.get(remote.as_str());
+    if link.is_none() && facts.is_directory(remote.as_str()) {
+        return Err(PlanError::Conflict {
+            what: format!("`{remote}`"),
+            how: "it is a directory, and a link is wanted".into(),
+            hint: "remove it with `--items_to_cleanup` in a run of its own, or choose another path".into(),
+        });
+    }
+    if link.is_none_or(|there| there != target) {
+        sending.make(&remote.parent(), 0o755, facts)?;
+        let (place, new) = (place(&remote, facts), link.is_none() && !facts.paths.contains_key(remote.as_str()));
+        sending.open(&place, facts);
+        sending.links.push(SendLink { remote, target: target.to_owned(), place, new });
+    }
+    Ok(())
+}
+
+/// What a directory has to let its owner do for the device to be looked at.
+const LOOK: u32 = 0o500;
+
+/// What a file has to let its owner do to be compared.
+const READ: u32 = 0o400;
+
 fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut Sending) -> Result<(), PlanError> {
+    let mode = file.mode | READ;
+    if mode != file.mode {
+        let (path, had) = (file.path.display(), file.mode);
+        let text = format!(
+            "`{path}` has the mode {had:03o} and gets {mode:03o} on the device, whose user has to read it to compare it"
+        );
+        sending.warnings.push(text);
+    }
     let there = facts.paths.get(remote.as_str());
     if there.is_some_and(|fact| fact.kind == PathKind::Directory) {
         return Err(PlanError::Conflict {
@@ -54,10 +94,11 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
     if there.filter(|fact| is_whole(file, fact)).is_none() {
         sending.make(&remote.parent(), 0o755, facts)?;
         let place = place(&remote, facts);
+        sending.open(&place, facts);
         let have = facts.paths.get(&arrival(&place, &remote)).map_or(0, |fact| usable(file, fact));
         sending.files.push(SendFile {
             local: file.path.clone(),
-            mode: file.mode,
+            mode,
             size: file.size,
             sha256: file.sha256().cloned(),
             new: there.is_none(),
@@ -72,7 +113,7 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
 /// Whether a file on the device is this one, with its mode.
 fn is_whole(file: &LocalFile, fact: &PathFact) -> bool {
     let same = fact.sha256.is_some() && fact.sha256.as_ref() == file.sha256();
-    fact.kind == PathKind::File && fact.size == file.size && same && fact.mode & 0o777 == file.mode
+    fact.kind == PathKind::File && fact.size == file.size && same && fact.mode == file.mode | READ
 }
 
 /// How many bytes of a file that arrived earlier are of use: those of a part only where the file travels by itself.
@@ -107,7 +148,38 @@ pub(super) fn doubtful<'a>(source: &'a Source, destination: &RemotePath, facts: 
 
 impl Sending {
     pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.directories.is_empty()
+        self.files.is_empty() && self.directories.is_empty() && self.links.is_empty() && self.modes.is_empty()
+    }
+
+    /// Makes a directory of a tree, or corrects the mode of one that is there and the user's own.
+    ///
+    /// # Errors
+    /// A file where a directory has to be.
+    fn directory(&mut self, directory: &RemotePath, mode: u32, facts: &Facts) -> Result<(), PlanError> {
+        let path = directory.as_str();
+        if facts.paths.get(path).is_some_and(|fact| fact.own) && !is_precious(directory) {
+            self.modes.insert(path.to_owned(), mode | LOOK);
+        }
+        self.make(directory, mode | LOOK, facts)
+    }
+
+    /// Notes a directory into which files go although its mode does not let its owner write.
+    fn open(&mut self, place: &RemotePath, facts: &Facts) {
+        let Some(fact) = facts.paths.get(place.as_str()).filter(|fact| fact.own && fact.mode & 0o300 != 0o300) else { return };
+        self.closed.insert(place.as_str().to_owned());
+        self.modes.entry(place.as_str().to_owned()).or_insert(fact.mode);
+    }
+
+    /// Leaves the modes of directories that are there as they are: an application may have changed those of what it has bound.
+    pub(super) fn keep_modes(&mut self) {
+        let closed = &self.closed;
+        self.modes.retain(|path, _| closed.contains(path));
+    }
+
+    /// Leaves out what directories have already, once all that is sent is known.
+    pub(super) fn settle_modes(&mut self, facts: &Facts) {
+        let closed = &self.closed;
+        self.modes.retain(|path, mode| closed.contains(path) || facts.paths.get(path).is_none_or(|fact| fact.mode != *mode));
     }
 
     /// Makes a directory where it is missing, and each above it that is, the outermost first: what is made is named, so that it
@@ -125,13 +197,18 @@ impl Sending {
                 None => missing.push((path.as_str().to_owned(), if path == *directory { mode } else { 0o755 })),
             }
         }
+        if !missing.is_empty() {
+            self.open(&place(directory, facts), facts);
+        }
         self.directories.extend(missing.into_iter().rev());
         Ok(())
     }
 
     /// Notes what an earlier run left where these files arrive and they have no use for.
     pub(super) fn clear(&mut self, facts: &Facts) {
-        let places: BTreeSet<_> = self.files.iter().map(|file| format!("{}/", file.place.join(INCOMING))).collect();
+        let of_links = self.links.iter().map(|link| &link.place);
+        let places = self.files.iter().map(|file| &file.place).chain(of_links);
+        let places: BTreeSet<_> = places.map(|place| format!("{}/", place.join(INCOMING))).collect();
         let used: BTreeSet<_> = self.files.iter().filter(|file| file.have > 0).map(SendFile::arrival).collect();
         let left = facts.paths.iter().filter(|(_, fact)| fact.kind != PathKind::Directory).map(|(path, _)| path);
         let left = left.filter(|path| places.iter().any(|place| path.starts_with(place)) && !used.contains(*path));
@@ -140,6 +217,10 @@ impl Sending {
 
     pub(super) fn merge(&mut self, other: Self) {
         self.files.extend(other.files);
+        self.links.extend(other.links);
+        self.modes.extend(other.modes);
+        self.closed.extend(other.closed);
+        self.warnings.extend(other.warnings);
         for directory in other.directories {
             if self.directories.iter().all(|(path, _)| *path != directory.0) {
                 self.directories.push(directory);
@@ -166,7 +247,7 @@ impl Planner<'_> {
             let Some(source) = self.facts.here.sources.get(&transfer.local) else { continue };
             all += match source {
                 Source::File(_) => 1,
-                Source::Tree { files, .. } => files.len(),
+                Source::Tree { files, links, .. } => files.len() + links.len(),
             };
             send.merge(sending(source, &destination(transfer, source, &self.facts), &self.facts)?);
         }
@@ -175,12 +256,14 @@ impl Planner<'_> {
             says.push(format!("{} from the device", count(fetch.files.len(), "file")));
         }
         if !wanted.to_device.is_empty() {
-            says.push(format!("{} of {} to the device", send.files.len(), count(all, "file")));
+            says.push(format!("{} of {} to the device", send.files.len() + send.links.len(), count(all, "file")));
         }
         let mut actions = Vec::new();
         if !fetch.is_empty() {
             actions.push(Action::Fetch(fetch));
         }
+        send.settle_modes(&self.facts);
+        self.plan.warnings.append(&mut send.warnings);
         if !send.is_empty() {
             send.clear(&self.facts);
             self.expect_sent(&send);
@@ -237,7 +320,7 @@ mod tests {
         let remote = RemotePath::new("~/x").expect("a path");
         let fact = |kind, sha256: Option<&str>| {
             let sha256 = sha256.map(str::to_owned);
-            PathFact { kind, mode: 0o644, size: 7, readable: sha256.is_some(), sha256 }
+            PathFact { kind, mode: 0o644, size: 7, readable: sha256.is_some(), own: false, sha256 }
         };
         let files = files.iter().map(|(name, digest)| ((*name).to_owned(), fact(PathKind::File, *digest))).collect();
         let directories = (kind == PathKind::Directory).then(|| (String::new(), 0o755)).into_iter().collect();

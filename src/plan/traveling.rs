@@ -1,6 +1,9 @@
 //! Files on their way, in both directions.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use crate::{
     commands::files::INCOMING,
@@ -16,8 +19,36 @@ pub struct Sending {
     pub files: Vec<SendFile>,
     /// Directories to make first, each with its permission bits.
     pub directories: Vec<(String, u32)>,
+    /// Links to make, after all else.
+    pub links: Vec<SendLink>,
+    /// Directories that are there already and get other permission bits, or get theirs back after they took files.
+    pub modes: BTreeMap<String, u32>,
+    /// Directories that are there already and take files only once their owner may write into them.
+    pub closed: BTreeSet<String>,
     /// What an earlier run left where these files arrive and is of no use.
     pub stale: Vec<String>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// One link to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendLink {
+    /// There.
+    pub remote: RemotePath,
+    /// Where it leads, relative to its directory.
+    pub target: String,
+    /// The directory, there already, in whose incoming directory it arrives.
+    pub place: RemotePath,
+    /// Whether nothing is there that it replaces.
+    pub new: bool,
+}
+
+impl SendLink {
+    /// Where it arrives.
+    pub fn arrival(&self) -> String {
+        arrival(&self.place, &self.remote)
+    }
 }
 
 /// One file to send.

@@ -145,6 +145,9 @@ impl Remote for Fake {
             }
             progress(1);
         }
+        for (path, target) in taking.links {
+            self.log.borrow_mut().push(format!("put link {path} -> {target}"));
+        }
         self.ended(taking.command, answer).await
     }
 

@@ -195,6 +195,8 @@ pub struct Taking<'a> {
     pub directories: &'a [(String, u32)],
     /// The files.
     pub files: &'a [Put],
+    /// Links to make, each with its target.
+    pub links: &'a [(String, String)],
 }
 
 /// What is got by one command.

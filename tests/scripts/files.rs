@@ -26,6 +26,7 @@ fn receive(device: &Device, part: Receive, arrival: &Arrival, files: &[(String, 
     let arrival = Arrival {
         places: arrival.places.iter().map(|(path, kept)| (here(path), *kept)).collect::<BTreeMap<_, _>>(),
         stale: arrival.stale.iter().map(here).collect(),
+        open: arrival.open.iter().map(here).collect(),
         modes: arrival.modes.iter().map(|(path, mode)| (here(path), *mode)).collect(),
     };
     let mut archive = tar::Builder::new(arrival.head());
@@ -140,7 +141,7 @@ fn what_another_run_left_does_not_get_into_its_place_unless_it_is_kept() {
         device.write("/home/oem/d/gone/there", "x");
         let stale = ["useless", "gone/deep/useless"].map(|name| format!("{INCOMING}/{name}")).into();
         let places = [("/home/oem/d".to_owned(), true)].into();
-        let arrival = Arrival { places, stale, modes: Vec::new() };
+        let arrival = Arrival { places, stale, ..Arrival::default() };
         let ran = receive(&device, Receive::Both, &arrival, &[file(&format!("{INCOMING}/more"), "more")]);
         assert_eq!(ran.code, 0, "{userland:?} {ran:?}");
         assert_eq!(device.names("/home/oem/d"), ["gone", "more", "whole"], "{userland:?}");
@@ -189,14 +190,14 @@ fn a_large_file_goes_on_where_it_stopped_and_nothing_else_is_taken_for_it() {
         let device = Device::new(userland);
         let path = "/home/oem/odd $(name)";
         device.write(path, "of another run");
-        let ran = device.run(&files::append(path, 0, 10, 0o640), b"half");
+        let ran = device.run(&files::append(path, 0, &(0..10), Some(0o640)), b"half");
         assert!(ran.code != 0 && ran.err.contains("its end did not arrive"), "{userland:?} {ran:?}");
         assert_eq!((device.read(path).as_str(), device.mode(path)), ("half", 0o600), "{userland:?}");
-        let ran = device.run(&files::append(path, 3, 10, 0o640), b"of it");
+        let ran = device.run(&files::append(path, 3, &(3..10), Some(0o640)), b"of it");
         assert!(ran.code != 0 && ran.err.contains("changed since"), "{userland:?} {ran:?}");
-        device.must(&files::append(path, 4, 10, 0o640), b" of it");
+        device.must(&files::append(path, 4, &(4..10), Some(0o640)), b" of it");
         assert_eq!((device.read(path).as_str(), device.mode(path)), ("half of it", 0o640), "{userland:?}");
-        device.must(&files::append(path, 10, 10, 0o755), b"");
+        device.must(&files::append(path, 10, &(10..10), Some(0o755)), b"");
         assert_eq!(device.mode(path), 0o755, "{userland:?}");
     }
 }
@@ -244,5 +245,46 @@ fn a_line_is_appended_and_a_file_written_whatever_they_say() {
         device.must(&files::write_file("/home/oem/new dir/record", odd), b"");
         assert_eq!(device.read("/home/oem/new dir/record"), odd, "{userland:?}");
         assert_eq!(device.names("/home/oem/new dir"), ["record", "stamp"], "{userland:?}");
+    }
+}
+
+#[test]
+fn read_only_directory_takes_files_once_it_is_opened_and_is_read_only_again() {
+    for userland in BOTH {
+        let device = Device::new(userland).unprivileged();
+        device.open("/home/oem");
+        let own = |script| device.must(&o3r_deploy::command::Command::new("sh").args(["-c", script]), b"");
+        own("mkdir /home/oem/d && echo old >/home/oem/d/name && chmod 555 /home/oem/d");
+        let place = ["/home/oem/d".to_owned()];
+        let modes = vec![(place[0].clone(), 0o555)];
+        let arrival = Arrival { open: place.into(), modes, ..fresh(&["/home/oem/d"]) };
+        let new = [file(&format!("{INCOMING}/name"), "new")];
+        let ran = receive(&device, Receive::Both, &arrival, &new);
+        assert_eq!(ran.code, 0, "{userland:?} {ran:?}");
+        assert_eq!((device.read("/home/oem/d/name").as_str(), device.mode("/home/oem/d")), ("new", 0o555), "{userland:?}");
+        own("chmod 755 /home/oem/d");
+    }
+}
+
+#[test]
+fn large_file_with_holes_is_put_together_with_holes() {
+    use std::os::unix::fs::MetadataExt;
+    for userland in BOTH {
+        let device = Device::new(userland);
+        let path = "/home/oem/sparse";
+        device.must(&files::append(path, 0, &(0..4), None), b"head");
+        device.must(&files::append(path, 4, &((20 << 20)..(20 << 20) + 4), None), b"tail");
+        let end = 32 << 20;
+        device.must(&files::append(path, (20 << 20) + 4, &(end..end), Some(0o640)), b"");
+        let metadata = std::fs::metadata(device.here(path)).expect("there");
+        assert_eq!((metadata.len(), device.mode(path)), (end, 0o640), "{userland:?}");
+        let content = std::fs::read(device.here(path)).expect("there");
+        assert!(content.starts_with(b"head\0") && content[20 << 20..].starts_with(b"tail\0"), "{userland:?}");
+        assert!(content.iter().filter(|byte| **byte != 0).count() == 8, "{userland:?}");
+        assert!(metadata.blocks() * 512 < 2 << 20, "{userland:?} {}", metadata.blocks());
+        let ran = device.must(&files::give_rest(path, 0), b"");
+        assert!(ran.out.starts_with('z') && ran.out.len() < 1 << 20, "{userland:?}");
+        device.write("/home/oem/dense", "all of it");
+        assert_eq!(device.must(&files::give_rest("/home/oem/dense", 0), b"").out, "pall of it", "{userland:?}");
     }
 }

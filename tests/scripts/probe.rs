@@ -195,6 +195,7 @@ fn everything() -> Probe {
         rooms: set(&["/home/oem/none/deeper"]),
         paths: set(&["/home/oem/none"]),
         bare: BTreeSet::new(),
+        links: BTreeSet::new(),
     }
 }
 
@@ -319,4 +320,23 @@ fn a_list_of_files_without_gzip_is_longer_and_the_same() {
         Some(vec![&"a b".to_owned()])
     );
     assert!(with.trees.get("/home/oem/none").is_some_and(|tree| *tree == Tree::default()));
+}
+
+#[test]
+fn links_that_are_asked_about_say_where_they_lead_and_directories_whose_they_are() {
+    for userland in BOTH {
+        let device = Device::new(userland).unprivileged();
+        device.write("/home/oem/d/file", "x");
+        for (target, name) in [("d/file", "link"), ("new\nline", "odd\nname"), ("gone", "dangling")] {
+            std::os::unix::fs::symlink(target, device.here("/home/oem").join(name)).expect("linked");
+        }
+        let asked = ["/home/oem/link", "/home/oem/odd\nname", "/home/oem/dangling", "/home/oem/d", "/home/oem/none"];
+        let facts = ask(&device, &Probe { links: set(&asked), paths: set(&["/home/oem/d"]), ..Probe::default() });
+        let links: Vec<_> = facts.links.iter().map(|(link, target)| (link.as_str(), target.as_str())).collect();
+        let expected = [("/home/oem/dangling", "gone"), ("/home/oem/link", "d/file"), ("/home/oem/odd\nname", "new\nline")];
+        assert_eq!(links, expected, "{userland:?}");
+        // It belongs to whoever runs the test; the device's user is another one where that is root.
+        let own = facts.paths.get("/home/oem/d").expect("asked").own;
+        assert_eq!(own, !rustix::process::getuid().is_root(), "{userland:?}");
+    }
 }

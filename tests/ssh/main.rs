@@ -81,7 +81,7 @@ async fn log_in(sshd: &Sshd) -> Ssh {
 /// Puts files, each where it says.
 async fn put(ssh: &Ssh, puts: &[Put], progress: &mut dyn FnMut(u64)) -> Result<(), RemoteError> {
     let command = Command::new("tar").args(["-x", "-p", "-o", "-f", "-", "-C", "/"]);
-    ssh.put(&Taking { command: &command, head: Vec::new(), directories: &[], files: puts }, progress).await
+    ssh.put(&Taking { command: &command, head: Vec::new(), directories: &[], files: puts, links: &[] }, progress).await
 }
 
 /// Gets files by their names.

@@ -189,7 +189,7 @@ fn a_large_file_that_is_cut_off_goes_on_where_it_stopped_both_ways() {
         let content: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
         fs::write(&big, &content).unwrap();
         let rest = |local: &Path, from| Rest { remote: there.display().to_string(), local: local.into(), from, to: SIZE };
-        let append = |from| files::append(&there.display().to_string(), from, SIZE, 0o640);
+        let append = |from| files::append(&there.display().to_string(), from, &(from..SIZE), Some(0o640));
         let through = |bytes| Target { port: proxy::start(sshd.port, Fault::Cut, bytes), ..target(&sshd) };
         let error = wait(async {
             let ssh = connect(&through(20 << 20), &mut Answers::default()).await.unwrap();

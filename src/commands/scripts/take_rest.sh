@@ -1,5 +1,5 @@
-# takes a large file, or the rest of one
-file=$1 have=$2 size=$3 mode=$4
+# takes a piece of a large file
+file=$1 have=$2 from=$3 size=$4 mode=$5
 umask 077
 if [ "$have" -eq 0 ]; then rm -f -- "$file"
 # A connection that was lost may have brought more, or bring more yet, since the file was looked at.
@@ -7,6 +7,8 @@ elif [ "$(stat -c %s -- "$file")" -ne "$have" ]; then
   printf '%s: it has changed since it was looked at\n' "$file" >&2
   exit 1
 fi
+# What lies between is a hole.
+if [ "$from" -gt "$have" ]; then dd bs=1 "seek=$from" count=0 if=/dev/null of="$file" 2>/dev/null || exit; fi
 # The disk writes while more arrives.
 while sleep 1 && kill -0 $$; do sync -f "$file"; done >/dev/null 2>&1 </dev/null &
 cat >> "$file"
@@ -18,4 +20,4 @@ if [ "$(stat -c %s -- "$file")" -ne "$size" ]; then
   printf '%s: its end did not arrive\n' "$file" >&2
   exit 1
 fi
-chmod -- "$mode" "$file"
+if [ -n "$mode" ]; then chmod -- "$mode" "$file"; fi

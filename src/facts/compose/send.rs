@@ -39,7 +39,10 @@ impl LocalCompose {
                 }
                 Staged::Directory if *path != self.directory => {
                     let directories = BTreeMap::from([(String::new(), 0o755)]);
-                    self.sources.insert(name(path), Source::Tree { files: BTreeMap::new(), directories });
+                    self.sources.insert(
+                        name(path),
+                        Source::Tree { files: BTreeMap::new(), directories, links: BTreeMap::new(), left_out: BTreeMap::new() },
+                    );
                 }
                 _ => {}
             }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     config::{LogPull, Transfer},
-    facts::{Tree, compare::Copy},
+    facts::{LeftOut, Tree, compare::Copy},
     plan::questions,
 };
 
@@ -124,7 +124,8 @@ fn a_file_lands_in_a_directory_that_is_there_or_is_made_by_this_very_plan() {
 fn a_tree_is_the_destination_itself_or_goes_into_it_after_a_slash() {
     let tree = || {
         let files = BTreeMap::from([("sub/x".to_owned(), local("tree/sub/x", "x"))]);
-        Source::Tree { files, directories: BTreeMap::from([(String::new(), 0o750), ("sub".to_owned(), 0o700)]) }
+        let directories = BTreeMap::from([(String::new(), 0o750), ("sub".to_owned(), 0o700)]);
+        Source::Tree { files, directories, links: BTreeMap::new(), left_out: BTreeMap::new() }
     };
     let (mut wanted, mut facts) = (nothing(), device());
     sending(&mut wanted, &mut facts, "tree", "~/as", tree());
@@ -142,6 +143,7 @@ fn a_tree_is_the_destination_itself_or_goes_into_it_after_a_slash() {
     transfers: 1 of 1 file to the device
       make /home/oem/into/tree/sub (mode 700)
       send tree/sub/x -> /home/oem/into/tree/sub/x (1 B)
+      mode 750 for /home/oem/into/tree
     ");
     put(&mut facts, "/home/oem/into/tree/sub", Some("a file"));
     insta::assert_snapshot!(shown(&wanted, &facts), @r"
@@ -258,4 +260,70 @@ fn the_device_is_asked_about_everything_on_the_way_to_a_destination() {
     let asked: Vec<_> = probe.paths.iter().map(String::as_str).collect();
     let deep = ["/home", "/home/oem", "/home/oem/etc", "/home/oem/etc/deep", "/home/oem/etc/deep/a.conf"];
     assert_eq!(asked, deep);
+}
+
+/// A tree with one file, one directory and one link, which is sent to `~/tree`.
+fn whole_tree(wanted: &mut Deployment, facts: &mut Facts, mode: u32, directory: u32) {
+    let file = LocalFile { mode, ..local("tree/a", "a") };
+    let tree = Source::Tree {
+        files: [("a".to_owned(), file)].into(),
+        directories: [(String::new(), directory), ("sub".to_owned(), 0o2775)].into(),
+        links: [("sub/link".to_owned(), "../a".to_owned())].into(),
+        left_out: [("tree/fifo".into(), LeftOut::Special)].into(),
+    };
+    sending(wanted, facts, "tree", "~/tree", tree);
+}
+
+#[test]
+fn tree_is_sent_with_links_and_modes_and_what_cannot_be_kept_is_said() {
+    let (mut wanted, mut facts) = (nothing(), device());
+    whole_tree(&mut wanted, &mut facts, 0o000, 0o555);
+    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    transfers: 2 of 2 files to the device
+      make /home/oem/tree (mode 555)
+      make /home/oem/tree/sub (mode 2775)
+      send tree/a -> /home/oem/tree/a (1 B)
+      link /home/oem/tree/sub/link -> ../a
+    warning: `tree/a` has the mode 000 and gets 400 on the device, whose user has to read it to compare it
+    warning: `tree/fifo` is left out: it is neither a file nor a directory
+    ");
+}
+
+#[test]
+fn tree_that_is_there_has_nothing_to_do_whatever_its_modes() {
+    let (mut wanted, mut facts) = (nothing(), device());
+    whole_tree(&mut wanted, &mut facts, 0o4755, 0o555);
+    for (path, content, mode) in [
+        ("/home/oem/tree", DIRECTORY, 0o555),
+        ("/home/oem/tree/sub", DIRECTORY, 0o2775),
+        ("/home/oem/tree/a", Some("a"), 0o4755),
+    ] {
+        put(&mut facts, path, content);
+        facts.paths.get_mut(path).expect("there").mode = mode;
+    }
+    put(&mut facts, "/home/oem/tree/sub/link", Some("a"));
+    facts.links.insert("/home/oem/tree/sub/link".into(), "../a".into());
+    assert!(shown(&wanted, &facts).starts_with("transfers: nothing to do: all files are there"));
+
+    // A read-only directory that is the user's own takes what has changed, and modes are corrected.
+    put(&mut facts, "/home/oem/tree/a", Some("b"));
+    facts.paths.get_mut("/home/oem/tree/sub").expect("there").mode = 0o755;
+    facts.links.insert("/home/oem/tree/sub/link".into(), "elsewhere".into());
+    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    transfers: 2 of 2 files to the device
+      send tree/a -> /home/oem/tree/a (1 B)
+      link /home/oem/tree/sub/link -> ../a
+      mode 555 for /home/oem/tree
+      mode 2775 for /home/oem/tree/sub
+    warning: `tree/fifo` is left out: it is neither a file nor a directory
+    ");
+
+    // That of another is left as it is.
+    let there = facts.paths.get_mut("/home/oem/tree/sub").expect("there");
+    there.own = false;
+    assert!(!shown(&wanted, &facts).contains("mode 2775"));
+
+    facts.links.clear();
+    put(&mut facts, "/home/oem/tree/sub/link", DIRECTORY);
+    assert!(shown(&wanted, &facts).contains("it is a directory, and a link is wanted"));
 }

@@ -72,10 +72,10 @@ const DIRECTORY: Option<&str> = None;
 /// A file with this content, or a directory, on the device.
 fn put(facts: &mut Facts, path: &str, content: Option<&str>) {
     let fact = match content {
-        None => PathFact { kind: PathKind::Directory, mode: 0o755, size: 4096, readable: false, sha256: None },
+        None => PathFact { kind: PathKind::Directory, mode: 0o755, size: 4096, readable: false, own: true, sha256: None },
         Some(text) => {
             let sha256 = Some(digest(text));
-            PathFact { kind: PathKind::File, mode: 0o644, size: text.len() as u64, readable: true, sha256 }
+            PathFact { kind: PathKind::File, mode: 0o644, size: text.len() as u64, readable: true, own: false, sha256 }
         }
     };
     facts.paths.insert(path.into(), fact);

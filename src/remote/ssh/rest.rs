@@ -16,11 +16,12 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use super::{
     Ssh,
     exec::{Sink, exchange},
-    pieces::{Measured, PIECE, WAITING, tell},
+    pieces::{Measured, PIECE, PieceReader, WAITING, tell},
     room,
 };
 use crate::{
     command::Command,
+    holes::HoleWriter,
     remote::{Exit, Input, OnBytes, RemoteError, Rest, is_no_space, last_lines},
 };
 
@@ -125,16 +126,38 @@ pub(super) async fn take(ssh: &Ssh, command: &Command, rest: &Rest, progress: &m
     }
 }
 
-/// Writes what comes from `rest.from` on; whether all came that was wanted.
-fn write(rest: &Rest, mut pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -> io::Result<bool> {
-    let mut file = open(&rest.local, rest.from)?;
+/// Writes what comes from `rest.from` on; whether all came that was wanted. Of a file with holes it comes compressed, and blocks of
+/// zeros become holes again.
+fn write(rest: &Rest, pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -> io::Result<bool> {
+    let file = open(&rest.local, rest.from)?;
+    let mut pieces = PieceReader::new(pieces);
+    let mut kind = [0];
+    if pieces.read(&mut kind)? == 0 {
+        return Ok(rest.from >= rest.to);
+    }
+    if kind != *b"z" {
+        return copy(&mut pieces, &mut &file, rest, payload);
+    }
+    let mut holes = HoleWriter::new(file, rest.from)?;
+    let came = copy(&mut flate2::read::GzDecoder::new(pieces), &mut holes, rest, payload)?;
+    holes.finish()?;
+    Ok(came)
+}
+
+/// Copies as much as is wanted; whether that was there.
+fn copy(source: &mut impl Read, target: &mut impl Write, rest: &Rest, payload: &AtomicU64) -> io::Result<bool> {
     let mut left = rest.to.saturating_sub(rest.from);
+    let mut piece = vec![0; PIECE];
     while left > 0 {
-        let Some(piece) = pieces.blocking_recv() else { return Ok(false) };
-        let wanted = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        file.write_all(piece.get(..wanted).unwrap_or_default())?;
-        left -= wanted as u64;
-        payload.fetch_add(wanted as u64, Ordering::Relaxed);
+        let room = piece.split_at_mut(usize::try_from(left).unwrap_or(PIECE).min(PIECE)).0;
+        // What breaks off is no end of a compressed stream: it did not come.
+        let count = match source.read(room) {
+            Ok(0) | Err(_) => return Ok(false),
+            Ok(count) => count,
+        };
+        target.write_all(room.get(..count).unwrap_or_default())?;
+        left -= count as u64;
+        payload.fetch_add(count as u64, Ordering::Relaxed);
     }
     Ok(true)
 }

@@ -29,9 +29,10 @@ pub(super) async fn put(ssh: &Ssh, taking: &Taking<'_>, progress: &mut OnBytes<'
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
     let archive = spawn_blocking({
-        let (head, directories, files) = (taking.head.clone(), taking.directories.to_vec(), taking.files.to_vec());
+        let (head, directories) = (taking.head.clone(), taking.directories.to_vec());
+        let content = Content { head, directories, files: taking.files.to_vec(), links: taking.links.to_vec() };
         let payload = Arc::clone(&payload);
-        move || pack(&head, &directories, &files, sender, &payload)
+        move || pack(&content, sender, &payload)
     });
     let (mut stderr, mut told) = (Vec::new(), 0);
     let mut sent = |_| told += tell(&payload, told, progress);
@@ -74,13 +75,16 @@ fn in_archive(path: &str) -> &str {
     path.trim_start_matches('/')
 }
 
-fn pack(
-    head: &[u8],
-    directories: &[(String, u32)],
-    files: &[Put],
-    sender: mpsc::Sender<io::Result<Vec<u8>>>,
-    payload: &AtomicU64,
-) -> Result<(), RemoteError> {
+/// What goes into an archive, and what comes before it.
+struct Content {
+    head: Vec<u8>,
+    directories: Vec<(String, u32)>,
+    files: Vec<Put>,
+    links: Vec<(String, String)>,
+}
+
+fn pack(content: &Content, sender: mpsc::Sender<io::Result<Vec<u8>>>, payload: &AtomicU64) -> Result<(), RemoteError> {
+    let Content { head, directories, files, links } = content;
     let failed = sender.clone();
     let mut stream = PieceWriter::new(sender);
     stream.write_all(head).map_err(RemoteError::Input)?;
@@ -89,6 +93,7 @@ fn pack(
         .iter()
         .try_for_each(|(path, mode)| pack_directory(&mut archive, path, *mode))
         .and_then(|()| files.iter().try_for_each(|file| pack_one(&mut archive, file, payload)))
+        .and_then(|()| links.iter().try_for_each(|(path, target)| pack_link(&mut archive, path, target)))
         .and_then(|()| archive.into_inner().and_then(PieceWriter::finish).map_err(RemoteError::Input));
     if result.is_err() {
         // Without this the device would take the end of the stream for the end of the archive.
@@ -102,7 +107,22 @@ fn pack_directory<W: io::Write>(archive: &mut tar::Builder<W>, path: &str, mode:
     header.set_entry_type(tar::EntryType::Directory);
     header.set_size(0);
     header.set_mode(mode);
+    header.set_mtime(now());
     archive.append_data(&mut header, in_archive(path), io::empty()).map_err(RemoteError::Input)
+}
+
+fn pack_link<W: io::Write>(archive: &mut tar::Builder<W>, path: &str, target: &str) -> Result<(), RemoteError> {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    header.set_mode(0o777);
+    header.set_mtime(now());
+    archive.append_link(&mut header, in_archive(path), target).map_err(RemoteError::Input)
+}
+
+/// This computer's time, in seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn pack_one<W: io::Write>(archive: &mut tar::Builder<W>, file: &Put, payload: &AtomicU64) -> Result<(), RemoteError> {

@@ -107,7 +107,7 @@ fn a_large_file_travels_by_itself_and_goes_on_where_it_stopped() {
     insta::assert_snapshot!(fake.log(), @r"
     sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming take <<< kept /home/oem, stale /home/oem/.o3r-deploy-incoming/useless
     put here -> /home/oem/.o3r-deploy-incoming/small (640)
-    sh -c '# takes a large file, or the rest of one…' sh /home/oem/.o3r-deploy-incoming/large 6291456 9437184 640
+    sh -c '# takes a piece of a large file…' sh /home/oem/.o3r-deploy-incoming/large 6291456 6291456 9437184 640
     sh -c '# takes files in and moves them into their place…' sh .o3r-deploy-incoming place <<< kept /home/oem stale /home/oem/.o3r-deploy-incoming/useless
     ");
     assert!(told.contains("progress: 3145729 of Some(3145729)"), "{told}");
@@ -181,7 +181,7 @@ fn a_large_file_that_broke_off_leaves_its_part_here_and_the_next_run_goes_on_beh
     };
     let plan_for =
         |copy| plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch(copy)], ..Fetch::default() })])]);
-    let fake = Fake::default().with_file("/large", &content).on("cat -- /large", breaks());
+    let fake = Fake::default().with_file("/large", &content).on("# gives a large file", breaks());
     assert!(failure(run(&plan_for(None), &fake).1).starts_with("ConnectionLost: logs: "));
     let runs = std::fs::read_dir(here.path().join(".o3r-deploy-incoming")).expect("kept").flatten().map(|run| run.path());
     let part = runs.flat_map(|run| std::fs::read_dir(run).expect("a run").flatten()).next().expect("kept").path();
@@ -191,7 +191,7 @@ fn a_large_file_that_broke_off_leaves_its_part_here_and_the_next_run_goes_on_beh
     let fake = Fake::default().with_file("/large", &content);
     let (told, result) = run(&plan_for(Some(copy)), &fake);
     assert!(result.is_ok());
-    assert_eq!(fake.log(), "dd bs=1048576 skip=6 if=/large");
+    assert_eq!(fake.log(), "sh -c '# gives a large file, or the rest of one…' sh /large 6291456");
     assert!(std::fs::read_to_string(here.path().join("large")).expect("there") == content);
     assert!(told.contains(&format!("of Some({})", size - (6 << 20))), "{told}");
     assert!(!part.exists());

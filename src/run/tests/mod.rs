@@ -106,7 +106,7 @@ fn sending(files: &[&str], directories: &[(&str, u32)]) -> Action {
         new: path.contains("new"),
     };
     let directories = directories.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect();
-    Action::Send(Sending { files: files.iter().map(file).collect(), directories, stale: Vec::new() })
+    Action::Send(Sending { files: files.iter().map(file).collect(), directories, ..Sending::default() })
 }
 
 #[test]
