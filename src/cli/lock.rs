@@ -26,6 +26,7 @@ pub(super) fn owner(wanted: &Deployment, does: &str) -> Owner {
         life: life(process).unwrap_or_default(),
         since: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
         what: format!("{does} `{}`", application_name(wanted)),
+        guard: false,
     }
 }
 
@@ -149,7 +150,11 @@ async fn break_lock(remote: &Ssh, yes: bool, report: &mut dyn Report) -> Result<
     }
     let owner = Owner::read(owner);
     if state == "alive" && !is_dead(&owner) && !yes {
-        let what = format!("the lock belongs to {owner}, whose deployment would end in the middle");
+        let what = if owner.guard {
+            format!("the lock belongs to {owner}; it ends by itself, and without it neither version may run")
+        } else {
+            format!("the lock belongs to {owner}, whose deployment would end in the middle")
+        };
         match report.ask(&Question::Confirm(format!("{what}. Take it away?"))).as_deref() {
             Some("yes") => {}
             Some(_) => return Err(Refusal::NoLock(what).into()),

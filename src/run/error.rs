@@ -14,6 +14,19 @@ pub enum RunError {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
+    /// Ctrl-C while the previous version was put back.
+    #[error("interrupted while the previous version was put back; {}", if *by_itself {
+        "the device goes on with that by itself, within half a minute"
+    } else {
+        "the containers run on unchanged, and what is left is put back at the next start of the device"
+    })]
+    GivenUp {
+        /// Whether the guard on the device puts it back now.
+        by_itself: bool,
+    },
+    /// Nobody can lock the device.
+    #[error("the device cannot be locked: {0}")]
+    NoLock(String),
     /// Another deployment has the device.
     #[error("the device is locked by {owner}")]
     Locked {
@@ -130,7 +143,8 @@ fn listed(paths: &[String]) -> String {
 impl Explain for RunError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Interrupted => FailureKind::Interrupted,
+            Self::Interrupted | Self::GivenUp { .. } => FailureKind::Interrupted,
+            Self::NoLock(_) => FailureKind::Conflict,
             Self::Locked { .. } | Self::HeldOff { .. } | Self::LockLost => FailureKind::Held,
             // Who ended it knows that it did not run.
             Self::RolledBack { cause, .. } if cause.kind() == FailureKind::Interrupted => FailureKind::Interrupted,
@@ -182,6 +196,11 @@ impl Explain for RunError {
                 Some("one is kept from the second deployment on; `application:` of the file names whose it is".into())
             }
             Self::NotBack { .. } => Some("`o3r-deploy rollback` tries again to put it back".into()),
+            Self::GivenUp { .. } => Some("`o3r-deploy rollback` puts it back at once".into()),
+            Self::NoLock(_) => Some("remove it as that user, or switch the device off and on: it is in RAM".into()),
+            Self::Locked { owner } if owner.guard => {
+                Some("it ends by itself: run the same command again in some minutes".into())
+            }
             Self::Locked { .. } => Some(
                 "`--lock-wait SECONDS` waits for it; `o3r-deploy unlock` takes a lock away that nobody needs any more".into(),
             ),

@@ -27,6 +27,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the device may take to answer a claim.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
+/// How long the device's own guard is waited for: what it waits for itself is bounded, and one way back takes no longer.
+const GUARD_WAIT: Duration = Duration::from_secs(300);
+
 /// How long the end of what holds the lock is waited for.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -46,11 +49,16 @@ pub struct Owner {
     pub since: String,
     /// What it does.
     pub what: String,
+    /// Whether it is the guard on the device itself, which puts a previous version back.
+    pub guard: bool,
 }
 
 impl std::fmt::Display for Owner {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { user, host, process, since, what, .. } = self;
+        if self.guard {
+            return write!(formatter, "its own guard, which {what}: {since}");
+        }
         write!(formatter, "{user}@{host} (process {process}) since {since}: {what}")
     }
 }
@@ -67,6 +75,7 @@ impl Owner {
             what: shown(&owner.what),
             life: owner.life,
             process: owner.process,
+            guard: owner.guard,
         }
     }
 }
@@ -105,6 +114,7 @@ enum Answer {
     Taken { before: String },
     Held { token: String, owner: Box<Owner> },
     Off { process: String, name: String },
+    Refused { why: String },
 }
 
 impl<'a, R: Remote> Hold<'a, R> {
@@ -115,11 +125,12 @@ impl<'a, R: Remote> Hold<'a, R> {
     pub async fn take(remote: &'a R, wish: &Wish<'_>, report: &mut dyn Report, interrupt: &Interrupt) -> Result<Self, Failure> {
         let who = serde_json::to_string(wish.owner).unwrap_or_default();
         let hold_off = wish.hold_off.as_deref().unwrap_or_default();
-        let deadline = Instant::now() + wish.wait;
+        let (deadline, guarded) = (Instant::now() + wish.wait, Instant::now() + GUARD_WAIT);
         let (mut told, mut over) = (String::new(), String::new());
         loop {
             let claim = Claim { token: &wish.token, over: &over, who: &who, hold_off };
             let (grip, answer) = grasp(remote, &claim).await?;
+            let mut until = deadline;
             let error = match answer {
                 Answer::Taken { before } => {
                     return Ok(Self { remote, token: wish.token.clone(), who, before, grip });
@@ -130,17 +141,24 @@ impl<'a, R: Remote> Hold<'a, R> {
                     over = token;
                     continue;
                 }
-                Answer::Held { owner, .. } => RunError::Locked { owner },
+                Answer::Held { owner, .. } => {
+                    if owner.guard {
+                        until = until.max(guarded);
+                    }
+                    RunError::Locked { owner }
+                }
+                Answer::Refused { why } => return Err(RunError::NoLock(why).into()),
                 Answer::Off { process, name } => {
                     RunError::HeldOff { file: hold_off.to_owned(), process: format!("process {process}, `{name}`") }
                 }
             };
-            if Instant::now() >= deadline {
+            if Instant::now() >= until {
                 return Err(error.into());
             }
             let says = error.to_string();
             if says != told {
-                report.event(&Event::Warning { text: format!("{says}: waiting") });
+                let left = until.saturating_duration_since(Instant::now()).as_secs();
+                report.event(&Event::Warning { text: format!("{says}: waiting for at most {left} s") });
                 told = says;
             }
             tokio::select! {
@@ -264,6 +282,7 @@ async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<
     let (kind, first, second) = (next(), next(), next());
     let answer = match kind.as_str() {
         "taken" => Answer::Taken { before: first },
+        "refused" => Answer::Refused { why: first },
         "held" => Answer::Held { token: first, owner: Box::new(Owner::read(&second)) },
         "off" => Answer::Off { process: first, name: second },
         _ => return Err(RemoteError::NotUnderstood { command: shown, answer: said }.into()),
@@ -284,6 +303,7 @@ mod tests {
             life: "x".into(),
             since: "2026-11-21 08:00:00+01:00".into(),
             what: "deploys app".into(),
+            guard: false,
         };
         let read = Owner::read(&serde_json::to_string(&owner).expect("JSON"));
         assert_eq!(read.to_string(), "anna@bench[2J (process 7) since 2026-11-21 08:00:00+01:00: deploys app");

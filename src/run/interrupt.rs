@@ -16,7 +16,10 @@ pub struct Interrupt {
 struct State {
     pressed: std::cell::Cell<bool>,
     deferred: std::cell::Cell<bool>,
+    /// How many wait for the second press.
+    listeners: std::cell::Cell<u32>,
     notify: Notify,
+    again: Notify,
 }
 
 impl Interrupt {
@@ -26,7 +29,9 @@ impl Interrupt {
         let listener = interrupt.clone();
         tokio::task::spawn_local(async move {
             while tokio::signal::ctrl_c().await.is_ok() {
-                if listener.state.pressed.get() {
+                if listener.state.pressed.get() && listener.state.listeners.get() > 0 {
+                    listener.state.again.notify_waiters();
+                } else if listener.state.pressed.get() {
                     std::process::exit(i32::from(FailureKind::Interrupted.exit_code() as u8));
                 }
                 listener.press();
@@ -50,6 +55,19 @@ impl Interrupt {
             }
             notified.await;
         }
+    }
+
+    /// Waits for another Ctrl-C after the first. As long as somebody does, it does not end the program.
+    pub async fn pressed_again(&self) {
+        struct Listener<'a>(&'a State);
+        impl Drop for Listener<'_> {
+            fn drop(&mut self) {
+                self.0.listeners.set(self.0.listeners.get() - 1);
+            }
+        }
+        self.state.listeners.set(self.state.listeners.get() + 1);
+        let _listener = Listener(&self.state);
+        self.state.again.notified().await;
     }
 
     /// Does work that nobody may stop half-way: the request is answered after it.

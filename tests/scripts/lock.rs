@@ -198,3 +198,46 @@ fn an_application_that_holds_its_file_is_told_with_its_process() {
         assert_eq!(Deployer::claims(device, &claim).answer[0], "taken");
     });
 }
+
+#[test]
+fn lock_is_refused_with_its_reason_where_its_directory_is_not_ours() {
+    each(|device| {
+        let refused = |device: &Device| {
+            let begin = Instant::now();
+            let answer = Deployer::claims(device, &claim("t1", "anna")).answer.clone();
+            assert!(begin.elapsed() < Duration::from_secs(20));
+            assert_eq!(answer[0], "refused");
+            answer[1].replace(&device.here("").display().to_string(), "/")
+        };
+        let place = device.here("/tmp/o3r-deploy");
+        device.write("/tmp/o3r-deploy", "");
+        assert!(refused(device).contains("is no directory, and belongs to the user `"), "{}", refused(device));
+        std::fs::remove_file(&place).expect("it was there");
+        device.make_link("/home/oem", "/tmp/o3r-deploy");
+        assert!(refused(device).contains("is a link of the user `"), "{}", refused(device));
+        assert!(device.names("/home/oem").is_empty());
+        std::fs::remove_file(&place).expect("it was there");
+        std::fs::create_dir(&place).expect("made");
+        if rustix::process::getuid().is_root() {
+            std::os::unix::fs::chown(&place, Some(65_534), None).expect("given away");
+            assert!(refused(device).contains("belongs to the user `nobody`"), "{}", refused(device));
+        }
+    });
+}
+
+#[test]
+fn entry_that_stays_taken_ends_in_a_reason() {
+    let device = Device::new(Userland::Dash);
+    device.write("/tmp/o3r-deploy/entered/file", "");
+    let answer = Deployer::claims(&device, &claim("t1", "anna")).answer.clone();
+    assert!(answer[0] == "refused" && answer[1].contains("entered"), "{answer:?}");
+}
+
+#[test]
+fn holder_whose_lock_was_taken_away_by_another_user_ends() {
+    each(|device| {
+        let mut first = Deployer::claims(device, &claim("t1", "anna"));
+        std::fs::remove_file(device.here(LOCK)).expect("it was there");
+        first.ended();
+    });
+}

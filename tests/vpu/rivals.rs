@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::{
     device::{OVP80X, OVP81X, Vpu},
     failures::words,
-    images::noise,
+    images::{Image, noise},
     witness::wait_for,
 };
 
@@ -56,7 +56,7 @@ fn a_second_deployer_is_told_who_is_first_or_waits() {
     vpu.succeed(&[&second[..], &["--dry-run"]].concat());
     vpu.succeed(&words(&[]));
     let mut waiting = vpu.start(&[&second[..], &["--lock-wait", "60"]].concat());
-    waiting.wait_until_it_says(": waiting");
+    waiting.wait_until_it_says(": waiting for at most ");
     assert_eq!(vpu.root("ls /home/oem/small 2>/dev/null || true"), "");
     let_go(&vpu);
     assert_eq!(first.end().0, 0);
@@ -74,7 +74,7 @@ fn what_was_read_before_another_deployed_is_read_again() {
     wait_until_locked(&vpu);
     // Planned while the first is at it; by the time it may begin, the first has put what it wants there already.
     let mut second = vpu.start(&[&first_words[..], &["--lock-wait", "60", "--json"]].concat());
-    second.wait_until_it_says(": waiting");
+    second.wait_until_it_says(": waiting for at most ");
     let_go(&vpu);
     assert_eq!(first.end().0, 0);
     let (code, said) = second.end();
@@ -148,10 +148,91 @@ fn an_application_holds_updates_off_with_flock_until_it_lets_go_or_force_is_used
         let begin = Instant::now();
         let waiting = with("small,~/three", &["--lock-wait", "60"]);
         let mut waiting = vpu.start(&waiting.iter().map(String::as_str).collect::<Vec<_>>());
-        waiting.wait_until_it_says(": waiting");
+        waiting.wait_until_it_says(": waiting for at most ");
         vpu.root("touch /enough");
         assert_eq!(waiting.end().0, 0);
         assert!(begin.elapsed() < Duration::from_secs(30));
         assert_eq!(vpu.root("cd /home/oem && ls -d one two three 2>/dev/null || true"), "three\ntwo\n");
     }
+}
+
+/// The second look, under the lock, sees secrets as the first one does.
+#[test]
+fn secret_stays_when_the_plan_is_made_anew_under_the_lock() {
+    let vpu = Vpu::trusted(OVP81X);
+    let deployment = |directories: &str| {
+        format!(
+            "application: app\nlogs: []\nstamp: ''\ndirectories: [{directories}]\nimage: [{{ source: ./app.tar }}]\n\
+             compose: {{ file: ./docker-compose.yml, settle: 1, wait: 30, secrets: {{ token: !file ./token }} }}\n"
+        )
+    };
+    let compose = |command: &str| {
+        format!(
+            "version: '2.4'\nservices:\n  app:\n    image: app:1\n    container_name: app\n    command: {command}\n    volumes: \
+             ['./secrets:/secrets:ro']\n"
+        )
+    };
+    vpu.write("token", "s-Xy1");
+    vpu.write("o3r-deploy.yaml", deployment(""));
+    vpu.write("docker-compose.yml", compose("sleep 100000"));
+    Image::new("app:1", "sleep 100000").save(&vpu.home.path().join("app.tar"));
+    vpu.succeed(&[]);
+    let secret = || vpu.root("find /home/oem -name token -exec cat {} +");
+    assert_eq!(secret(), "s-Xy1");
+    // A lock of somebody who is gone: the plan is made anew under the lock.
+    let stale = || vpu.ssh("printf '%s\\n' tok 999999 1 other '{}' >/tmp/o3r-deploy/lock");
+    let container = vpu.container("app", "{{.Id}}");
+    stale();
+    vpu.write("o3r-deploy.yaml", deployment("~/one"));
+    vpu.succeed(&[]);
+    assert_eq!(vpu.container("app", "{{.Id}}"), container, "it is not made anew for nothing");
+    stale();
+    vpu.write("o3r-deploy.yaml", deployment("~/one, ~/two"));
+    vpu.write("docker-compose.yml", compose("sh -c 'exit 3'"));
+    vpu.fails(17, &[]);
+    assert_eq!(secret(), "s-Xy1", "the version before needs it");
+    assert_eq!(vpu.container("app", "{{.State.Running}}"), "true");
+}
+
+/// Whoever was first leaves a directory that others may not use.
+#[test]
+fn lock_directory_of_another_user_is_named_and_nothing_hangs() {
+    let vpu = Vpu::trusted(OVP80X);
+    vpu.write("small", "x");
+    let deploy = words(&["--transfers_to_vpu", "small,~/small"]);
+    for (prepare, why) in [
+        ("mkdir /tmp/o3r-deploy && chown nobody: /tmp/o3r-deploy", "belongs to the user `nobody`"),
+        ("ln -s /home/oem /tmp/o3r-deploy", "is a link of the user `root`"),
+        ("touch /tmp/o3r-deploy", "is no directory"),
+    ] {
+        vpu.root(&format!("rm -rf /tmp/o3r-deploy; {prepare}"));
+        let begin = Instant::now();
+        let said = vpu.fails(15, &deploy);
+        assert!(said.contains("the device cannot be locked: ") && said.contains(why), "{said}");
+        assert!(begin.elapsed() < Duration::from_secs(30));
+    }
+    // Another who may use docker shares the lock, in both directions.
+    vpu.root("rm -rf /tmp/o3r-deploy; useradd --create-home --groups docker second");
+    vpu.succeed(&deploy);
+    vpu.write(
+        "take",
+        o3r_deploy::commands::lock::take(&o3r_deploy::commands::lock::Claim {
+            token: "other",
+            who: "{}",
+            ..Default::default()
+        })
+        .line(),
+    );
+    let line = std::fs::read_to_string(vpu.home.path().join("take")).expect("it is there");
+    vpu.ssh_command("cat >/tmp/take")
+        .stdin(std::fs::File::open(vpu.home.path().join("take")).expect("opened"))
+        .status()
+        .expect("sent");
+    assert!(!line.is_empty());
+    vpu.root("(while echo; do sleep 1; done | su second -c 'sh /tmp/take') >/tmp/second 2>&1 &");
+    wait_for("the second user's lock", || lock(&vpu).starts_with("other").then_some(()));
+    vpu.write("small", "y");
+    vpu.refused(16, &deploy);
+    vpu.succeed(&["unlock", "--yes"]);
+    vpu.succeed(&deploy);
 }

@@ -10,16 +10,32 @@ began() {
   shift 19
   echo "$1"
 }
+# Says why nobody can lock the device, and ends.
+refuse() { printf 'refused\n%s\n\n' "$1"; exit 0; }
+# Whether the directory is this user's, or that of one who may do anything with docker as this user may: nobody else can have put
+# links into it.
+is_ours() { [ -O "$place" ] || { [ -w "$place" ] && [ "$(stat -c %G "$place")" = docker ]; }; }
+# Makes the directory of the lock. All who may use docker share it: they have to keep each other off.
+make_place() {
+  if [ -L "$place" ]; then refuse "\`$place\` is a link of the user \`$(stat -c %U "$place")\`"; fi
+  if [ -e "$place" ] && [ ! -d "$place" ]; then refuse "\`$place\` is no directory, and belongs to the user \`$(stat -c %U "$place")\`"; fi
+  error=$(mkdir -p "$place" 2>&1) || refuse "\`$place\` cannot be made: $error"
+  if [ -L "$place" ] || ! is_ours; then refuse "\`$place\` belongs to the user \`$(stat -c %U "$place")\`"; fi
+  if [ -O "$place" ] && [ "$(stat -c %G "$place")" != docker ]; then
+    chgrp docker "$place" 2>/dev/null && chmod 2775 "$place"
+  fi
+}
 # One at a time looks and changes; each is done in a moment, so that one who is not has died in it.
 enter() {
   tries=0
-  until mkdir "$place/entered" 2>/dev/null; do
+  until error=$(mkdir "$place/entered" 2>&1); do
     tries=$((tries + 1))
+    if [ "$tries" -gt 60 ]; then return 1; fi
     if [ "$tries" -gt 30 ]; then rmdir "$place/entered" 2>/dev/null; fi
     sleep 0.1 2>/dev/null || sleep 1
   done
 }
-leave() { rmdir "$place/entered"; }
+leave() { rmdir "$place/entered" 2>/dev/null; }
 read_lock() {
   l_token='' l_pid='' l_began='' l_boot='' l_who=''
   [ -f "$place/lock" ] || return
@@ -49,25 +65,32 @@ case $mode in
     fi
     exit 0 ;;
   break)
-    enter
+    if [ -L "$place" ] || ! is_ours; then echo "$place belongs to the user $(stat -c %U "$place")" >&2; exit 1; fi
+    enter || { echo "$place/entered cannot be made: $error" >&2; exit 1; }
     if read_lock && [ "$l_token" = "$token" ]; then
-      if is_alive; then kill "$l_pid"; fi
+      # The process of another user sees by itself that its lock is gone.
+      if is_alive; then kill "$l_pid" 2>/dev/null; fi
       unlock
     fi
     leave
     exit 0 ;;
 esac
 
-mkdir -p -- "$place" || exit
-enter
-if read_lock; then
-  if [ "$l_token" != "$token" ] && [ "$l_token" != "$over" ] && is_alive; then
-    leave
-    if [ "$mode" = with ]; then sleep 1; exec sh "$0" "$@"; fi
-    printf 'held\n%s\n%s\n' "$l_token" "$l_who"
-    exit 0
-  fi
-  if is_alive; then kill "$l_pid"; fi
+umask 022
+make_place
+enter || refuse "\`$place/entered\` cannot be made: $error"
+waited=0
+while read_lock && [ "$l_token" != "$token" ] && [ "$l_token" != "$over" ] && is_alive; do
+  leave
+  if [ "$mode" != with ]; then printf 'held\n%s\n%s\n' "$l_token" "$l_who"; exit 0; fi
+  # The guard comes back later.
+  if [ "$waited" -ge 60 ]; then exit 1; fi
+  waited=$((waited + 1))
+  sleep 1
+  enter || exit 1
+done
+if [ -n "$l_token$l_pid" ]; then
+  if is_alive; then kill "$l_pid" 2>/dev/null; fi
   unlock
 fi
 if pid=$(holder_of "$hold_off"); then
@@ -83,7 +106,8 @@ watcher=
 # shellcheck disable=SC2317 # called by trap
 release() {
   if [ -n "$watcher" ]; then kill "$watcher" 2>/dev/null; fi
-  enter
+  # Without, the lock is that of a dead process.
+  enter || return
   if read_lock && [ "$l_pid" = $$ ]; then unlock; fi
   leave
 }
@@ -103,7 +127,8 @@ printf 'taken\n%s\n\n' "$(cat "$place/last" 2>/dev/null)"
   trap 'kill "$nap" 2>/dev/null; exit 0' TERM
   while sleep 2 & nap=$!; wait "$nap" && kill -0 $$ 2>/dev/null; do
     if rm "$place/beat" 2>/dev/null; then quiet=0; else quiet=$((quiet + 2)); fi
-    if [ "$quiet" -ge "$patience" ]; then kill $$; fi
+    # Another user who takes the lock away cannot end this process.
+    if [ "$quiet" -ge "$patience" ] || ! read_lock || [ "$l_pid" != $$ ]; then kill $$; fi
   done
 ) </dev/null >/dev/null 2>&1 &
 watcher=$!
