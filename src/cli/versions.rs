@@ -91,8 +91,9 @@ fn shown(entry: &Entry) -> String {
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     };
     let images = entry.images.iter().map(image).collect::<Vec<_>>().join("; ");
-    let Entry { at, by, application, kind, .. } = entry;
-    format!("{at}  {application}  {kind} by {by}  {images}").trim_end().to_owned()
+    let Entry { at, by, application, kind, result, .. } = entry;
+    let result = if result.is_empty() || result == Entry::DONE { String::new() } else { format!(" ({result})") };
+    format!("{at}  {application}  {kind} by {by}{result}  {images}").trim_end().to_owned()
 }
 
 /// Goes back under the lock of the device.

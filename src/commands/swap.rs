@@ -29,17 +29,33 @@ pub fn previous(application: &str) -> String {
     format!("{}/previous", home(application))
 }
 
-/// Puts the version that is kept in the directory `$1` back.
-const PUT_BACK: &str = concat!(include_str!("scripts/put_back.sh"), include_str!("scripts/let_go.sh"));
-
-/// Keeps the version that runs; what there is to keep comes on standard input, a line each.
-pub fn keep(application: &str) -> Command {
-    Command::script(include_str!("scripts/keep.sh")).waits_for_docker().arg(home(application)).arg(application).text(PUT_BACK)
+/// Where it is kept that an application has no version yet, until its first one is confirmed.
+pub fn first(application: &str) -> String {
+    format!("{}/first", home(application))
 }
 
-/// Puts the version that is kept in a directory back. It is there as `put_back` too, for hands and for the guard.
-pub fn put_back(version: &str) -> Command {
-    Command::script(PUT_BACK).waits_for_docker().arg(version)
+/// Puts the version that is kept in the directory `$1` back.
+const PUT_BACK: &str =
+    concat!(include_str!("scripts/put_back.sh"), include_str!("scripts/note_attempt.sh"), include_str!("scripts/let_go.sh"));
+
+/// Keeps the version that runs in a directory; what there is to keep comes on standard input, a line each. From then on a guard
+/// puts it back at the next start of the device. `attempt` is what the history is told should it come back.
+pub fn keep(version: &str, application: &str, attempt: &str) -> Command {
+    let script =
+        concat!(include_str!("scripts/keep.sh"), include_str!("scripts/note_attempt.sh"), include_str!("scripts/arm_guard.sh"));
+    let command = Command::script(script).waits_for_docker().arg(version).arg(application).text(PUT_BACK);
+    with_guard(command).arg(attempt)
+}
+
+/// Adds the scripts that the guard runs, and where the lock is.
+fn with_guard(command: Command) -> Command {
+    command.text(include_str!("scripts/guard.sh")).text(include_str!("scripts/lock.sh")).arg(lock::PLACE)
+}
+
+/// Puts the version that is kept in a directory back. It is there as `put_back` too, for hands and for the guard. The history is
+/// told `result`; when that is empty, whether the containers had been changed.
+pub fn put_back(version: &str, result: &str) -> Command {
+    Command::script(PUT_BACK).waits_for_docker().arg(version).arg(result)
 }
 
 /// For how many seconds the lock may be nobody's until the guard takes its deployer for gone.
@@ -48,15 +64,9 @@ pub const GRACE: u32 = 20;
 /// Leaves a guard, which puts the version that is kept back after `limit` seconds, or [`GRACE`] seconds after its deployer has
 /// gone, unless the new one is confirmed. From now on the containers are changed: going back has to change them as well. Prints
 /// the device's clock.
-pub fn begin(application: &str, limit: u64) -> Command {
-    Command::script(include_str!("scripts/begin_swap.sh"))
-        .waits_for_docker()
-        .arg(pending(application))
-        .arg(limit.to_string())
-        .arg(GRACE.to_string())
-        .text(include_str!("scripts/guard.sh"))
-        .text(include_str!("scripts/lock.sh"))
-        .arg(lock::PLACE)
+pub fn begin(version: &str, limit: u64) -> Command {
+    let script = concat!(include_str!("scripts/begin_swap.sh"), include_str!("scripts/arm_guard.sh"));
+    with_guard(Command::script(script).waits_for_docker().arg(version).arg(limit.to_string()).arg(GRACE.to_string()))
 }
 
 /// Prints `swap` or `previous`, whichever can be gone back to, its state, and after `now` what there is instead.
@@ -97,13 +107,14 @@ mod tests {
     #[test]
     fn a_version_is_kept_in_the_application_s_own_directory() {
         assert_eq!(
-            keep("app").shown(),
-            "sh -c '# keeps the version that runs, for the way back…' sh /home/oem/.o3r-deploy/app app \
-             '# puts the version that was kept back…'"
+            keep(&pending("app"), "app", "").shown(),
+            "sh -c '# keeps the version that runs, for the way back…' sh /home/oem/.o3r-deploy/app/swap app \
+             '# puts the version that was kept back…' '# puts the previous version back unless the new one is confirmed in time…' \
+             '# looks after the lock of the device…' /tmp/o3r-deploy ''"
         );
         assert_eq!(
-            put_back(&previous("app")).shown(),
-            "sh -c '# puts the version that was kept back…' sh /home/oem/.o3r-deploy/app/previous"
+            put_back(&previous("app"), "").shown(),
+            "sh -c '# puts the version that was kept back…' sh /home/oem/.o3r-deploy/app/previous ''"
         );
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Attaching, Bringing, PlanError, Planner, Sending, Settling, WritingSecret, transfers::sending};
+use super::{
+    Action, Attaching, Bringing, Entry, Keeping, PlanError, Planner, Sending, Settling, WritingSecret, transfers::sending,
+};
 use crate::{
     commands::compose::Project,
     compose::{Model, project_name},
@@ -122,7 +124,8 @@ impl Planner<'_> {
         let removed = self.files_to_remove();
         // An update that was cut off: it is carried on to its end, or its guard puts the version before back. Whether its
         // containers have what it had sent, nobody knows.
-        let pending = self.is_pending();
+        let is_first = containers.is_empty() || self.is_first_pending();
+        let pending = self.is_pending() || self.is_first_pending();
         let project_directory = project_directory(&compose.files, &self.facts.here);
         let recreate =
             !containers.is_empty() && (pending || !secrets.is_empty() || self.replaces_bound_files(&sending, &model));
@@ -148,8 +151,10 @@ impl Planner<'_> {
         actions.extend(secrets);
         let files = paths(&compose.files, &self.facts.here);
         let bringing = Project { tool, name: project.clone(), directory: project_directory.as_str().into(), files };
-        let keeping = (!containers.is_empty()).then(|| self.keeping(&bringing, recreate, another, &containers));
         let entry = self.entry(&services);
+        let keeping =
+            (!is_first).then(|| Keeping { attempt: entry.line(), ..self.keeping(&bringing, recreate, another, &containers) });
+        let entry = Entry { result: Entry::DONE.into(), ..entry }.line();
         self.remember(|record| {
             record.projects.insert(project.clone());
             record.up = Some(digest);
@@ -165,7 +170,7 @@ impl Planner<'_> {
             wait: compose.wait,
             settle: compose.settle,
             recreate,
-            fresh: containers.is_empty(),
+            fresh: is_first,
             keeping,
             settling,
         }));

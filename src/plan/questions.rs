@@ -87,7 +87,8 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
         }
     }
     if wanted.compose.is_some() {
-        ask(swap::state(&swap::pending(&application_name(wanted))));
+        let application = application_name(wanted);
+        [swap::pending(&application), swap::first(&application)].iter().for_each(|version| ask(swap::state(version)));
     }
     application::read_by_itself(wanted, here).iter().for_each(|path| ask(path.as_str().into()));
     if let Some(application::Sent { directory, sources }) = application::sent(wanted, here) {

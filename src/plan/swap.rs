@@ -23,6 +23,8 @@ pub struct Keeping {
     pub lines: Vec<String>,
     /// The services that run, and have to run again should it come back.
     pub running: Vec<String>,
+    /// What the history is told should this version come back.
+    pub attempt: String,
     /// Whether the wanted version is another one, whatever files are replaced: not so where an earlier run had begun it.
     pub differs: bool,
 }
@@ -54,6 +56,19 @@ pub struct Entry {
     pub services: Vec<String>,
     /// The images.
     pub images: Vec<EntryImage>,
+    /// How it ended: [`Entry::DONE`], `rolled back`, `failed`, or `interrupted`; not told in entries of earlier releases.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub result: String,
+}
+
+impl Entry {
+    /// The result of what was confirmed.
+    pub const DONE: &str = "done";
+
+    /// Returns its line in the history.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// An image of an [`Entry`].
@@ -89,7 +104,13 @@ impl Keeping {
             let Container { restart_policy, image, reference, .. } = container;
             lines.push(format!("service {service} {runs} {restart_policy} {image} {reference}"));
         }
-        Self { application: application.into(), lines, running: running.into_iter().collect(), differs: true }
+        Self {
+            application: application.into(),
+            lines,
+            running: running.into_iter().collect(),
+            attempt: String::new(),
+            differs: true,
+        }
     }
 
     /// Adds the files that are replaced, and those that are new and go on the way back.
@@ -143,6 +164,11 @@ impl Planner<'_> {
     /// Whether the device has an update that was cut off.
     pub(super) fn is_pending(&self) -> bool {
         self.facts.paths.contains_key(&swap::state(&swap::pending(&self.application)))
+    }
+
+    /// Whether the device has a first deployment that was cut off: what runs of it is no version to go back to.
+    pub(super) fn is_first_pending(&self) -> bool {
+        self.facts.paths.contains_key(&swap::state(&swap::first(&self.application)))
     }
 
     /// Has the version that runs kept before anything of it is replaced. `before` is what is there now.
@@ -225,7 +251,7 @@ impl Planner<'_> {
     }
 
     /// What the history is told of this deployment.
-    pub(super) fn entry(&self, services: &[String]) -> String {
+    pub(super) fn entry(&self, services: &[String]) -> Entry {
         let archive = |source: usize| match self.wanted.image.get(source).map(|image| &image.source) {
             Some(ImageSource::Here(path)) => path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned(),
             Some(ImageSource::OnDevice(path)) => path.name().to_owned(),
@@ -244,15 +270,15 @@ impl Planner<'_> {
             }),
             ImageSource::Here(_) => None,
         });
-        let entry = Entry {
+        Entry {
             at: self.circumstances.stem.clone(),
             by: self.circumstances.by.clone(),
             application: self.application.clone(),
             kind: "deployment".into(),
             services: services.to_vec(),
             images: images.chain(on_device).collect(),
-        };
-        serde_json::to_string(&entry).unwrap_or_default()
+            result: String::new(),
+        }
     }
 
     /// Images that arrive stand in the history too where nothing is brought up.
@@ -261,7 +287,7 @@ impl Planner<'_> {
         if actions.any(|action| matches!(action, Action::Up(_))) {
             return;
         }
-        let command = swap::note(&self.application, &self.entry(&[]));
+        let command = swap::note(&self.application, &Entry { result: Entry::DONE.into(), ..self.entry(&[]) }.line());
         let images = self.plan.stages.iter_mut().find(|stage| stage.stage == Stage::Image && !stage.actions.is_empty());
         if let Some(stage) = images {
             stage.actions.push(Action::Run(command));

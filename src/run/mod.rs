@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::{
     command::Command,
-    commands::docker,
+    commands::{docker, swap as versions},
     delivery::Supply,
     device::ConfigurationInterface,
     facts::Probe,
@@ -226,6 +226,8 @@ impl<R: Remote> Runner<'_, R> {
             }
             Action::Up(bringing) if bringing.fresh => {
                 let _ = self.remote.run(&bringing.project.down(), Input::Empty).await;
+                let first = versions::first(&bringing.settling.application);
+                let _ = self.remote.run(&versions::put_back(&first, ""), Input::Empty).await;
             }
             _ => {}
         }

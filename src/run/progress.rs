@@ -18,6 +18,8 @@ pub struct Progress {
     pub(super) unsettled: Option<Unsettled>,
     /// Whether a version runs that is not confirmed.
     pub(super) is_unconfirmed: bool,
+    /// Whether the guard on the device goes on with the way back should this run end.
+    pub(super) is_guarded: std::cell::Cell<bool>,
     /// Whether what follows goes on while the version settles.
     pub(super) settles_beside: bool,
     /// The stage from which on the run only looks at the device.

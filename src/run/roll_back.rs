@@ -79,7 +79,7 @@ impl<R: Remote> Runner<'_, R> {
         self.report.event(&Event::StageStarted { stage: Stage::Compose, title });
         if kept.is_pending {
             // An update that was cut off: the version that ran is put back, and that is all.
-            self.remote.check(&swap::put_back(&swap::pending(application))).await?;
+            self.remote.check(&swap::put_back(&swap::pending(application), "")).await?;
             let seconds = self.see_running(&kept.project, &kept.running, wait, begin).await?;
             return Ok(format!("the version before the update that was cut off is back and runs, after {seconds:.1} s"));
         }
@@ -91,10 +91,11 @@ impl<R: Remote> Runner<'_, R> {
         let project = Project { tool, name: kept.project.clone(), directory, files };
         let mut keeping = Keeping::of(application, &project, true, &containers);
         keeping.lines.extend(kept.now);
+        keeping.attempt = entry.line();
         self.keep(Stage::Compose, &keeping).await?;
         let says = "put the previous version back, and wait until it runs".to_owned();
         self.report.event(&Event::Step { stage: Stage::Compose, says });
-        self.begin_swap(application, wait.max(Compose::DEFAULT_WAIT), settle).await?;
+        self.begin_swap(&swap::pending(application), wait.max(Compose::DEFAULT_WAIT), settle).await?;
         let result = self.go_back_to(application, &kept.project, &kept.running, wait, begin).await;
         let result = match result {
             Ok(seconds) => {
@@ -110,7 +111,7 @@ impl<R: Remote> Runner<'_, R> {
             Ok(seconds) => Ok(format!("the previous version of `{application}` is back and runs, after {seconds:.1} s")),
             Err(Failure { stage, error: cause }) => {
                 let begin = Instant::now();
-                let back = self.remote.check(&swap::put_back(&swap::pending(application))).await;
+                let back = self.remote.check(&swap::put_back(&swap::pending(application), "")).await;
                 let error = match back {
                     Ok(_) => match self.see_running(&kept.project, &keeping.running, wait, begin).await {
                         Ok(seconds) => RunError::RolledBack { cause, seconds },
@@ -131,16 +132,15 @@ impl<R: Remote> Runner<'_, R> {
         wait: Duration,
         begin: Instant,
     ) -> Result<f64, Failure> {
-        let command = swap::put_back(&swap::previous(application));
+        let command = swap::put_back(&swap::previous(application), "");
         self.remote.run(&command, Input::Empty).await?.success(&command)?;
         self.see_running(project, running, wait, begin).await
     }
 
     async fn confirm_rollback(&mut self, entry: &Entry, running: &[String]) -> Result<(), Failure> {
         let record = self.remote.check(&swap::record(&entry.application)).await?;
-        let entry = Entry { services: running.to_vec(), ..entry.clone() };
-        let line = serde_json::to_string(&entry).unwrap_or_default();
-        let settle = swap::settle(&entry.application, &String::from_utf8_lossy(&record), &line);
+        let entry = Entry { services: running.to_vec(), result: Entry::DONE.into(), ..entry.clone() };
+        let settle = swap::settle(&entry.application, &String::from_utf8_lossy(&record), &entry.line());
         self.interrupt.after(confirm(self.remote, self.aside, settle)).await
     }
 }

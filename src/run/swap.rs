@@ -35,17 +35,30 @@ impl<R: Remote> Runner<'_, R> {
     /// Keeps the version that runs.
     pub(super) async fn keep(&mut self, stage: Stage, keeping: &Keeping) -> Result<(), Failure> {
         self.report.event(&Event::Step { stage, says: keeping.says() });
-        let command = swap::keep(&keeping.application);
+        let Keeping { application, attempt, .. } = keeping;
+        let command = swap::keep(&swap::pending(application), application, attempt);
         self.remote.run(&command, Input::Bytes(keeping.input())).await?.success(&command)?;
         Ok(())
     }
 
-    /// Leaves the guard; from here on containers change. Gives the device's clock.
-    pub(super) async fn begin_swap(&self, application: &str, wait: Duration, settle: Duration) -> Result<u64, Failure> {
+    /// Leaves the guard of a first version, which removes its containers: half an application is not to start with the device.
+    pub(super) async fn guard_first(&self, bringing: &Bringing) -> Result<(), Failure> {
+        let application = &bringing.settling.application;
+        let version = swap::first(application);
+        let command = swap::keep(&version, application, "");
+        let nothing = Keeping::of(application, &bringing.project, false, &[]);
+        self.remote.run(&command, Input::Bytes(nothing.input())).await?.success(&command)?;
+        self.begin_swap(&version, bringing.wait, bringing.settle).await?;
+        Ok(())
+    }
+
+    /// Leaves the guard of the version that is kept in a directory; from here on containers change. Gives the device's clock.
+    pub(super) async fn begin_swap(&self, version: &str, wait: Duration, settle: Duration) -> Result<u64, Failure> {
         // Who ended once has to run for longer than before, and settle.
         let limit = wait.saturating_mul(3).saturating_add(settle.saturating_mul(2)).as_secs().saturating_add(GUARD_MARGIN);
-        let command = swap::begin(application, limit);
+        let command = swap::begin(version, limit);
         let clock = String::from_utf8_lossy(&self.remote.check(&command).await?).into_owned();
+        self.progress.is_guarded.set(true);
         Ok(clock.trim().parse().map_err(|_| RemoteError::NotUnderstood { command: command.shown(), answer: clock })?)
     }
 
@@ -71,7 +84,15 @@ impl<R: Remote> Runner<'_, R> {
         let why = if cause.kind() == FailureKind::Interrupted { "interrupted" } else { "the update failed" };
         let text = format!("{why}: what the update has replaced is put back");
         self.report.event(&Event::Warning { text });
-        let error = match self.put_back(kept, bringing, begin).await {
+        let interrupt = self.interrupt.clone();
+        let put_back = tokio::select! {
+            put_back = self.put_back(kept, bringing, begin) => put_back,
+            () = interrupt.pressed_again() => {
+                // The guard waits for no more than the lock.
+                return Failure { stage, ..RunError::GivenUp { by_itself: self.progress.is_guarded.get() }.into() };
+            }
+        };
+        let error = match put_back {
             Ok(None) => return Failure { stage, error: cause },
             Ok(Some(seconds)) => RunError::RolledBack { cause, seconds },
             Err(why) => RunError::NotBack { cause, why: why.error },
@@ -82,7 +103,7 @@ impl<R: Remote> Runner<'_, R> {
     /// Puts back what was kept; gives how long it took until it ran, in seconds, or nothing when its containers were never
     /// touched.
     async fn put_back(&mut self, kept: &Keeping, bringing: &Bringing, begin: Instant) -> Result<Option<f64>, Failure> {
-        let command = swap::put_back(&swap::pending(&kept.application));
+        let command = swap::put_back(&swap::pending(&kept.application), "");
         let output = self.remote.run(&command, Input::Empty).await?;
         if output.exit == crate::remote::Exit::Code(NOTHING_KEPT) {
             return Ok(None);

@@ -9,7 +9,9 @@ use super::{
     settle::Unsettled,
     swap::downtime,
 };
-use crate::{facts::Container, failure::Failure, plan::Bringing, remote::Remote, report::Event, stage::Stage, text::span};
+use crate::{
+    commands::swap, facts::Container, failure::Failure, plan::Bringing, remote::Remote, report::Event, stage::Stage, text::span,
+};
 
 /// How often the containers are looked at while waiting.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -48,7 +50,10 @@ impl<R: Remote> Runner<'_, R> {
         self.remote.check(&bringing.project.release()).await?;
         let mut since = None;
         if let Some(keeping) = &bringing.keeping {
-            since = Some(self.begin_swap(&keeping.application, bringing.wait, bringing.settle).await?);
+            let version = swap::pending(&keeping.application);
+            since = Some(self.begin_swap(&version, bringing.wait, bringing.settle).await?);
+        } else if bringing.fresh {
+            self.guard_first(bringing).await?;
         }
         self.report.event(&Event::Step { stage, says: command.shown() });
         let called = Instant::now();

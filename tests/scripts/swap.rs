@@ -21,7 +21,7 @@ fn lines(id: &str) -> String {
 }
 
 fn keep(device: &Device, id: &str) {
-    device.must(&swap::keep("app"), format!("{}end\n", lines(id)).as_bytes());
+    device.must(&swap::keep(&swap::pending("app"), "app", ""), format!("{}end\n", lines(id)).as_bytes());
 }
 
 fn asked(device: &Device, what: &str) -> bool {
@@ -34,7 +34,7 @@ fn what_arrives_in_part_is_no_version_that_is_kept() {
         let device = device(userland);
         let whole = lines(ID);
         for end in whole.match_indices('\n').map(|(at, _)| at + 1).chain([0]) {
-            let ran = device.run(&swap::keep("app"), whole.get(..end).expect("ASCII").as_bytes());
+            let ran = device.run(&swap::keep(&swap::pending("app"), "app", ""), whole.get(..end).expect("ASCII").as_bytes());
             assert_eq!(ran.code, 1, "{userland:?} {ran:?}");
             assert!(!device.here(&format!("{HOME}/swap/state")).exists());
         }
@@ -45,7 +45,7 @@ fn what_arrives_in_part_is_no_version_that_is_kept() {
         assert_eq!(device.read(&format!("{HOME}/swap/files{}", motto.display())), "one");
         assert!(asked(&device, "image tag"), "{userland:?}");
         // Another try that is cut off takes nothing from it.
-        device.run(&swap::keep("app"), b"project other\n");
+        device.run(&swap::keep(&swap::pending("app"), "app", ""), b"project other\n");
         assert_eq!(device.read(&format!("{HOME}/swap/state")), state);
     }
 }
@@ -82,12 +82,12 @@ fn files_are_put_back_and_what_is_new_goes_first() {
         device.write("/home/oem/settings/.new", "two");
         std::fs::rename(device.here("/home/oem/settings/.new"), device.here("/home/oem/settings/motto")).expect("renamed");
         device.write("/home/oem/settings/more", "more");
-        let ran = device.must(&swap::put_back(&swap::pending("app")), b"");
+        let ran = device.must(&swap::put_back(&swap::pending("app"), ""), b"");
         assert!(!ran.out.contains("containers"), "they were never touched: {ran:?}");
         assert_eq!(device.read("/home/oem/settings/motto"), "one", "{userland:?}");
         assert_eq!(device.names("/home/oem/settings"), ["motto"]);
         assert!(!device.here(HOME).exists(), "{userland:?}");
-        assert_eq!(device.run(&swap::put_back(&swap::pending("app")), b"").code, 4);
+        assert_eq!(device.run(&swap::put_back(&swap::pending("app"), ""), b"").code, 4);
     }
 }
 
@@ -122,5 +122,123 @@ fn secrets_are_compared_all_at_once_by_their_digests() {
         let input: String = lines.iter().map(|(path, content)| format!("{} {path}\n", hex(content))).collect();
         let ran = device.run(&files::compare_secrets(), input.as_bytes());
         assert_eq!(ran.out, "same\nother\nother\nnone\n", "{userland:?}");
+    }
+}
+
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("read").trim().to_owned()
+}
+
+/// Runs the guard that was left, as systemd does at a start of the device.
+fn start_guard(device: &Device) {
+    let guard = format!("{HOME}/swap/guard");
+    device.must(&o3r_deploy::command::Command::new("sh").args([guard.as_str(), "0", "0", "/tmp/o3r-deploy"]), b"");
+}
+
+fn replace(device: &Device, path: &str, content: &str) {
+    device.write("/home/oem/.incoming", content);
+    std::fs::rename(device.here("/home/oem/.incoming"), device.here(path)).expect("renamed");
+}
+
+#[test]
+fn guard_puts_files_back_at_the_next_boot_from_the_first_change_on() {
+    for userland in BOTH {
+        let device = device(userland);
+        keep(&device, ID);
+        let unit = "/home/oem/.config/systemd/user/default.target.wants/o3r-deploy-guard-app.service";
+        assert!(device.link(unit).is_some(), "{userland:?}");
+        replace(&device, "/home/oem/settings/motto", "two");
+        // In the same boot it leaves the update to its deployer.
+        start_guard(&device);
+        assert_eq!(device.read("/home/oem/settings/motto"), "two", "{userland:?}");
+        let armed = device.read(&format!("{HOME}/swap/armed"));
+        device.write(&format!("{HOME}/swap/armed"), armed.replace(&boot(), "another-boot"));
+        device.stub("docker-compose", r#"echo "$*" >>"$state/composed""#);
+        start_guard(&device);
+        assert_eq!(device.read("/home/oem/settings/motto"), "one", "{userland:?}");
+        assert!(device.state("composed").contains(" up --detach "), "docker may have started a mixture: {userland:?}");
+        assert!(!device.here(HOME).exists() && device.link(unit).is_none(), "{userland:?}");
+    }
+}
+
+#[test]
+fn guard_of_a_first_version_removes_its_containers_and_nothing_else() {
+    for userland in BOTH {
+        let device = device(userland);
+        device.stub("docker", r#"echo "$*" >>"$state/asked"; case "$*" in *'.ID}} {{.Label'*) echo 'c1 web' ;; esac"#);
+        let first = swap::first("app");
+        let state = b"project app\ncompose docker-compose\nrecreate no\nfile /home/oem/app/docker-compose.yml\nend\n";
+        device.must(&swap::keep(&first, "app", ""), state);
+        device.must(&swap::begin(&first, 600), b"");
+        device.must(&swap::put_back(&first, ""), b"");
+        assert!(asked(&device, "container rm --force c1"), "{userland:?}");
+        assert!(!device.here(HOME).exists(), "{userland:?}");
+        assert_eq!(device.read("/home/oem/settings/motto"), "one");
+        // Once confirmed it is no version that can be gone back to.
+        device.must(&swap::keep(&first, "app", ""), state);
+        device.must(&swap::begin(&first, 600), b"");
+        device.must(&swap::settle("app", "{}", "{}"), b"");
+        assert_eq!(device.names(HOME), ["history.jsonl", "record.json"], "{userland:?}");
+    }
+}
+
+#[test]
+fn identical_file_is_not_put_back() {
+    use std::os::unix::fs::MetadataExt;
+    for userland in BOTH {
+        let device = device(userland);
+        keep(&device, ID);
+        // Where no hard link can be made, what is kept is a copy.
+        let motto = device.here("/home/oem/settings/motto");
+        let kept = device.here(&format!("{HOME}/swap/files{}", motto.display()));
+        std::fs::remove_file(&kept).expect("it was there");
+        std::fs::copy(&motto, &kept).expect("copied");
+        std::fs::create_dir(device.here("/home/oem/settings/more")).expect("made");
+        let before = std::fs::metadata(&motto).expect("there").ino();
+        device.must(&swap::put_back(&swap::pending("app"), ""), b"");
+        assert_eq!(std::fs::metadata(&motto).expect("there").ino(), before, "{userland:?}");
+        assert_eq!(device.names("/home/oem/settings"), ["more", "motto"], "a directory is none of the update's");
+        assert!(!device.here(HOME).exists(), "{userland:?}");
+    }
+}
+
+#[test]
+fn history_tells_how_attempts_ended() {
+    for userland in BOTH {
+        let device = device(userland);
+        let attempt = |at: &str| {
+            let entry = format!(r#"{{"at":"{at}"}}"#);
+            device.must(&swap::keep(&swap::pending("app"), "app", &entry), format!("{}end\n", lines(ID)).as_bytes());
+        };
+        attempt("1");
+        device.must(&swap::put_back(&swap::pending("app"), ""), b"");
+        attempt("2");
+        // Over another connection it is the same attempt.
+        attempt("2");
+        attempt("3");
+        device.stub("docker-compose", "exit 0");
+        device.must(&swap::begin(&swap::pending("app"), 600), b"");
+        device.must(&swap::put_back(&swap::pending("app"), ""), b"");
+        let history = device.read(&format!("{HOME}/history.jsonl"));
+        let told = r#"{"at":"1","result":"failed"} {"at":"2","result":"interrupted"} {"at":"3","result":"rolled back"}"#;
+        assert_eq!(history.lines().collect::<Vec<_>>().join(" "), told, "{userland:?}");
+    }
+}
+
+#[test]
+fn interim_names_of_docker_compose_are_put_right() {
+    let old = "759893e426a5000000000000";
+    let list = |names: &str| {
+        format!(
+            r#"echo "$*" >>"$state/asked"; case "$*" in *'{{{{.ID}}}} {{{{.Names}}}}'*) printf '{names}' ;; *--filter?name=*) echo half ;; *inspect*) exit 1 ;; esac"#
+        )
+    };
+    for userland in BOTH {
+        let device = device(userland);
+        device.stub("docker", &list(&format!("{old} 759893e426a5_app\\nc2 app\\nc3 000000000000_other\\n")));
+        device.must(&o3r_deploy::commands::systemd::release("app", "/home/oem/app/docker-compose.yml"), b"");
+        assert!(asked(&device, "container rm --force half"), "{userland:?}");
+        assert!(asked(&device, &format!("container rename {old} app")), "{userland:?}");
+        assert!(!asked(&device, "container rename c3"), "a name that only looks so: {userland:?}");
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     images::Image,
     program::Program,
     proxy::{Fault, Proxy},
-    swap::{SERVES, compose, first_version, lasting, runs, second_version},
+    swap::{SERVES, compose, first_files, first_version, lasting, runs, second_version},
     witness::wait_for,
 };
 
@@ -246,4 +246,67 @@ fn a_connection_that_is_lost_while_docker_compose_works_is_made_again_and_the_up
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("connecting again"), "{said}");
     stays(&vpu, &second, "two");
+}
+
+/// The second of two images is under way: files and references are the new version's, and its containers are those of the old one.
+#[test]
+fn power_cut_before_containers_change_boots_the_previous_version() {
+    let vpu = Vpu::trusted(OVP81X);
+    let first = first_version(&vpu);
+    let before = lasting(&vpu);
+    second_version(&vpu, &Image::new("app:1", SERVES).health("true"), "    restart: always\n");
+    let text = std::fs::read_to_string(vpu.home.path().join("o3r-deploy.yaml")).expect("it is there");
+    vpu.write("o3r-deploy.yaml", text.replace("name: 'app:1' }", "name: 'app:1' }, { source: ./other.tar, name: 'other:1' }"));
+    Image::new("other:1", "true").layer("data", 0o644, crate::images::noise(24 << 20)).save(&vpu.home.path().join("other.tar"));
+    let proxy = Proxy::new(&vpu.address, 22);
+    let port = proxy.port.to_string();
+    let program = vpu.start(&["--accept-new", "--port", &port]);
+    wait_for("the new reference", || (vpu.root("docker image inspect --format '{{.Id}}' app:1").trim() != first).then_some(()));
+    proxy.trip(Fault::Stall);
+    assert_eq!(vpu.root("cat /home/oem/settings/motto"), "two\n");
+    program.signal("KILL");
+    program.end();
+    vpu.power_cut();
+    is_there(&vpu, &first);
+    runs(&vpu, &first, "one");
+    assert_eq!(vpu.root("docker container ls --all --quiet | wc -l").trim(), "1");
+    wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
+    wait_for("the device as it was", || (lasting(&vpu) == before).then_some(()));
+}
+
+/// Half a first application does not start with the device, whatever its restart policy.
+#[test]
+fn power_cut_in_a_first_deployment_boots_without_the_application() {
+    let vpu = Vpu::trusted(OVP81X);
+    first_files(&vpu, &slow(), "    restart: always\n");
+    let program = vpu.start(&[]);
+    wait_for("the container", || (vpu.container("app", "{{.State.Running}}") == "true").then_some(()));
+    vpu.power_cut();
+    drop(program);
+    wait_for("no container", || vpu.root("docker container ls --all --quiet").is_empty().then_some(()));
+    wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
+    let said = vpu.succeed(&[]);
+    assert!(said.contains("app"), "{said}");
+    assert_eq!(vpu.container("app", "{{.State.Running}}"), "true");
+    assert_eq!(vpu.root("ls /home/oem/.o3r-deploy/app").trim(), "history.jsonl\nrecord.json");
+}
+
+/// Who comes while the guard puts back waits for it.
+#[test]
+fn same_command_waits_for_the_guard_that_puts_back() {
+    let vpu = Vpu::trusted(OVP81X);
+    first_version(&vpu);
+    // docker-compose takes its time on the way back.
+    killed_with_the_new_container(&vpu, &slow());
+    vpu.root(
+        "mv /usr/bin/docker-compose /usr/bin/docker-compose.real && printf '%s\\n' '#!/bin/sh' 'sleep 5; exec docker-compose.real \"$@\"' \
+         >/usr/bin/docker-compose && chmod 755 /usr/bin/docker-compose",
+    );
+    wait_for("the guard's lock", || {
+        vpu.root("cat /tmp/o3r-deploy/lock 2>/dev/null || true").contains("\"guard\":true").then_some(())
+    });
+    let said = vpu.succeed(&[]);
+    assert!(said.contains("the device is locked by its own guard") && said.contains(": waiting for at most "), "{said}");
+    assert!(!said.contains("unlock"), "{said}");
+    assert_eq!(vpu.root("cat /home/oem/settings/motto"), "two\n");
 }

@@ -35,13 +35,18 @@ pub fn compose(more: &str) -> String {
 
 pub const SERVES: &str = "cat /settings/motto; echo kept >>/data/kept; sleep 100000";
 
-/// A healthy first version runs on the device; gives the ID of its image.
-pub fn first_version(vpu: &Vpu) -> String {
+/// Writes a first version; gives the ID of its image.
+pub fn first_files(vpu: &Vpu, image: &Image, more: &str) -> String {
     vpu.write("o3r-deploy.yaml", DEPLOYMENT);
     vpu.write("settings/motto", "one\n");
     vpu.write("app.env", "VERSION=1\n");
-    vpu.write("docker-compose.yml", compose("    restart: unless-stopped\n"));
-    let id = Image::new("app:1", SERVES).health("true").save(&vpu.home.path().join("app.tar"));
+    vpu.write("docker-compose.yml", compose(more));
+    image.save(&vpu.home.path().join("app.tar"))
+}
+
+/// A healthy first version runs on the device; gives the ID of its image.
+pub fn first_version(vpu: &Vpu) -> String {
+    let id = first_files(vpu, &Image::new("app:1", SERVES).health("true"), "    restart: unless-stopped\n");
     vpu.succeed(&[]);
     runs(vpu, &id, "one");
     id
@@ -70,7 +75,7 @@ pub fn runs(vpu: &Vpu, id: &str, motto: &str) {
 /// stays for the next try; and the laptop, where the new version is.
 pub fn lasting(vpu: &Vpu) -> State {
     let other = ["container ", "image ", "docker ", "network ", "here ", "process sleep"];
-    vpu.whole_state().without(|line| other.iter().any(|kind| line.starts_with(kind)))
+    vpu.whole_state().without(|line| other.iter().any(|kind| line.starts_with(kind)) || line.contains("/history.jsonl"))
 }
 
 /// The number before ` s` after `words`.
@@ -102,6 +107,8 @@ fn fails_and_is_put_back(kind: Kind, image: &Image, more: &str, why: &str) {
     assert_eq!(vpu.root("docker container ls --all --quiet | wc -l").trim(), "1");
     assert_eq!(vpu.root("docker image ls --quiet o3r-deploy.previous"), "");
     assert_eq!(lasting(&vpu), before);
+    let told = vpu.succeed(&["history", "--quiet"]);
+    assert!(told.lines().last().is_some_and(|line| line.contains(" (rolled back)  app:1 ")), "{told}");
 }
 
 #[test]

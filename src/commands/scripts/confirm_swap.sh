@@ -4,8 +4,10 @@ application=${home##*/}
 swap=$home/swap
 mkdir -p -- "$home" || exit
 # From here on the guard leaves things as they are, unless it was first: only one of the two can rename this.
-if [ -e "$swap/armed" ]; then mv -f -- "$swap/armed" "$swap/confirmed" 2>/dev/null; fi
-if [ -e "$swap/putting_back" ]; then echo "the guard has begun to put the previous version back" >&2; exit 3; fi
+for version in "$swap" "$home/first"; do
+  if [ -e "$version/armed" ]; then mv -f -- "$version/armed" "$version/confirmed" 2>/dev/null; fi
+  if [ -e "$version/putting_back" ]; then echo "the guard has begun to put the previous version back" >&2; exit 3; fi
+done
 if [ -n "$entry" ]; then
   { if [ -f "$home/history.jsonl" ]; then tail -n 99 "$home/history.jsonl"; fi; env printf '%s\n' "$entry"; } >"$home/history.new" || exit
 fi
@@ -28,9 +30,10 @@ forget() {
 if [ -f "$swap/state" ]; then
   # One that a power cut has left.
   forget && if [ -e "$home/previous" ]; then mv -- "$home/previous" "$home/before"; fi && mv -- "$swap" "$home/previous" || exit
-  rm -f -- "$home/previous/guard" "$home/previous/confirmed" "$home/previous/lock"
+  rm -f -- "$home/previous/guard" "$home/previous/confirmed" "$home/previous/lock" "$home/previous/attempt"
   forget
 fi
+rm -rf -- "$home/first"
 unit=o3r-deploy-guard-$application.service
 units=/home/oem/.config/systemd/user
 if [ -e "$units/$unit" ]; then

@@ -1,12 +1,14 @@
 # puts the previous version back unless the new one is confirmed in time
 swap=${0%/*} limit=$1 grace=$2 place=$3
-application=${swap%/swap} application=${application##*/}
-armed=$(cat "$swap/armed" 2>/dev/null)
+application=${swap%/*} application=${application##*/}
+armed=$(cat "$swap/armed" 2>/dev/null || cat "$swap/putting_back" 2>/dev/null)
 deployer=${armed##* }
 boot=$(cat /proc/sys/kernel/random/boot_id)
 is_armed() { [ -n "$armed" ] && [ "$(cat "$swap/armed" 2>/dev/null)" = "$armed" ]; }
 # After a power cut nobody confirms any more.
 if [ "${armed%% *}" = "$boot" ]; then
+  # Until the containers change only another start of the device makes a mixture of two versions run.
+  if [ "$limit" -eq 0 ] && is_armed; then exit 0; fi
   # Seconds are counted: the clock may jump. A deployer that is gone, and with it its lock, may come back within the grace; that
   # another has the lock is no sign of life of this one.
   left=$limit gone=0
@@ -18,10 +20,12 @@ if [ "${armed%% *}" = "$boot" ]; then
     if [ "${1:-}" = alive ] && [ "${2:-}" = "$deployer" ]; then gone=0; fi
   done
 fi
+# Whatever docker has started by itself may have seen the files of both versions.
+if [ -n "$armed" ] && [ "${armed%% *}" != "$boot" ] && [ ! -e "$swap/confirmed" ]; then : >"$swap/begun"; fi
 # Renamed, it is nobody else's: either this succeeds or the confirmation.
 if is_armed; then mv -- "$swap/armed" "$swap/putting_back" 2>/dev/null; fi
 if [ ! -e "$swap/putting_back" ]; then exit 0; fi
-who="{\"user\":\"$(id -un)\",\"host\":\"the device itself\",\"process\":$$,\"since\":\"an update was not confirmed\",\"what\":\"puts the previous version of $application back\"}"
+who="{\"user\":\"$(id -un)\",\"host\":\"the device itself\",\"process\":$$,\"guard\":true,\"since\":\"an update was not confirmed\",\"what\":\"puts the previous version of $application back\"}"
 put_back() {
   # While the lock was waited for another update may have begun, which has a guard of its own.
   # shellcheck disable=SC2016 # a script of its own

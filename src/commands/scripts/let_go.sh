@@ -31,7 +31,25 @@ let_go() {
     rmdir -- "$place" 2>/dev/null
     systemctl --user daemon-reload
     if [ "$status" -ne 0 ]; then exit "$status"; fi
-  done
+  done || return
+  put_names_right "$1"
+}
+
+# Gives the containers of a project the names that they had before docker-compose was cut off in the middle of replacing them. It
+# calls the old one (1.x) or the new one (2.x) by an ID and its name: the one that was to be replaced stays.
+put_names_right() {
+  docker container ls --all --no-trunc --filter "label=com.docker.compose.project=$1" --format '{{.ID}} {{.Names}}' |
+    while read -r id interim; do
+      case $interim in [0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]_?*) ;; *) continue ;; esac
+      name=${interim#*_}
+      if [ "${interim%%_*}" = "$(printf %.12s "$id")" ]; then
+        half=$(docker container ls --all --quiet --no-trunc --filter "label=com.docker.compose.project=$1" --filter "name=^/?$name\$")
+        if [ -n "$half" ]; then docker container rm --force "$half" >/dev/null || exit; fi
+        docker container rename "$id" "$name" || exit
+      elif docker container inspect --format '{{.Id}}' "${interim%%_*}" >/dev/null 2>&1; then
+        docker container rm --force "$id" >/dev/null || exit
+      fi
+    done
 }
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
 main "$@"

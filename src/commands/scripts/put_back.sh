@@ -1,12 +1,12 @@
 # puts the version that was kept back
 main() {
-  version=$1 home=${1%/*}
+  version=$1 home=${1%/*} result=$2
   application=${home##*/}
   state=$version/state
   unescape() { case $1 in *\\*) text=$(printf '%b.' "$1") text=${text%.} ;; *) text=$1 ;; esac; }
   value() { sed -n "s/^$1 //p" "$state"; }
   if [ ! -f "$state" ]; then
-    if [ "${version##*/}" = swap ]; then rm -rf -- "$version"; fi
+    if [ "${version##*/}" != previous ]; then rm -rf -- "$version"; fi
     echo "$version: no version is kept here" >&2
     exit 4
   fi
@@ -20,13 +20,24 @@ main() {
   for kept do
     path=${kept#"$files"}
     if [ "$kept" -ef "$path" ]; then continue; fi
+    # What is identical is not put back: it may lie where nobody may write.
+    if [ -L "$kept" ]; then
+      if [ -L "$path" ] && [ "$(readlink "$kept")" = "$(readlink "$path")" ]; then continue; fi
+    elif [ -f "$path" ] && [ ! -L "$path" ] && [ "$(stat -c "%a %u %s" "$kept")" = "$(stat -c "%a %u %s" "$path")" ] &&
+      digest=$(sha256sum <"$path") && [ "$digest" = "$(sha256sum <"$kept")" ]; then
+      continue
+    fi
     back=${path%/*}/.o3r-deploy-back
     rm -rf -- "$back"
     mkdir -p -- "$back" && { ln -- "$kept" "$back/${path##*/}" 2>/dev/null || cp -p -- "$kept" "$back/${path##*/}"; } &&
       mv -f -- "$back/${path##*/}" "$path" && rm -rf -- "$back" || exit
   done'
   # What is new goes first: the disk may be full of it.
-  value new | while IFS= read -r path; do unescape "$path"; rm -f -- "$text" || exit; done || exit
+  value new | while IFS= read -r path; do
+    unescape "$path"
+    # A directory under its name is none of the update's.
+    if [ -L "$text" ] || { [ -e "$text" ] && [ ! -d "$text" ]; }; then rm -f -- "$text" || exit; fi
+  done || exit
   find "$version/files" \( -type f -o -type l \) -exec sh -c "$restore" sh "$version/files" {} + || exit
   value made | sort -r | while IFS= read -r path; do unescape "$path"; rmdir -- "$text" 2>/dev/null; done
 
@@ -120,7 +131,11 @@ main() {
   else rm -f -- "$home/record.json"
   fi
   sync
-  if [ "${version##*/}" != swap ]; then exit 0; fi
+  if [ "${version##*/}" = previous ]; then exit 0; fi
+  if [ -z "$result" ]; then
+    if [ -e "$version/begun" ]; then result='rolled back'; else result=failed; fi
+  fi
+  note_attempt "$version" "$result" || exit
 
   # Nothing is left of the update. The images that the one before this has kept keep their names.
   while read -r key _ _ _ id _; do

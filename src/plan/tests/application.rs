@@ -38,7 +38,7 @@ fn a_first_deployment_sends_the_project_and_brings_it_up() {
       docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       watch web for 10 s more
-      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[],"result":"done"}'
     "#);
 }
 
@@ -77,7 +77,7 @@ fn a_changed_compose_file_leaves_it_to_docker_compose_what_is_made_anew() {
       wait up to 60 s for web to run and be healthy
       watch web for 10 s more
       should it not: put the version that runs now back
-      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[],"result":"done"}'
     "#);
 }
 
@@ -122,7 +122,7 @@ fn an_image_that_comes_with_the_deployment_is_neither_missing_nor_the_old_one() 
       wait up to 60 s for web to run and be healthy
       watch web for 10 s more
       should it not: put the version that runs now back
-      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[{"id":"sha256:new","references":["web:1"],"archive":"web.tar"}]}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":["sha256:new"],"volumes":[],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[{"id":"sha256:new","references":["web:1"],"archive":"web.tar"}],"result":"done"}'
     "#);
 }
 
@@ -274,7 +274,7 @@ fn a_name_that_a_container_of_others_has_is_refused_unless_clean_up_frees_it() {
       docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       watch web for 10 s more
-      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"39df324e88d1b02e716a1f1d14b4f6359c4dbb956b186b2e0a20fead930a08ab web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["app"],"up":"39df324e88d1b02e716a1f1d14b4f6359c4dbb956b186b2e0a20fead930a08ab web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[],"result":"done"}'
     foreign: container web
     "#);
 }
@@ -308,7 +308,7 @@ fn a_compose_file_on_the_device_is_read_there() {
       docker-compose --project-name other --project-directory /home/oem/other --file /home/oem/other/my.yml up --detach --no-build --remove-orphans
       wait up to 60 s for web to run and be healthy
       watch web for 10 s more
-      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["other"],"up":"9f1d6470d6606cee76c825f4b9228ee4b2065c204da6ee39f9a1078d1389aebe web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[]}'
+      sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":[],"projects":["other"],"up":"9f1d6470d6606cee76c825f4b9228ee4b2065c204da6ee39f9a1078d1389aebe web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[],"result":"done"}'
     autostart: enable other
       sh -c '# enables a service and links its compose file…' sh other /home/oem/other/my.yml /usr/share/oem/docker/compose file
     "#);

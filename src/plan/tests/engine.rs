@@ -84,14 +84,14 @@ fn an_image_is_sent_tagged_or_left() {
     image: send app:1: 1.0 MB in 1 layer; about 0.2 to 4.3 s
       stream layers 1..1 of app:1 (1.0 MB) into docker image load --quiet
       sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:new"],"volumes":[],"projects":[],"up":null}'
-      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"sha256:new","references":["app:1"],"archive":"app.tar"}]}'
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"sha256:new","references":["app:1"],"archive":"app.tar"}],"result":"done"}'
     "#);
     remembered(&mut facts, &["sha256:new"]);
     docker(&mut facts).images.push(image_there("sha256:new", &["app:0"]));
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     image: tag app:1, which is there
       docker image tag -- sha256:new app:1
-      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"sha256:new","references":["app:1"],"archive":"app.tar"}]}'
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"sha256:new","references":["app:1"],"archive":"app.tar"}],"result":"done"}'
     "#);
     docker(&mut facts).images = vec![image_there("sha256:new", &["app:1"])];
     insta::assert_snapshot!(shown(&wanted, &facts), @"image: nothing to do: 1 image there already");
@@ -174,7 +174,7 @@ fn an_archive_on_the_device_is_loaded_unless_its_images_are_there() {
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     image: load /home/oem/app.tar
       sh -c '# loads an image archive that is on the device, unless its image is there…' sh /home/oem/app.tar app:1
-      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":["app:1"],"archive":"app.tar"}]}'
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":["app:1"],"archive":"app.tar"}],"result":"done"}'
     "#);
     docker(&mut facts).images.push(image_there("sha256:two", &[]));
     insta::assert_snapshot!(shown(&wanted, &facts), @"image: nothing to do: 1 image there already");
@@ -200,7 +200,7 @@ fn an_archive_that_is_sent_anew_is_not_judged_by_the_old_one() {
       send app.tar -> /home/oem/app.tar (3 B)
     image: load /home/oem/app.tar
       sh -c '# loads an image archive that is on the device, unless its image is there…' sh /home/oem/app.tar ''
-      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":[],"archive":"app.tar"}]}'
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":[],"archive":"app.tar"}],"result":"done"}'
     "#);
 }
 
@@ -219,7 +219,7 @@ fn a_root_file_system_is_imported_once_with_what_it_does_not_say_itself() {
     insta::assert_snapshot!(shown(&wanted, &facts), @r#"
     image: load /home/oem/root.tar
       sh -c '# loads an image archive that is on the device, unless its image is there…' sh /home/oem/root.tar app:1 'ENV A="\$x \"y\" \\"' 'ENTRYPOINT ["/init"]' 'CMD ["python3","it'\''s \"it\""]' 'WORKDIR /app dir'
-      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":["app:1"],"archive":"root.tar"}]}'
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"","references":["app:1"],"archive":"root.tar"}],"result":"done"}'
     "#);
     docker(&mut facts).images = vec![DockerImage { archive: Some("abc".into()), ..image_there("sha256:1", &["app:1"]) }];
     insta::assert_snapshot!(shown(&wanted, &facts), @"image: nothing to do: 1 image there already");
