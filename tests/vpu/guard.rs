@@ -260,7 +260,8 @@ fn power_cut_before_containers_change_boots_the_previous_version() {
     Image::new("other:1", "true").layer("data", 0o644, crate::images::noise(24 << 20)).save(&vpu.home.path().join("other.tar"));
     let proxy = Proxy::new(&vpu.address, 22);
     let port = proxy.port.to_string();
-    let program = vpu.start(&["--accept-new", "--port", &port]);
+    let mut program = vpu.start(&["--accept-new", "--port", &port]);
+    program.wait_until_it_says("image: ");
     wait_for("the new reference", || (vpu.root("docker image inspect --format '{{.Id}}' app:1").trim() != first).then_some(()));
     proxy.trip(Fault::Stall);
     assert_eq!(vpu.root("cat /home/oem/settings/motto"), "two\n");

@@ -43,7 +43,7 @@ read_lock() {
 }
 is_alive() { [ "$l_boot" = "$boot" ] && [ -n "$l_began" ] && [ "$(began "$l_pid")" = "$l_began" ]; }
 # The lock goes; who had it last stays known.
-unlock() { printf '%s\n' "$l_token" >"$place/last" && rm -f -- "$place/lock"; }
+unlock() { rm -f -- "$place/last" && printf '%s\n' "$l_token" >"$place/last" && rm -f -- "$place/lock"; }
 
 # The process that has locked a file, from the kernel's own list: that takes no program and does not disturb the lock.
 holder_of() {
@@ -98,6 +98,8 @@ if pid=$(holder_of "$hold_off"); then
   printf 'off\n%s\n%s\n' "$pid" "$(cat "/proc/$pid/comm" 2>/dev/null)"
   exit 0
 fi
+# What another user has left can be removed and not written.
+rm -f -- "$place/lock.new"
 printf '%s\n' "$token" "$$" "$(began $$)" "$boot" "$who" >"$place/lock.new" && mv -f -- "$place/lock.new" "$place/lock"
 taken=$?
 leave
@@ -106,6 +108,7 @@ watcher=
 # shellcheck disable=SC2317 # called by trap
 release() {
   if [ -n "$watcher" ]; then kill "$watcher" 2>/dev/null; fi
+  rm -f -- "$place/beat.$$"
   # Without, the lock is that of a dead process.
   enter || return
   if read_lock && [ "$l_pid" = $$ ]; then unlock; fi
@@ -126,11 +129,11 @@ printf 'taken\n%s\n\n' "$(cat "$place/last" 2>/dev/null)"
   quiet=0 nap=
   trap 'kill "$nap" 2>/dev/null; exit 0' TERM
   while sleep 2 & nap=$!; wait "$nap" && kill -0 $$ 2>/dev/null; do
-    if rm "$place/beat" 2>/dev/null; then quiet=0; else quiet=$((quiet + 2)); fi
+    if rm "$place/beat.$$" 2>/dev/null; then quiet=0; else quiet=$((quiet + 2)); fi
     # Another user who takes the lock away cannot end this process.
     if [ "$quiet" -ge "$patience" ] || ! read_lock || [ "$l_pid" != $$ ]; then kill $$; fi
   done
 ) </dev/null >/dev/null 2>&1 &
 watcher=$!
-while read -r _; do : >"$place/beat"; done
+while read -r _; do : >"$place/beat.$$"; done
 exit 0
