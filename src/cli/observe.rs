@@ -65,6 +65,7 @@ impl Observer<'_> {
         identity: impl Future<Output = Result<Identity, Failure>>,
     ) -> Result<Facts, Failure> {
         let wanted = self.wanted;
+        gather::add_archives(&mut here, wanted);
         if let Some(project) = &mut here.compose {
             understand(project, wanted, None, remote, self.cache).await?;
         }

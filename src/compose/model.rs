@@ -2,11 +2,14 @@
 //!
 //! Environments stand in that answer too. They are passed over as it is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{UnknownService, node::Node};
+use super::{UnknownService, inputs::relative, node::Node};
 
 /// What docker-compose answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +53,9 @@ pub struct Service {
 /// The source of a bind, of a secret or of a config.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bind {
-    /// Its absolute path.
+    /// Its path: below the project's directory where it is of the project, else an absolute one on the device.
     pub source: String,
-    /// Whether the path is relative to the project: it is a file or directory of the deployment, and no path on the device.
+    /// Whether it is a file or directory of the deployment, and no path on the device.
     pub of_project: bool,
     /// Whether docker makes a directory of root's where there is nothing.
     pub made: bool,
@@ -115,6 +118,18 @@ impl Model {
             service.replicas != Some(0) && if named.is_empty() { enabled(service) } else { named.contains(name) }
         };
         Ok(self.services.iter().filter(chosen).map(|(name, _)| name.clone()).collect())
+    }
+
+    /// Makes the paths of the project's own files relative to its directory: the same project is the same wherever it is kept.
+    pub fn make_relative(&mut self, directory: &Path) {
+        let related = |bind: &Bind| {
+            let source = if bind.of_project { relative(directory, Path::new(&bind.source)) } else { bind.source.clone() };
+            Bind { source, ..bind.clone() }
+        };
+        for service in self.services.values_mut() {
+            service.binds = service.binds.iter().map(related).collect();
+        }
+        self.files = self.files.iter().map(related).collect();
     }
 
     /// Names the images that only have a build as docker-compose does: `<project>_<service>`, with a `-` from version 2 on.
@@ -212,16 +227,14 @@ version: '2.4'
 
     #[test]
     fn answer_is_read_without_its_environments() {
-        let model = Model::parse(ANSWER_OF_1_29, "/tmp/stage").expect("it is read");
+        let mut model = Model::parse(ANSWER_OF_1_29, "/tmp/stage").expect("it is read");
+        model.make_relative(Path::new("/p/app"));
         assert!(!format!("{model:?}").contains("secret"));
         let web = &model.services["web"];
         assert_eq!((web.image.as_deref(), web.container_name.as_deref()), (Some("docker.io/acme/web:1"), Some("web")));
         assert!(!web.builds && model.services["init"].completes);
         let shown: Vec<_> = model.binds().map(|bind| format!("{} {} {}", bind.source, bind.of_project, bind.made)).collect();
-        assert_eq!(
-            shown,
-            ["/home/oem/share false true", "/p/app/conf true true", "/p/src true false", "/p/app/key.pem true false"]
-        );
+        assert_eq!(shown, ["../src true false", "/home/oem/share false true", "conf true true", "key.pem true false"]);
     }
 
     #[test]

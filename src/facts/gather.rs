@@ -28,7 +28,7 @@ pub fn gather(wanted: &Deployment) -> Result<Here, Failure> {
         }
     }
     let destinations = wanted.transfers.from_device.iter().map(|transfer| transfer.local.clone());
-    found.archives = wanted.logs.iter().map(|pull| (pull.local.clone(), here::archives(&pull.local))).collect();
+    add_archives(&mut found, wanted);
     found.directories = destinations.filter(|path| path.is_dir()).collect();
     if let Some(compose) = &wanted.compose {
         let brought = Brought {
@@ -39,6 +39,11 @@ pub fn gather(wanted: &Deployment) -> Result<Here, Failure> {
         found.compose = Some(gathered.map_err(|error| Failure::from(error).in_stage(Stage::Compose))?);
     }
     Ok(found)
+}
+
+/// Looks which devices have folders where logs are collected: a run may have made one, over a connection that was lost since.
+pub fn add_archives(here: &mut Here, wanted: &Deployment) {
+    here.archives = wanted.logs.iter().map(|pull| (pull.local.clone(), here::archives(&pull.local))).collect();
 }
 
 /// Adds digests of files here: of each for these lengths.

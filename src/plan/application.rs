@@ -295,7 +295,8 @@ impl Planner<'_> {
             .binds()
             .filter_map(|bind| match (bind.of_project, &compose.files) {
                 (true, ComposeFiles::Here { .. }) => Some(top.join(&local.name_of(bind))),
-                _ => RemotePath::new(&bind.source).ok(),
+                (true, ComposeFiles::OnDevice(path)) => RemotePath::new(&resolve(path.parent().as_str(), &bind.source)).ok(),
+                (false, _) => RemotePath::new(&bind.source).ok(),
             })
             .collect();
         let own: Vec<_> = paths(&compose.files, &self.facts.here)

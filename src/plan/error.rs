@@ -127,7 +127,7 @@ pub enum PlanError {
         service: String,
     },
     /// docker-compose on the device refuses the compose files.
-    #[error("{} on the device refuses the compose files: {}", tool_name(tool), lines.last().map_or("it says nothing", String::as_str))]
+    #[error("{} on the device refuses the compose files: {}", tool_name(tool), reason(lines))]
     ComposeRefused {
         /// Which docker-compose: `hyphen 1.29.2`.
         tool: String,
@@ -159,6 +159,12 @@ pub enum PlanError {
         /// What comes of it.
         how: String,
     },
+}
+
+/// The line that says what is wrong: the last one that is none of the places in a file.
+fn reason(lines: &[String]) -> &str {
+    let says = |line: &&String| !line.starts_with([' ', '\t']);
+    lines.iter().rev().find(says).or(lines.last()).map_or("it says nothing", String::as_str)
 }
 
 /// docker-compose as people know it, from `hyphen 1.29.2`.

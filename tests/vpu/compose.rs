@@ -27,7 +27,7 @@ fn layout(vpu: &Vpu) {
                    environment: {MODE: '${MODE}', OTHER: '${OTHER}'}\n    volumes: ['../src:/src:ro', '${CONF:-./conf}:/conf:ro']\n";
     deployment(
         vpu,
-        "image: [{source: app.tar}]\ncompose: {file: docker/prod.yml, set: {OTHER: other}}\nautostart: {enable: [{service: app}]}\n",
+        "image: [{source: app.tar}]\ncompose: {file: docker/prod.yml, settle: 0, set: {OTHER: other}}\nautostart: {enable: [{service: app}]}\n",
         &[
             ("docker/prod.yml", compose),
             ("docker/.env", "MODE=seen\n"),
@@ -91,7 +91,7 @@ fn second_version_under_the_same_tag_runs_however_the_image_is_named() {
     let vpu = Vpu::trusted(OVP81X);
     for reference in ["docker.io/acme/app:1.0", "acme/app:${TAG:-1.0}"] {
         let compose = format!("version: '2.4'\nservices: {{web: {{image: '{reference}', container_name: web}}}}\n");
-        let yaml = "image: [{source: app.tar}]\ncompose: {file: docker-compose.yml}\nclean_up: {images: true}\n";
+        let yaml = "image: [{source: app.tar}]\ncompose: {file: docker-compose.yml, settle: 0}\nclean_up: {images: true}\n";
         deployment(&vpu, yaml, &[("docker-compose.yml", &compose)]);
         for script in [format!("echo one {reference}; {SLEEPS}"), format!("echo two {reference}; {SLEEPS}")] {
             let id = image(&vpu, "acme/app:1.0", &script);
@@ -107,7 +107,7 @@ fn services_whose_profile_the_env_file_enables_count() {
     let vpu = Vpu::trusted(OVP81X);
     image(&vpu, "app:1.0", "exit 1");
     let compose = "services: {job: {image: 'app:1.0', container_name: job, profiles: [prod]}}\n";
-    let yaml = "image: [{source: app.tar}]\ncompose: {file: docker-compose.yml, wait: 20}\n";
+    let yaml = "image: [{source: app.tar}]\ncompose: {file: docker-compose.yml, settle: 0, wait: 20}\n";
     deployment(&vpu, yaml, &[("docker-compose.yml", compose), (".env", "COMPOSE_PROFILES=prod\n")]);
     let said = vpu.fails(10, &["--allow-architecture"]);
     assert!(said.contains("`job`"), "{said}");
@@ -130,7 +130,7 @@ fn folder_is_read_as_docker_compose_reads_it_and_layers_keep_their_names() {
     let layer = "version: '2.4'\nservices: {web: {environment: {LAYER: prod}}}\n";
     deployment(
         &vpu,
-        "image: [{source: app.tar}]\ncompose: {file: stack}\nautostart: {enable: [{service: app}]}\n",
+        "image: [{source: app.tar}]\ncompose: {file: stack, settle: 0}\nautostart: {enable: [{service: app}]}\n",
         &[
             ("stack/docker-compose.yml", base),
             ("stack/prod-docker-compose.yml", layer),
@@ -152,9 +152,9 @@ fn folder_is_read_as_docker_compose_reads_it_and_layers_keep_their_names() {
 #[test]
 fn what_docker_compose_refuses_is_refused_in_its_words_before_anything_changes() {
     let vpu = Vpu::trusted(OVP81X);
-    let yaml = "rename: other\ncompose: {file: docker-compose.yml}\n";
+    let yaml = "rename: other\ncompose: {file: docker-compose.yml, settle: 0}\n";
     for (text, code, words) in [
-        ("a: [b\n", 2, "did not find expected"),
+        ("a: [b\n", 2, "while parsing a flow sequence"),
         ("services:\n", 2, ""),
         ("name: other\nservices: {web: {image: 'a:1'}}\n", 15, "take `name:` out of the compose file"),
         ("version: '2.4'\nservices: {web: {image: 'a:1', env_file: [{path: x, required: false}]}}\n", 2, "env_file"),
@@ -171,7 +171,11 @@ fn what_docker_compose_refuses_is_refused_in_its_words_before_anything_changes()
     image(&vpu, "app:1.0", SLEEPS);
     let taken = "\u{feff}version: '2.4'\r\nx-a: &a {restart: always}\r\nx-b: &b {container_name: web}\r\nservices:\r\n  web:\r\n    \
                  <<: *a\r\n    <<: *b\r\n    image: none:1\r\n    image: app:1.0\r\n";
-    deployment(&vpu, "image: [{source: app.tar}]\ncompose: {file: docker-compose.yml}\n", &[("docker-compose.yml", taken)]);
+    deployment(
+        &vpu,
+        "image: [{source: app.tar}]\ncompose: {file: docker-compose.yml, settle: 0}\n",
+        &[("docker-compose.yml", taken)],
+    );
     vpu.succeed(&["--allow-architecture"]);
     assert_eq!(vpu.container("web", "{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}"), "true always");
 }
@@ -182,7 +186,7 @@ fn autostart_of_another_copy_of_the_compose_file_is_one_project_or_refused() {
     image(&vpu, "app:1.0", SLEEPS);
     let compose = "version: '2.4'\nservices: {web: {image: 'app:1.0', container_name: web}}\n";
     let yaml = "image: [{source: app.tar}]\ntransfers: {to_device: [{local: copy.yml, remote: '~/docker-compose.yml'}]}\n\
-                compose: {file: docker-compose.yml}\nautostart: {enable: [{service: app, file: '~/docker-compose.yml'}]}\n";
+                compose: {file: docker-compose.yml, settle: 0}\nautostart: {enable: [{service: app, file: '~/docker-compose.yml'}]}\n";
     deployment(&vpu, yaml, &[("docker-compose.yml", compose), ("copy.yml", &compose.replace("web", "other"))]);
     let said = vpu.refused(2, &["--allow-architecture"]);
     assert!(said.contains("autostart would start `/home/oem/docker-compose.yml` as the project `oem`"), "{said}");
@@ -203,7 +207,7 @@ fn environments_of_compose_files_stay_out_of_logs_and_caches() {
     let compose = "version: '2.4'\nservices: {web: {image: 'app:1.0', env_file: app.env, environment: {A: planted-one}}}\n";
     deployment(
         &vpu,
-        "image: [{source: app.tar}]\ncompose: {file: docker-compose.yml}\n",
+        "image: [{source: app.tar}]\ncompose: {file: docker-compose.yml, settle: 0}\n",
         &[("docker-compose.yml", compose), ("app.env", "B=planted-two\n"), (".env", "C=planted-three\n")],
     );
     let said = vpu.succeed(&["--allow-architecture", "--log_level", "DEBUG"]);

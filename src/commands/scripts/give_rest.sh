@@ -8,7 +8,10 @@ rest() {
 set -- $(stat -L -c '%s %b' -- "$path")
 if [ $# -eq 2 ] && [ "$(($2 * 512 + 1048576))" -lt "$1" ] && command -v gzip >/dev/null; then
   printf z
-  rest | gzip -1
+  # Of a pipeline the shell tells the end of its last half alone.
+  exec 4>&1
+  status=$({ { rest; echo "$?" >&3; } | gzip -1 >&4; } 3>&1)
+  exit "${status:-1}"
 else
   printf p
   rest

@@ -256,6 +256,7 @@ impl LocalCompose {
         if get("status") == "0" {
             let mut model = Model::parse(get("config"), root).map_err(wrong)?;
             model.name_builds(project, tool.starts_with("plugin"));
+            model.make_relative(Path::new(&unix_text(&self.directory)));
             return Ok(Answer { tool, project: Ok(model), warnings: lines });
         }
         Ok(Answer { tool, project: Err(lines), warnings: Vec::new() })
@@ -285,8 +286,7 @@ impl LocalCompose {
 
     /// The path here of a file of the project, from docker-compose's answer.
     fn path_of(&self, bind: &Bind) -> PathBuf {
-        let relative = compose::relative(Path::new(&unix_text(&self.directory)), Path::new(&bind.source));
-        compose::clean(&self.directory.join(relative))
+        compose::clean(&self.directory.join(&bind.source))
     }
 
     /// Returns where a file of the project is below the directory that is sent.
@@ -341,6 +341,7 @@ impl LocalCompose {
         let mut project = Model::parse(text, "/stage").map_err(|error| vec![error]);
         if let Ok(model) = &mut project {
             model.name_builds("app", false);
+            model.make_relative(Path::new("/here"));
         }
         Self {
             directory: "/here".into(),
