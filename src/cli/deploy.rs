@@ -19,7 +19,7 @@ use crate::{
     plan::{self, Circumstances, Plan, count},
     remote::{Remote, ssh::Ssh},
     report::{DeviceSummary, Event, Question, Report, Stem},
-    run::{Hold, Interrupt, Progress, RunError, Runner},
+    run::{Hold, Interrupt, Progress, Runner},
     secret::Secret,
     stage::Stage,
 };
@@ -51,7 +51,8 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
     let mut here = gather::gather(wanted)?;
     here.images = describe(&images);
     here.secrets = secrets(wanted, dry_run, &mut session.report).await?;
-    let way = Way::to(&wanted.device).await?;
+    let interrupt = Interrupt::listen();
+    let way = interrupt.or(async { Ok(Way::to(&wanted.device).await?) }).await?;
     let cache = Cache::of(dry_run);
     let mut run = Run {
         wanted,
@@ -64,13 +65,13 @@ async fn deploy_in(session: &mut Session, wanted: &Deployment, options: &Options
         again: Again::new(options.reconnects.unwrap_or(again::TIMES)),
         progress: Progress::default(),
         token: None,
-        interrupt: None,
+        interrupt,
+        has_begun: false,
     };
     let result = loop {
         match run.round(session).await {
             Err(failure) => {
-                let interrupt = run.interrupt.clone().unwrap_or_default();
-                if let Err(failure) = run.again.wait(failure, &interrupt, &mut session.report).await {
+                if let Err(failure) = run.again.wait(failure, &run.interrupt, &mut session.report).await {
                     break Err(failure);
                 }
             }
@@ -94,8 +95,10 @@ struct Run<'a> {
     progress: Progress,
     /// The word by which the lock is this run's own, from when it was taken first.
     token: Option<String>,
-    /// Ctrl-C, from when the first plan is carried out.
-    interrupt: Option<Interrupt>,
+    /// Ctrl-C.
+    interrupt: Interrupt,
+    /// Whether a plan has been agreed to and begun.
+    has_begun: bool,
 }
 
 impl Run<'_> {
@@ -108,10 +111,7 @@ impl Run<'_> {
         let interrupt = self.interrupt.clone();
         let observer = self.observer();
         let looking = observer.connect(session, self.options.device.accept_new, self.here.clone());
-        let looked = tokio::select! {
-            looked = looking => looked,
-            () = pressed(interrupt) => Err(RunError::Interrupted.into()),
-        };
+        let looked = interrupt.or(looking).await;
         let (remote, mut facts) = looked.map_err(|failure| failure.in_stage(Stage::Connect))?;
         session.report.event(&Event::Connected(summary(wanted, &facts)));
 
@@ -123,7 +123,8 @@ impl Run<'_> {
             return Ok(());
         }
         // Who agreed once is not asked again.
-        confirm(&plan, &facts, wanted, self.options.yes || self.interrupt.is_some(), &mut session.report)?;
+        let agreed = self.options.yes || self.has_begun;
+        interrupt.or(async { confirm(&plan, &facts, wanted, agreed, &mut session.report) }).await?;
         let serial = facts.serial.clone();
         let delivers = plan.delivers();
         if delivers {
@@ -147,12 +148,13 @@ impl Run<'_> {
 
     /// Takes the device's lock, if anything is to change, and carries the plan out.
     async fn carry_out(&mut self, session: &mut Session, mut work: Work<'_>) -> Result<(), Failure> {
-        if self.interrupt.is_none()
+        if !self.has_begun
             && let (Some(attach), Some(log)) = (&self.wanted.attach, &session.log)
         {
             session.report.push(log.output_file(&attach.container));
         }
-        let interrupt = self.interrupt.get_or_insert_with(Interrupt::listen).clone();
+        self.has_begun = true;
+        let interrupt = self.interrupt.clone();
         let mut hold = None;
         if work.plan.changes_device() {
             let owner = lock::owner(self.wanted, "deploys");
@@ -221,13 +223,6 @@ struct Work<'a> {
     facts: Facts,
     speeds: Speeds,
     remote: &'a Ssh,
-}
-
-async fn pressed(interrupt: Option<Interrupt>) {
-    match interrupt {
-        Some(interrupt) => interrupt.wait().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// For how long nothing is said while a value is fetched.

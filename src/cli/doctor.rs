@@ -10,13 +10,13 @@ use crate::{
     commands::{docker, lock},
     doctor::{self, Check, Examined, Finding, Missing, Seen, State},
     facts::{Probe, Section},
-    failure::ExitCode,
+    failure::{ExitCode, Explain, Failure, FailureKind},
     remote::{
         Input, Remote,
-        ssh::{self, Ask, ConnectError},
+        ssh::{self, Ask, ConnectError, Ssh},
     },
     report::{LogDir, Style},
-    run::Owner,
+    run::{Interrupt, Owner},
     secret::Secret,
     text::printable,
 };
@@ -51,7 +51,7 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
         Ok(wanted) => wanted,
         Err(error) => return session::refuse(style, error.into()),
     };
-    let _session = match Session::begin(style, LogDir::None) {
+    let session = match Session::begin(style, LogDir::None) {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };
@@ -66,9 +66,16 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
         Err(error) => return session::refuse(style, error),
     };
     let mut seen = Seen { now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()), ..Seen::default() };
-    let mut nobody = Nobody;
-    let (connection, identity, firewall) =
-        tokio::join!(ssh::connect(&target, &mut nobody), asked.end(), interface.get(&["/device/network/firewall/active"]));
+    let connecting = async {
+        let mut nobody = Nobody;
+        let firewall = interface.get(&["/device/network/firewall/active"]);
+        Ok(tokio::join!(ssh::connect(&target, &mut nobody), asked.end(), firewall))
+    };
+    let interrupt = Interrupt::listen();
+    let (connection, identity, firewall) = match interrupt.or(connecting).await {
+        Ok(said) => said,
+        Err(failure) => return session.end(Err(failure)),
+    };
     seen.identity = identity.ok();
     seen.firewall = firewall.ok().and_then(|value| value.pointer("/device/network/firewall/active")?.as_bool());
     match connection {
@@ -77,23 +84,9 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
             seen.connection = Some(Missing::of(&error, check, tried));
         }
         Ok(remote) => {
-            let mut probe = Probe { rooms: [crate::config::REMOTE_HOME.to_owned()].into(), ..Probe::default() };
-            use Section::{Autostart, Compose, Containers, Docker, DockerRoot, Images, Volumes};
-            probe.sections.extend([Docker, DockerRoot, Containers, Images, Volumes, Compose, Autostart]);
-            match probe.ask(&remote).await {
-                Ok(facts) => seen.facts = Some(facts),
-                // One who is let in and cannot be served has come as far as his key.
-                Err(error) => seen.connection = Some(Missing::of(&error, Check::Key, true)),
-            }
             let hold_off = wanted.hold_off.as_ref().map_or("", |path| path.as_str());
-            if let Ok(said) = remote.run(&docker::examine(hold_off), Input::Empty).await {
-                seen.examined = Examined::parse(&String::from_utf8_lossy(&said.stdout));
-            }
-            if let Ok(said) = remote.run(&lock::look(), Input::Empty).await {
-                seen.lock = String::from_utf8_lossy(&said.stdout)
-                    .strip_prefix("alive\n")
-                    .and_then(|rest| rest.lines().nth(1))
-                    .map(|owner| printable(&Owner::read(owner).to_string()));
+            if let Err(failure) = interrupt.or(look_inside(&remote, hold_off, &mut seen)).await {
+                return session.end(Err(failure));
             }
             remote.disconnect().await;
         }
@@ -112,6 +105,40 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
         None if wrong => ExitCode::Conflict,
         None => ExitCode::Success,
     }
+}
+
+/// Looks at what is inside a device that lets this computer in.
+async fn look_inside(remote: &Ssh, hold_off: &str, seen: &mut Seen) -> Result<(), Failure> {
+    use Section::{Autostart, Compose, Containers, Docker, DockerRoot, Images, Volumes};
+    let rest = [Docker, DockerRoot, Compose, Autostart];
+    let probe = |sections: &[Section]| Probe {
+        rooms: [crate::config::REMOTE_HOME.to_owned()].into(),
+        sections: sections.iter().copied().collect(),
+        ..Probe::default()
+    };
+    let asked = match probe(&[&rest[..], &[Containers, Images, Volumes]].concat()).ask(remote).await {
+        // Docker answered at first, and then did not: what is left is asked without it.
+        Err(error) if error.kind() == FailureKind::DockerSilent => probe(&[Compose, Autostart]).ask(remote).await,
+        asked => asked,
+    };
+    match asked {
+        Ok(facts) => seen.facts = Some(facts),
+        // Who is let in and not served has come as far as his key.
+        Err(error) => {
+            seen.connection = Some(Missing::of(&error, Check::Key, true));
+            return Ok(());
+        }
+    }
+    if let Ok(said) = remote.run(&docker::examine(hold_off), Input::Empty).await {
+        seen.examined = Examined::parse(&String::from_utf8_lossy(&said.stdout));
+    }
+    if let Ok(said) = remote.run(&lock::look(), Input::Empty).await {
+        seen.lock = String::from_utf8_lossy(&said.stdout)
+            .strip_prefix("alive\n")
+            .and_then(|rest| rest.lines().nth(1))
+            .map(|owner| printable(&Owner::read(owner).to_string()));
+    }
+    Ok(())
 }
 
 /// Which check an error belongs to, and whether those before it were passed.

@@ -13,7 +13,7 @@ use crate::{
     plan::application_name,
     remote::{Input, Remote, RemoteError, ssh::Ssh},
     report::{Event, LogDir, Question, Report},
-    run::{Owner, Wish},
+    run::{Interrupt, Owner, Wish},
 };
 
 /// This process, as an owner of the lock that `does` something with the application.
@@ -124,7 +124,7 @@ pub(super) async fn unlock(options: &UnlockOptions) -> ExitCode {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };
-    let result = unlock_in(&mut session, &wanted, options).await;
+    let result = Interrupt::listen().or(unlock_in(&mut session, &wanted, options)).await;
     session.end(result)
 }
 

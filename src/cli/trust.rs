@@ -14,6 +14,7 @@ use crate::{
     failure::{ExitCode, Failure},
     remote::ssh::{self, Ask, Changed},
     report::{Event, Level, LogDir, Report, Style},
+    run::Interrupt,
     secret::{Secret, keep_from_sight},
 };
 
@@ -90,7 +91,7 @@ pub(super) async fn trust(options: &TrustOptions) -> ExitCode {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };
-    let result = trust_in(&mut session, options, (device, &key)).await;
+    let result = Interrupt::listen().or(trust_in(&mut session, options, (device, &key))).await;
     session.end(result)
 }
 

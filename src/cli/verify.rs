@@ -106,9 +106,14 @@ pub(super) async fn verify(options: &VerifyOptions) -> ExitCode {
 
 async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyOptions) -> Result<(), Failure> {
     session.name_file(options.application.device.config.as_deref());
-    let way = Way::to(&wanted.device).await?;
-    let remote = connect(session, wanted, options, &way).await?;
-    let (before, clock) = containers(&remote, wanted).await?;
+    let interrupt = Interrupt::listen();
+    let connecting = async {
+        let way = Way::to(&wanted.device).await?;
+        let remote = connect(session, wanted, options, &way).await?;
+        let (before, clock) = containers(&remote, wanted).await?;
+        Ok((way, remote, before, clock))
+    };
+    let (way, remote, before, clock) = interrupt.or(connecting).await?;
     if before.is_empty() {
         return Err(VerifyError::Nothing(application_name(wanted)).into());
     }
@@ -122,7 +127,7 @@ async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyO
         remote.disconnect().await;
         return Ok(());
     }
-    let (interrupt, begin) = (Interrupt::listen(), Instant::now());
+    let begin = Instant::now();
     let proven = tokio::select! {
         proven = reboot(session, wanted, options, (&way, &remote), (&before, &interrupt)) => proven?,
         () = interrupt.wait() => return Err(RunError::Interrupted.into()),

@@ -52,14 +52,16 @@ async fn versions(options: &ApplicationOptions, lock: Option<&LockOptions>) -> E
     if lock.is_some() {
         session.name_file(options.device.config.as_deref());
     }
+    let interrupt = Interrupt::listen();
     let result = async {
+        let accept_new = options.device.accept_new;
         let remote = match lock {
-            Some(_) => session.connect_and_tell(&wanted, options.device.accept_new).await?,
-            None => session.connect(&wanted, options.device.accept_new).await?,
+            Some(_) => interrupt.or(session.connect_and_tell(&wanted, accept_new)).await?,
+            None => interrupt.or(session.connect(&wanted, accept_new)).await?,
         };
         let result = match lock {
-            None => list(&remote, &wanted, options.display.json).await,
-            Some(lock) => go_back(&mut session, &remote, &wanted, (lock, options.device.accept_new)).await,
+            None => interrupt.or(list(&remote, &wanted, options.display.json)).await,
+            Some(lock) => go_back(&mut session, &remote, &wanted, (lock, accept_new), interrupt).await,
         };
         remote.disconnect().await;
         result
@@ -102,8 +104,8 @@ async fn go_back(
     remote: &Ssh,
     wanted: &Deployment,
     (options, accept_new): (&LockOptions, bool),
+    interrupt: Interrupt,
 ) -> Result<(), Failure> {
-    let interrupt = Interrupt::listen();
     let owner = lock::owner(wanted, "goes back to the previous version of");
     let wish = lock::wish(wanted, options, &owner);
     let mut hold = Hold::take(remote, &wish, &mut session.report, &interrupt).await?;

@@ -1,10 +1,14 @@
 //! Ctrl-C: the first is a request, which the work at hand answers; the second ends the program.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use tokio::sync::Notify;
 
-use crate::failure::FailureKind;
+use super::RunError;
+use crate::failure::{Failure, FailureKind};
+
+/// How long a Ctrl-C may be on its way that a prompt has passed on as a signal.
+const PASSED_ON_MAX: Duration = Duration::from_millis(50);
 
 /// Tells whether the user has pressed Ctrl-C. Clones share one state.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +72,22 @@ impl Interrupt {
         self.state.listeners.set(self.state.listeners.get() + 1);
         let _listener = Listener(&self.state);
         self.state.again.notified().await;
+    }
+
+    /// Does work until the request comes.
+    ///
+    /// # Errors
+    /// [`RunError::Interrupted`], and those of the work.
+    pub async fn or<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let result = tokio::select! {
+            biased;
+            () = self.wait() => return Err(RunError::Interrupted.into()),
+            result = work => result,
+        };
+        match result {
+            Err(_) if tokio::time::timeout(PASSED_ON_MAX, self.wait()).await.is_ok() => Err(RunError::Interrupted.into()),
+            result => result,
+        }
     }
 
     /// Does work that nobody may stop half-way: the request is answered after it.

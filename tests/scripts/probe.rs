@@ -340,3 +340,34 @@ fn links_that_are_asked_about_say_where_they_lead_and_directories_whose_they_are
         assert_eq!(own, !rustix::process::getuid().is_root(), "{userland:?}");
     }
 }
+
+#[test]
+fn docker_that_never_answers_is_waited_for_within_a_bound_and_leaves_no_process() {
+    let sections = || [Section::Docker, Section::Containers, Section::Images].into();
+    for (userland, has_timeout) in [(Userland::Dash, true), (Userland::Dash, false), (Userland::Busybox, false)] {
+        let device = Device::new(userland);
+        device.stub("docker", "echo $$ >>$state/docker; exec sleep 1000");
+        if has_timeout {
+            device.stub("timeout", "exec /usr/bin/timeout \"$@\"");
+        }
+        let begin = std::time::Instant::now();
+        let facts = ask(&device, &Probe { sections: sections(), ..Probe::default() });
+        assert_eq!(facts.docker, None, "{userland:?}");
+        assert!(begin.elapsed().as_secs() < 45, "{userland:?} {:?}", begin.elapsed());
+        let left = device.state("docker");
+        let runs = |number: &&str| std::path::Path::new(&format!("/proc/{number}/cmdline")).exists();
+        assert_eq!(left.lines().filter(runs).collect::<Vec<_>>(), Vec::<&str>::new(), "{userland:?}");
+    }
+}
+
+#[test]
+fn docker_that_answers_in_part_is_no_docker_without_containers() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        device.stub("docker", "case $1 in version) echo 20.10.25 ;; *) echo gone >&2; exit 1 ;; esac");
+        let probe = Probe { sections: [Section::Docker, Section::Containers].into(), ..Probe::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let error = runtime.block_on(probe.ask(&device)).expect_err("the containers are not known");
+        assert!(error.to_string().contains("did not tell its containers"), "{userland:?} {error}");
+    }
+}

@@ -32,6 +32,7 @@ mod commands;
 mod connection;
 mod host_keys;
 mod login;
+mod program;
 mod shell;
 #[path = "../support/mod.rs"]
 mod support;
