@@ -39,7 +39,8 @@ fn against(probe: &str, files: &str, words: &[&str]) -> Ended {
     let script = tempfile::tempdir().expect("a folder");
     let path = script.path().join("lie");
     let text = format!(
-        "#!/bin/sh\nnonce=$(printf %s \"$SSH_ORIGINAL_COMMAND\" | grep -o '=[0-9a-f]\\{{32\\}}=' | head -n 1)\n\
+        "#!/bin/sh\nnonces=$(printf %s \"$SSH_ORIGINAL_COMMAND\" | grep -o '@[0-9a-f]\\{{32\\}}@')\n\
+         mark=$(echo \"$nonces\" | head -n 1)\nnonce=$(echo \"$nonces\" | tail -n 1)\necho $mark\necho $mark >&2\n\
          case $SSH_ORIGINAL_COMMAND in\n*'# reads what is there'*) cat >/dev/null\n{probe}\n;;\n*'# gives files'*) cat >/dev/null\n{files}\n;;\n*'# names the first'*) cat >/dev/null ;;\n*) exit 1 ;;\nesac\n"
     );
     fs::write(&path, text).expect("written");

@@ -118,7 +118,7 @@ impl Remote for Fake {
         };
         let shown = command.shown();
         // A guard is left with the device's clock for an answer.
-        let usual = || says(if shown.contains("leaves a guard") { &[b"1582000000\n"] } else { &[] });
+        let usual = || says(if shown.contains("# arms the guard") { &[b"1582000000\n"] } else { &[] });
         let answer = self.note(format!("{shown}{fed}")).unwrap_or_else(usual);
         for (stream, piece) in &answer.output {
             output(*stream, piece);

@@ -29,7 +29,9 @@ fn home_with_ssh(script: &str) -> tempfile::TempDir {
 #[test]
 fn users_ssh_config_is_asked_once_for_a_connection_that_is_refused() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for words in [&["plan"][..], &["history"], &["doctor"], &["verify", "--application", "app"]] {
+    for words in
+        [&["plan"][..], &["history"], &["doctor"], &["verify", "--docker_compose_to_initialize", "~/app/docker-compose.yml"]]
+    {
         let home = home_with_ssh("exec /usr/bin/ssh \"$@\"");
         let output = start(home.path(), words, closed).wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);

@@ -155,7 +155,7 @@ fn ctrl_c_while_waiting_takes_a_first_application_down() {
 
 #[test]
 fn an_answer_that_is_none_is_said() {
-    let fake = Fake::default().on("leaves a guard", says(&[b"1582000000\n"])).on(LOOK, says(&[b"{"]));
+    let fake = Fake::default().on("arms the guard", says(&[b"1582000000\n"])).on(LOOK, says(&[b"{"]));
     let failure = failure(run(&bringing(false, 60), &fake).1);
     assert!(failure.starts_with("NotUnderstood: compose: docker's answer is not understood"), "{failure}");
 }
