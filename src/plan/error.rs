@@ -161,10 +161,11 @@ pub enum PlanError {
     },
 }
 
-/// The line that says what is wrong: the last one that is none of the places in a file.
+/// The line that says what is wrong: the one behind `… is invalid because:`, else the last that is no place in a file.
 fn reason(lines: &[String]) -> &str {
+    let because = lines.iter().position(|line| line.ends_with("is invalid because:")).and_then(|at| lines.get(at + 1));
     let says = |line: &&String| !line.starts_with([' ', '\t']);
-    lines.iter().rev().find(says).or(lines.last()).map_or("it says nothing", String::as_str)
+    because.or_else(|| lines.iter().rev().find(says)).or(lines.last()).map_or("it says nothing", String::as_str)
 }
 
 /// docker-compose as people know it, from `hyphen 1.29.2`.
@@ -265,7 +266,7 @@ fn refusal_hint(lines: &[String]) -> Option<String> {
     if says("'name'") || says("option: 'name'") {
         return Some("take `name:` out of the compose file: `application:` of o3r-deploy.yaml names the project".into());
     }
-    if says("no `services`") || says("non-empty mapping") {
+    if says("Top level object") || says("no `services`") || says("non-empty mapping") {
         return Some(crate::compose::HINT.into());
     }
     None

@@ -118,10 +118,10 @@ fn a_transfer_whose_command_is_killed_leaves_nothing_behind() {
         let running = Running::start(&vpu, &words(&["--transfers_from_vpu", "~/out,got"]));
         vpu.as_soon_as(GIVING, &signal("KILL"));
         insta::allow_duplicates! { insta::assert_snapshot!(running.ends(&vpu, 7), @"
-            error: transfers: `cat -- /home/oem/out/large` failed on the device: exit code 137: Killed
-              last lines:
-              | Killed
-            "); }
+        error: transfers: `sh -c '# gives a large file, or the rest of one…' sh /home/oem/out/large 0` failed on the device: exit code 137: Killed
+          last lines:
+          | Killed
+        "); }
         vpu.assert_as_before(&before);
     }
 }

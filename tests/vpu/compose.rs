@@ -156,7 +156,7 @@ fn what_docker_compose_refuses_is_refused_in_its_words_before_anything_changes()
     for (text, code, words) in [
         ("a: [b\n", 2, "while parsing a flow sequence"),
         ("services:\n", 2, ""),
-        ("name: other\nservices: {web: {image: 'a:1'}}\n", 15, "take `name:` out of the compose file"),
+        ("name: other\nservices: {web: {image: 'a:1'}}\n", 2, "take `name:` out of the compose file"),
         ("version: '2.4'\nservices: {web: {image: 'a:1', env_file: [{path: x, required: false}]}}\n", 2, "env_file"),
         ("version: '2.4'\nservices: {web: {image: 'a:${X:?say which}'}}\n", 2, "say which"),
         ("version: '2.4'\nservices: {web: {image: 'a:1', imagee: x}}\n", 15, "imagee"),

@@ -118,7 +118,7 @@ fn what_is_missing_here_is_named_before_the_device_is_touched() {
     error: there is no configuration file `HOME/no such folder`
     hint: name the file or its directory with `--config`; without one, options alone will do
 
-    error: compose: `HOME/no compose.yml` is no compose file: it has no `services`
+    error: compose: docker-compose 1.29.2 on the device refuses the compose files: Top level object in 'HOME/no compose.yml' needs to be an object not '<class 'str'>'.
     hint: a compose file has `services:` at its top, and below that each service by its name
 
     error: compose: service `nobody` is not in the compose file; it has `web`
@@ -242,20 +242,22 @@ fn a_device_without_docker_or_autostart_says_which_stage_needs_it() {
     vpu.root("systemctl start docker.socket docker");
     said.push(vpu.refused(15, &words(&["--enable_autostart", "~/x/docker-compose.yml:web"])));
     insta::assert_snapshot!(said.join("\n\n"), @r#"
-    error: compose: the device's docker-compose 1.25.4 takes no compose file without `version:`
-    hint: begin the compose file with `version: "2.4"`
+    error: compose: docker-compose 1.25.4 on the device refuses the compose files: Unsupported config option for services: 'web'
+      The Compose file 'HOME/new.yml' is invalid because:
+      Unsupported config option for services: 'web'
+    hint: this docker-compose takes no compose file without `version:`: begin it with `version: "2.4"`
 
     error: image: docker does not answer on the device
-    hint: after a reboot docker takes a while to start: run it again in a minute
+    hint: after a boot docker takes a while to start: run it again in a minute; `systemctl status docker` on the device tells more, and a reboot starts it anew
 
     error: compose: docker does not answer on the device
-    hint: after a reboot docker takes a while to start: run it again in a minute
+    hint: after a boot docker takes a while to start: run it again in a minute; `systemctl status docker` on the device tells more, and a reboot starts it anew
 
     error: volume: docker does not answer on the device
-    hint: after a reboot docker takes a while to start: run it again in a minute
+    hint: after a boot docker takes a while to start: run it again in a minute; `systemctl status docker` on the device tells more, and a reboot starts it anew
 
     error: clean_up: docker does not answer on the device
-    hint: after a reboot docker takes a while to start: run it again in a minute
+    hint: after a boot docker takes a while to start: run it again in a minute; `systemctl status docker` on the device tells more, and a reboot starts it anew
 
     error: autostart: the device has no autostart units (`oem-dc@` or `oem-dc-autostart`)
     hint: give the service `restart: unless-stopped` in its compose file: docker then starts it again

@@ -255,7 +255,8 @@ fn power_cut_before_containers_change_boots_the_previous_version() {
     let vpu = Vpu::trusted(OVP81X);
     let first = first_version(&vpu);
     let before = lasting(&vpu);
-    second_version(&vpu, &Image::new("app:1", SERVES).health("true"), "    restart: always\n");
+    let second = Image::new("app:1", &format!("echo two; {SERVES}")).health("true");
+    second_version(&vpu, &second, "    restart: always\n");
     let text = std::fs::read_to_string(vpu.home.path().join("o3r-deploy.yaml")).expect("it is there");
     vpu.write("o3r-deploy.yaml", text.replace("name: 'app:1' }", "name: 'app:1' }, { source: ./other.tar, name: 'other:1' }"));
     Image::new("other:1", "true").layer("data", 0o644, crate::images::noise(24 << 20)).save(&vpu.home.path().join("other.tar"));
