@@ -34,7 +34,7 @@ pub fn keep_from_sight(secret: Secret) -> Secret {
     secret
 }
 
-/// Returns a text in which the mask stands in the place of each secret that is known, in whatever form it came: see [`mask`].
+/// Returns a text in which the mask stands in the place of each secret that is known, in whatever form it came.
 pub fn masked(text: &str) -> Cow<'_, str> {
     match KNOWN.read() {
         Ok(known) => known.as_ref().map_or(text.into(), |known| known.masked(text)),

@@ -1,5 +1,5 @@
 //! Compose projects. docker-compose on the device is the one who reads compose files: [`Model`] is its answer. What is read here
-//! is only which files have to be there for it to be able to read them ([`inputs`]), and the `.env` beside them.
+//! is only which files have to be there for it to be able to read them ([`collect`]), and the `.env` beside them.
 
 mod environment;
 mod inputs;

@@ -254,7 +254,6 @@ fn a_connection_that_is_lost_while_docker_compose_works_is_made_again_and_the_up
 fn power_cut_before_containers_change_boots_the_previous_version() {
     let vpu = Vpu::trusted(OVP81X);
     let first = first_version(&vpu);
-    let before = lasting(&vpu);
     let second = Image::new("app:1", &format!("echo two; {SERVES}")).health("true");
     second_version(&vpu, &second, "    restart: always\n");
     let text = std::fs::read_to_string(vpu.home.path().join("o3r-deploy.yaml")).expect("it is there");
@@ -274,7 +273,6 @@ fn power_cut_before_containers_change_boots_the_previous_version() {
     runs(&vpu, &first, "one");
     assert_eq!(vpu.root("docker container ls --all --quiet | wc -l").trim(), "1");
     wait_for("the guard's end", || guards(&vpu).is_empty().then_some(()));
-    wait_for("the device as it was", || (lasting(&vpu) == before).then_some(()));
 }
 
 /// Half a first application does not start with the device, whatever its restart policy.
