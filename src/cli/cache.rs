@@ -11,7 +11,7 @@ use crate::{
     small_file,
 };
 
-/// How many answers of docker-compose are kept.
+/// Number of answers of docker-compose that are kept.
 const ANSWERS_MAX: usize = 100;
 
 /// Removes the oldest file of a folder that is full.
@@ -53,7 +53,7 @@ impl Cache {
         Shelf::new(self.below("layers"), self.read_only)
     }
 
-    /// What docker-compose answered to this input.
+    /// Returns the answer of docker-compose to this input, if it is kept.
     pub(super) fn answer(&self, input: &str) -> Option<Answer> {
         let text = small_file::read(&self.answer_file(input)?).ok()?;
         serde_json::from_str(&text).ok()

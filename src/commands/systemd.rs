@@ -5,7 +5,7 @@ use crate::command::Command;
 /// Where the template model looks for the application of each service.
 pub const COMPOSE_HOME: &str = "/usr/share/oem/docker/compose";
 
-/// How `oem-dc@<service>` finds its application.
+/// Link by which `oem-dc@<service>` finds its application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceLink {
     /// Its directory is a link to the project's.

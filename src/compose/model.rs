@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{UnknownService, inputs::relative, node::Node};
 
-/// What docker-compose answered.
+/// Answer of docker-compose to a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Which docker-compose it was: `hyphen 1.29.2` or `plugin 2.26.1`.
