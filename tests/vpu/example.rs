@@ -35,7 +35,8 @@ fn the_example_is_deployed_and_its_logs_are_fetched_by_one_click_and_it_outlives
     // A run begins to log before its first sample.
     wait_for("two runs", || (vpu.ssh("ls ~/share/logs/python_app | wc -l").trim() == "2").then_some(()));
     click(&vpu, &example.join("get_logs.sh"));
-    let logs = vpu.home.path().join(format!("o3r_logs/From_VPUs/sn{}_python bench/logs/python_app", vpu.serial()));
+    // The folder was made when the first deployment pulled the logs of a device that had no name yet.
+    let logs = vpu.home.path().join(format!("o3r_logs/From_VPUs/sn{}/logs/python_app", vpu.serial()));
     let runs = listing(&logs);
     assert_eq!(runs.iter().map(|run| &run[..6]).collect::<Vec<_>>(), ["000001", "000002"], "{runs:?}");
     assert!(read(&logs.join(&runs[0])).contains("run 1 on station"));
