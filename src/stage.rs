@@ -18,8 +18,6 @@ pub enum Stage {
     MountUsb,
     /// Create directories.
     Directories,
-    /// Record the deployment in a file on the device.
-    Stamp,
     /// Move files and trees from and to the device.
     Transfers,
     /// Create bind volumes.
@@ -32,6 +30,8 @@ pub enum Stage {
     Compose,
     /// Have applications start by themselves, or no longer.
     Autostart,
+    /// Record the deployment in a file on the device.
+    Stamp,
     /// Show a container's output.
     Attach,
     /// Pull what the run itself logged.
@@ -47,13 +47,13 @@ impl Stage {
         Self::CleanUp,
         Self::MountUsb,
         Self::Directories,
-        Self::Stamp,
         Self::Transfers,
         Self::Volume,
         Self::Image,
         Self::Leftovers,
         Self::Compose,
         Self::Autostart,
+        Self::Stamp,
         Self::Attach,
         Self::LogsAgain,
     ];

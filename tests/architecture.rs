@@ -156,8 +156,11 @@ fn a_script_is_a_file_and_no_program_is_pasted_together() {
         let code = code(&text).collect::<Vec<_>>().join("\n");
         // Of one with shared functions both parts are.
         for rest in code.split("Command::script_with(").skip(1) {
-            let is_file = |part: &str| part.trim_start().starts_with("include_str!(");
-            if !is_file(rest) || !rest.split_once("),").is_some_and(|(_, rest)| is_file(rest)) {
+            let is_file = |part: &str| ["include_str!(", "PRELUDE"].iter().any(|file| part.trim_start().starts_with(file));
+            let preludes =
+                code.split("const PRELUDE: &str =").skip(1).all(|rest| rest.trim_start().starts_with("concat!(include_str!("));
+            let script = rest.strip_prefix("PRELUDE,").or_else(|| Some(rest.split_once("),")?.1));
+            if !preludes || !is_file(rest) || !script.is_some_and(is_file) {
                 wrong.push(format!("{}: a script that is no file", path.display()));
             }
         }

@@ -6,18 +6,19 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     compose::Answer,
+    config::Device,
     delivery::{Shelf, Speeds},
     facts::here,
     small_file,
 };
 
-/// Number of answers of docker-compose that are kept.
-const ANSWERS_MAX: usize = 100;
+/// Number of files that a folder of the cache keeps.
+const FILES_MAX: usize = 100;
 
 /// Removes the oldest file of a folder that is full.
 fn forget_oldest(folder: &Path) {
     let entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    if entries.len() >= ANSWERS_MAX {
+    if entries.len() >= FILES_MAX {
         let age = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
         if let Some(oldest) = entries.into_iter().min_by_key(age) {
             let _ = std::fs::remove_file(oldest);
@@ -61,10 +62,38 @@ impl Cache {
 
     /// Keeps what docker-compose answered to this input.
     pub(super) fn keep_answer(&self, input: &str, answer: &Answer) {
+        if let (Some(file), Ok(text)) = (self.answer_file(input), serde_json::to_string(answer)) {
+            self.keep_file(&file, &text);
+        }
+    }
+
+    /// Returns what the device at this address said of its compose last, or nothing.
+    pub(super) fn compose_line(&self, device: &Device) -> String {
+        let text = self.compose_line_file(device).and_then(|file| small_file::read(&file).ok());
+        text.filter(|text| text.lines().count() == 1).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Keeps what a device said of its compose.
+    pub(super) fn keep_compose_line(&self, device: &Device, line: &str) {
+        if line.is_empty() || self.compose_line(device) == line {
+            return;
+        }
+        if let Some(file) = self.compose_line_file(device) {
+            self.keep_file(&file, line);
+        }
+    }
+
+    fn compose_line_file(&self, device: &Device) -> Option<PathBuf> {
+        let Device { address, port, user, .. } = device;
+        let digest = here::hexadecimal(&Sha256::digest(format!("{address} {port} {user}")));
+        self.below("compose_tools").map(|folder| folder.join(digest))
+    }
+
+    /// Writes a file into a folder that does not grow without end.
+    fn keep_file(&self, file: &Path, text: &str) {
         if self.read_only {
             return;
         }
-        let (Some(file), Ok(text)) = (self.answer_file(input), serde_json::to_string(answer)) else { return };
         if let Some(folder) = file.parent() {
             let _ = std::fs::create_dir_all(folder);
             forget_oldest(folder);

@@ -36,7 +36,10 @@ pub(super) async fn understand(
     let answer = match cached {
         Some(answer) => answer,
         None => {
-            let answer = local.ask(remote, &project).await.map_err(|error| Failure::from(error).in_stage(Stage::Compose))?;
+            let known = cache.compose_line(&wanted.device);
+            let asked = local.ask(remote, &project, &known).await;
+            let (answer, line) = asked.map_err(|error| Failure::from(error).in_stage(Stage::Compose))?;
+            cache.keep_compose_line(&wanted.device, &line);
             if is_whole && answer.project.is_ok() {
                 cache.keep_answer(&key, &answer);
             }

@@ -133,10 +133,10 @@ async fn look_inside(remote: &Ssh, hold_off: &str, seen: &mut Seen) -> Result<()
         seen.examined = Examined::parse(&String::from_utf8_lossy(&said.stdout));
     }
     if let Ok(said) = remote.run(&lock::look(), Input::Empty).await {
-        seen.lock = String::from_utf8_lossy(&said.stdout)
-            .strip_prefix("alive\n")
-            .and_then(|rest| rest.lines().nth(1))
-            .map(|owner| printable(&Owner::read(owner).to_string()));
+        let said = String::from_utf8_lossy(&said.stdout);
+        let owner = said.strip_prefix("alive\n").and_then(|rest| rest.lines().nth(1)).map(Owner::read);
+        seen.guard = owner.as_ref().is_some_and(|owner| owner.guard);
+        seen.lock = owner.map(|owner| printable(&owner.to_string()));
     }
     Ok(())
 }

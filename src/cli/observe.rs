@@ -9,7 +9,7 @@ use crate::{
     config::Deployment,
     device::{DeviceIdentity, InterfaceError},
     facts::{
-        Facts, compare, gather,
+        Facts, Probe, compare, gather,
         here::{Here, present},
     },
     failure::Failure,
@@ -69,15 +69,16 @@ impl Observer<'_> {
         if let Some(project) = &mut here.compose {
             understand(project, wanted, None, remote, self.cache).await?;
         }
-        let probe = plan::questions(wanted, &here);
+        let probe = self.questions(&here);
         let (facts, name_limit, identity) = tokio::join!(probe.ask(remote), self.name_limit(), identity);
         let mut facts = facts?;
         // The answer of another docker-compose than the one that is there says nothing: the files that are sent follow from it.
         if let (Some(project), Some(tool)) = (&mut here.compose, &facts.compose)
             && understand(project, wanted, Some(tool), remote, self.cache).await?
         {
-            facts = plan::questions(wanted, &here).ask(remote).await?;
+            facts = self.questions(&here).ask(remote).await?;
         }
+        self.cache.keep_compose_line(&wanted.device, &facts.compose_line);
         let Identity { serial, name, firmware, interface_answers } = identity?;
         let mut facts = Facts { here, name_limit, serial, name, firmware, interface_answers, ..facts };
         look_for_secrets(remote, &plan::secret_paths(wanted), &mut facts).await?;
@@ -88,6 +89,11 @@ impl Observer<'_> {
         (facts.here.copies, facts.here.untold) = (copies.found, copies.untold);
         facts.here.present = present(plan::places(wanted, &facts));
         Ok(facts)
+    }
+
+    /// Returns what the device is asked, with what it said before.
+    fn questions(&self, here: &Here) -> Probe {
+        Probe { known_compose: self.cache.compose_line(&self.wanted.device), ..plan::questions(self.wanted, here) }
     }
 
     /// Returns the most characters that a name may have, if the device is to get one.

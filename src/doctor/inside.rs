@@ -79,6 +79,10 @@ pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
             None => unknown(),
         },
         Check::Locks => match (&seen.lock, &seen.examined.held) {
+            (Some(who), _) if seen.guard => attention(
+                format!("the device is at work by itself: {who}"),
+                "wait: it is done within some minutes, and a deployment waits for it",
+            ),
             (Some(who), _) => {
                 attention(format!("a deployment is under way: {who}"), "wait with `--lock-wait`; `o3r-deploy unlock` ends it")
             }

@@ -88,6 +88,8 @@ pub struct Seen {
     pub examined: Examined,
     /// Whose deployment is under way, as the lock of the device tells.
     pub lock: Option<String>,
+    /// Whether that is the device's own guard, which puts a previous version back.
+    pub guard: bool,
     /// This computer's clock, in seconds since 1970.
     pub now: u64,
 }
@@ -282,6 +284,17 @@ mod tests {
         };
         assert_eq!(names("docker does not answer on the device"), "docker");
         assert_eq!(names("docker does not answer"), "restarts health log_driver port_conflicts gpu_runtime volumes");
+    }
+
+    #[test]
+    fn nobody_is_told_to_unlock_the_guard_of_the_device() {
+        let seen = |guard| {
+            let lock = Some("somebody".to_owned());
+            let seen = Seen { facts: Some(Facts::default()), lock, guard, ..Seen::default() };
+            examine(&seen).into_iter().find(|finding| finding.check == Check::Locks).expect("looked at").advice
+        };
+        assert!(seen(false).contains("unlock"));
+        assert!(seen(true).contains("wait") && !seen(true).contains("unlock"));
     }
 
     #[test]

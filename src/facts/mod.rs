@@ -23,7 +23,7 @@ pub(crate) fn read_docker(bytes: &[u8]) {
     let _ = inspect::volumes(bytes);
 }
 
-use crate::reference::Reference;
+use crate::{reference::Reference, text::printable};
 
 pub use inspect::{
     APPLICATION_LABEL, CONTAINER_FORMAT, Container, ContainerState, DockerImage, DockerVolume, Health, HealthCheck,
@@ -57,6 +57,8 @@ pub struct Facts {
     pub docker: Option<Docker>,
     /// How compose is called there.
     pub compose: Option<ComposeTool>,
+    /// The same as the device said it, for the next time that it is asked.
+    pub compose_line: String,
     /// Which model of autostart it has.
     pub autostart: AutostartModel,
     /// Each autostart service asked about.
@@ -171,6 +173,13 @@ impl std::fmt::Display for ComposeTool {
 }
 
 impl ComposeTool {
+    /// Reads the line of `compose_tool.sh`: `hyphen 1.29.2 MARK` or `plugin v2.26.1`.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (kind, version) = (words.next()?, printable(words.next()?.trim_start_matches('v')));
+        Some(if kind == "plugin" { Self::Plugin(version) } else { Self::Hyphen(version) })
+    }
+
     /// Its version.
     pub fn version(&self) -> &str {
         match self {

@@ -29,6 +29,8 @@ pub struct Probe {
     pub bare: BTreeSet<String>,
     /// Single paths that may be links: where they lead.
     pub links: BTreeSet<String>,
+    /// What the device said of its compose before: `compose_tool.sh` tells the form.
+    pub known_compose: String,
 }
 
 /// A part of the answer that is read only when it is asked for.
@@ -107,6 +109,9 @@ impl Explain for FactsError {
     }
 }
 
+/// Functions of the probe that other scripts have too.
+const PRELUDE: &str = concat!(include_str!("../commands/scripts/within.sh"), include_str!("compose_tool.sh"));
+
 impl Probe {
     /// The command; the paths go to its standard input.
     pub fn command(&self, nonce: &str) -> Command {
@@ -114,13 +119,14 @@ impl Probe {
         let pairs = |kind: &'static str, names: &BTreeSet<String>| {
             names.iter().flat_map(move |name| [kind.to_owned(), name.clone()]).collect::<Vec<_>>()
         };
-        Command::script_with(include_str!("../commands/scripts/within.sh"), include_str!("probe.sh"))
+        Command::script_with(PRELUDE, include_str!("probe.sh"))
             .silent_for(DISK_SILENCE_MAX)
             .arg(nonce)
             .arg(wants.join(" "))
             .text(inspect::CONTAINER_FORMAT)
             .text(inspect::IMAGE_FORMAT)
             .text(inspect::VOLUME_FORMAT)
+            .arg(&self.known_compose)
             .args(pairs("service", &self.services))
             .args(pairs("archive", &self.archives))
             .args(pairs("tree", &self.trees))
@@ -189,7 +195,10 @@ pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
                     facts.room.extend(room(&text(figures)).map(|room| (name, room)));
                 }
             }
-            "compose" => facts.compose = parse_compose(&text(body)),
+            "compose" => {
+                facts.compose_line = text(body).trim().to_owned();
+                facts.compose = ComposeTool::parse(&facts.compose_line);
+            }
             "records" => facts.records = records(body),
             "autostart" => facts.autostart = parse_autostart(&text(body)),
             "service" => {
@@ -276,12 +285,6 @@ pub(super) fn text(bytes: &[u8]) -> String {
 fn named(body: &[u8]) -> Option<(String, &[u8])> {
     let end = body.iter().position(|byte| *byte == 0)?;
     Some((text(body.get(..end)?), body.get(end + 1..)?))
-}
-
-fn parse_compose(line: &str) -> Option<ComposeTool> {
-    let (kind, version) = line.trim().split_once(' ')?;
-    let version = printable(version.trim_start_matches('v'));
-    Some(if kind == "plugin" { ComposeTool::Plugin(version) } else { ComposeTool::Hyphen(version) })
 }
 
 fn parse_autostart(listing: &str) -> AutostartModel {
@@ -428,7 +431,7 @@ mod tests {
         let shown = probe.command("=n=").shown();
         assert_eq!(
             shown,
-            "sh -c '# reads what is there, changes nothing…' sh =n= images '{{/* container */ -}}…' '{{/* image */ -}}…' '{{/* volume */ -}}…' service app tree /home/oem/share/logs"
+            "sh -c '# reads what is there, changes nothing…' sh =n= images '{{/* container */ -}}…' '{{/* image */ -}}…' '{{/* volume */ -}}…' '' service app tree /home/oem/share/logs"
         );
     }
 }

@@ -1,6 +1,6 @@
 # reads what is there, changes nothing
-nonce=$1 wants=$2 container_format=$3 image_format=$4 volume_format=$5
-shift 5
+nonce=$1 wants=$2 container_format=$3 image_format=$4 volume_format=$5 known_compose=$6
+shift 6
 section() { printf '\n%s %s\n' "$nonce" "$1"; }
 wants() { case " $wants " in *" $1 "*) ;; *) return 1 ;; esac; }
 wanted() { wants "$1" && section "$1"; }
@@ -144,13 +144,7 @@ volumes() {
     fi
   fi
 }
-compose() {
-  if wanted compose; then
-    if version=$(docker-compose version --short 2>/dev/null); then echo "hyphen $version"
-    elif version=$(docker compose version --short 2>/dev/null); then echo "plugin $version"
-    fi
-  fi
-}
+compose() { if wanted compose; then compose_tool "$known_compose"; fi; }
 
 # What takes long is asked at the same time: the first half of a pipeline works while the second half does, which reads it, from
 # a descriptor of its own, at the end. No file is needed, and no half's failure matters: what is missing says so.

@@ -152,8 +152,9 @@ impl Planner<'_> {
         let files = paths(&compose.files, &self.facts.here);
         let bringing = Project { tool, name: project.clone(), directory: project_directory.as_str().into(), files };
         let entry = self.entry(&services);
-        let keeping =
-            (!is_first).then(|| Keeping { attempt: entry.line(), ..self.keeping(&bringing, recreate, another, &containers) });
+        let attempt = entry.line();
+        let keeping = (!is_first)
+            .then(|| Keeping { attempt: attempt.clone(), ..self.keeping(&bringing, recreate, another, &containers) });
         let entry = Entry { result: Entry::DONE.into(), ..entry }.line();
         self.remember(|record| {
             record.projects.insert(project.clone());
@@ -161,7 +162,8 @@ impl Planner<'_> {
         });
         let record = self.facts.records.get(&self.application).cloned().unwrap_or_default();
         let record = serde_json::to_string(&record).unwrap_or_default();
-        let settling = Settling { application: self.application.clone(), record, entry };
+        let stamp = self.wanted.stamp.as_ref().map(|file| (file.as_str().to_owned(), self.circumstances.stem.clone()));
+        let settling = Settling { application: self.application.clone(), record, entry, attempt, stamp };
         actions.push(Action::Up(Bringing {
             project: bringing,
             services: compose.services.clone(),

@@ -194,7 +194,7 @@ impl Bringing {
 
     /// The command that makes it the deployed version.
     pub fn confirm(&self) -> Command {
-        let Settling { application, record, entry } = &self.settling;
+        let Settling { application, record, entry, .. } = &self.settling;
         commands::swap::settle(application, record, entry)
     }
 

@@ -38,6 +38,17 @@ pub struct Settling {
     pub record: String,
     /// What the history is told.
     pub entry: String,
+    /// What it is told should the attempt fail: its result is added then.
+    pub attempt: String,
+    /// The file that records deployments, and the line that goes from it should the attempt fail.
+    pub stamp: Option<(String, String)>,
+}
+
+impl Settling {
+    /// Returns the lines that the way back reads of the stamp.
+    fn stamp_lines(&self) -> Vec<String> {
+        self.stamp.iter().flat_map(|(file, stamp)| [line("stamp", file), line("stamp", stamp)]).collect()
+    }
 }
 
 /// One deployment in the history of an application, a line of `history.jsonl` on the device.
@@ -64,6 +75,10 @@ pub struct Entry {
 impl Entry {
     /// The result of what was confirmed.
     pub const DONE: &str = "done";
+    /// The result of what failed and left nothing behind.
+    pub const FAILED: &str = "failed";
+    /// The result of what somebody interrupted, or something cut off.
+    pub const INTERRUPTED: &str = "interrupted";
 
     /// Returns its line in the history.
     pub fn line(&self) -> String {
@@ -111,6 +126,13 @@ impl Keeping {
             attempt: String::new(),
             differs: true,
         }
+    }
+
+    /// What is kept where no version was before: nothing but what is to be known on the way back.
+    pub fn nothing(project: &Project, settling: &Settling) -> Self {
+        let nothing = Self::of(&settling.application, project, false, &[]);
+        let lines = nothing.lines.into_iter().chain(settling.stamp_lines()).collect();
+        Self { lines, attempt: settling.attempt.clone(), ..nothing }
     }
 
     /// Adds the files that are replaced, and those that are new and go on the way back.
@@ -174,8 +196,8 @@ impl Planner<'_> {
     /// Has the version that runs kept before anything of it is replaced. `before` is what is there now.
     pub(super) fn add_keeping(&mut self, before: &Facts) {
         let ups = self.plan.stages.iter().flat_map(|stage| &stage.actions);
-        let Some(mut keeping) = ups.into_iter().find_map(|action| match action {
-            Action::Up(Bringing { keeping: Some(keeping), .. }) => Some(keeping.clone()),
+        let Some((mut keeping, stamp)) = ups.into_iter().find_map(|action| match action {
+            Action::Up(Bringing { keeping: Some(keeping), settling, .. }) => Some((keeping.clone(), settling.stamp_lines())),
             _ => None,
         }) else {
             return;
@@ -211,6 +233,7 @@ impl Planner<'_> {
             return;
         }
         keeping.lines.extend(self.autostart_lines(before));
+        keeping.lines.extend(stamp);
         let at = self
             .plan
             .stages

@@ -114,6 +114,7 @@ impl<R: Remote> Runner<'_, R> {
             }
         }
         let stage = plan.stages.get(index).map_or(Stage::Compose, |stage| stage.stage);
+        self.note_attempt(plan, &failure).await;
         let failure = self.go_back(plan, index, failure).await;
         if matches!(stage, Stage::Compose | Stage::Attach) && !is_interrupted {
             self.salvage_logs(plan.stages.get(index + 1..).unwrap_or_default()).await;

@@ -20,6 +20,8 @@ pub struct Progress {
     pub(super) is_unconfirmed: bool,
     /// Whether the guard on the device goes on with the way back should this run end.
     pub(super) is_guarded: std::cell::Cell<bool>,
+    /// Whether the history is told of this attempt when it fails.
+    pub(super) is_noted: bool,
     /// Whether what follows goes on while the version settles.
     pub(super) settles_beside: bool,
     /// The stage from which on the run only looks at the device.

@@ -15,7 +15,7 @@ use crate::{
     commands::swap,
     config::Compose,
     failure::{Failure, FailureKind},
-    plan::{Action, Bringing, Keeping, Plan},
+    plan::{Action, Bringing, Entry, Keeping, Plan, Settling},
     remote::{Input, Remote, RemoteError},
     report::Event,
     stage::Stage,
@@ -38,16 +38,17 @@ impl<R: Remote> Runner<'_, R> {
         let Keeping { application, attempt, .. } = keeping;
         let command = swap::keep(&swap::pending(application), application, attempt);
         self.remote.run(&command, Input::Bytes(keeping.input())).await?.success(&command)?;
+        self.progress.is_noted = true;
         Ok(())
     }
 
     /// Leaves the guard of a first version, which removes its containers: half an application is not to start with the device.
-    pub(super) async fn guard_first(&self, bringing: &Bringing) -> Result<(), Failure> {
-        let application = &bringing.settling.application;
-        let version = swap::first(application);
-        let command = swap::keep(&version, application, "");
-        let nothing = Keeping::of(application, &bringing.project, false, &[]);
+    pub(super) async fn guard_first(&mut self, bringing: &Bringing) -> Result<(), Failure> {
+        let nothing = Keeping::nothing(&bringing.project, &bringing.settling);
+        let version = swap::first(&nothing.application);
+        let command = swap::keep(&version, &nothing.application, &nothing.attempt);
         self.remote.run(&command, Input::Bytes(nothing.input())).await?.success(&command)?;
+        self.progress.is_noted = true;
         self.begin_swap(&version, bringing.wait, bringing.settle).await?;
         Ok(())
     }
@@ -98,6 +99,25 @@ impl<R: Remote> Runner<'_, R> {
             Err(why) => RunError::NotBack { cause, why: why.error },
         };
         Failure { stage, ..error.into() }
+    }
+
+    /// Notes in the history an attempt that failed before anything was kept: afterwards the way back notes it.
+    pub(super) async fn note_attempt(&mut self, plan: &Plan, failure: &Failure) {
+        let mut actions = plan.stages.iter().flat_map(|stage| &stage.actions);
+        let settling = actions.find_map(|action| match action {
+            Action::Up(bringing) => Some(&bringing.settling),
+            _ => None,
+        });
+        let Some(Settling { application, attempt, .. }) = settling else { return };
+        let kind = failure.kind();
+        if self.progress.is_noted || kind == FailureKind::ConnectionLost {
+            return;
+        }
+        let result = if kind == FailureKind::Interrupted { Entry::INTERRUPTED } else { Entry::FAILED };
+        if let Ok(entry) = serde_json::from_str::<Entry>(attempt) {
+            let entry = Entry { result: result.into(), ..entry };
+            let _ = self.remote.run(&swap::note(application, &entry.line()), Input::Empty).await;
+        }
     }
 
     /// Puts back what was kept; gives how long it took until it ran, in seconds, or nothing when its containers were never

@@ -19,7 +19,9 @@ mod userland;
 fn shellcheck_has_nothing_to_say() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let scripts = std::fs::read_dir(root.join("src/commands/scripts")).expect("scripts");
-    let scripts = scripts.map(|entry| entry.expect("a script").path()).chain([root.join("src/facts/probe.sh")]);
+    let scripts = scripts
+        .map(|entry| entry.expect("a script").path())
+        .chain(["probe.sh", "compose_tool.sh"].map(|name| root.join("src/facts").join(name)));
     let mut command = std::process::Command::new("shellcheck");
     let output = command.args(["--shell", "sh"]).args(scripts).output().expect("shellcheck is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

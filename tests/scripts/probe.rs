@@ -196,6 +196,7 @@ fn everything() -> Probe {
         paths: set(&["/home/oem/none"]),
         bare: BTreeSet::new(),
         links: BTreeSet::new(),
+        known_compose: String::new(),
     }
 }
 
@@ -369,5 +370,41 @@ fn docker_that_answers_in_part_is_no_docker_without_containers() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let error = runtime.block_on(probe.ask(&device)).expect_err("the containers are not known");
         assert!(error.to_string().contains("did not tell its containers"), "{userland:?} {error}");
+    }
+}
+
+#[test]
+fn docker_compose_is_not_started_again_for_a_version_that_is_known() {
+    for userland in BOTH {
+        let device = Device::new(userland);
+        let stub = |version: &str| device.stub("docker-compose", &format!("echo started >>$state/starts; echo {version}"));
+        stub("1.29.2");
+        let ask = |known: &str| {
+            let sections = [Section::Compose].into();
+            let facts = ask(&device, &Probe { sections, known_compose: known.into(), ..Probe::default() });
+            // The program is below the directory of the test.
+            let line = facts.compose_line.replace("/stubs", &device.here("/stubs").display().to_string());
+            (facts.compose.expect("it answers"), line, device.state("starts").lines().count())
+        };
+        let hyphen = |version: &str| ComposeTool::Hyphen(version.into());
+        let (tool, line, starts) = ask("");
+        assert_eq!((tool, starts), (hyphen("1.29.2"), 1), "{userland:?}");
+        assert_eq!(ask(&line), (hyphen("1.29.2"), line.clone(), 1), "{userland:?}");
+        // Another boot, another device, and what is no such line.
+        for unfit in [line.replacen('-', "+", 1), "hyphen 9.9.9 ".into(), line.replacen("hyphen", "plugin", 1)] {
+            let (tool, _, starts) = ask(&unfit);
+            assert_eq!(tool, hyphen("1.29.2"), "{userland:?} {unfit}");
+            assert!(starts > 1, "{userland:?} {unfit}");
+        }
+        // Another docker-compose, of the same length: put in its place as whoever installs it does.
+        std::fs::rename(device.here("/stubs/docker-compose"), device.here("/stubs/old")).expect("moved");
+        stub("1.30.2");
+        let (tool, other, _) = ask(&line);
+        assert_eq!(tool, hyphen("1.30.2"), "{userland:?}");
+        assert_ne!(other, line);
+        // Without `stat` it is asked each time.
+        device.without("stat");
+        let starts = ask(&other).2;
+        assert_eq!(ask(&ask("").1).2, starts + 2, "{userland:?}");
     }
 }

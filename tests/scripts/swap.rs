@@ -226,6 +226,31 @@ fn history_tells_how_attempts_ended() {
 }
 
 #[test]
+fn stamp_of_what_did_not_stay_goes_on_the_way_back() {
+    for userland in BOTH {
+        for version in [swap::pending("app"), swap::first("app")] {
+            let device = device(userland);
+            let lines = format!("{}stamp /home/oem/my notes\nstamp 26.11.25_one\n", lines(ID));
+            device.must(&swap::keep(&version, "app", r#"{"at":"one"}"#), format!("{lines}end\n").as_bytes());
+            device.write("/home/oem/my notes", "26.11.24_before\n26.11.25_one\n26.11.25_one more\n");
+            device.must(&swap::put_back(&version, ""), b"");
+            assert_eq!(device.read("/home/oem/my notes"), "26.11.24_before\n26.11.25_one more\n", "{userland:?}");
+            assert_eq!(
+                device.read(&format!("{HOME}/history.jsonl")),
+                "{\"at\":\"one\",\"result\":\"failed\"}\n",
+                "{userland:?}"
+            );
+            // What stayed is gone back from later: it was a deployment all the same.
+            device.must(&swap::keep(&swap::pending("app"), "app", ""), format!("{lines}end\n").as_bytes());
+            device.write("/home/oem/my notes", "26.11.25_one\n");
+            device.must(&swap::settle("app", "{}", ""), b"");
+            device.must(&swap::put_back(&swap::previous("app"), ""), b"");
+            assert_eq!(device.read("/home/oem/my notes"), "26.11.25_one\n", "{userland:?}");
+        }
+    }
+}
+
+#[test]
 fn interim_names_of_docker_compose_are_put_right() {
     let old = "759893e426a5000000000000";
     let list = |names: &str| {

@@ -1,5 +1,6 @@
-//! Cuts at random points of a whole deployment, the first of an application or an update: after each, the same command run again ends in the same state as a run that
-//! nothing disturbed. The points are seeded: `O3R_CUTS` is their number (6), `O3R_CUTS_SEED` the first seed (1).
+//! Cuts at random points of a whole deployment, the first of an application or an update, beside another application that runs: after
+//! each, the same command run again ends in the same state as a run that nothing disturbed, and so does a power cut after that. The
+//! points are seeded: `O3R_CUTS` is their number (4), `O3R_CUTS_SEED` the first seed (1).
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,7 @@ use crate::{
     device::{Kind, OVP80X, OVP81X, Vpu, must},
     images::{Image, noise},
     proxy::{Fault, Proxy, When},
-    witness::wait_for,
+    witness::{wait_for, wait_within},
 };
 
 const FILE: &str = r#"
@@ -25,7 +26,7 @@ transfers:
 volume: [{ name: share, path: ~/share }]
 image: [{ source: ./app.tar, name: "app:1" }]
 leftovers: [~/share/old]
-compose: { file: ./docker-compose.yml, directory: ~/app, wait: 60, settle: 1 }
+compose: { file: ./docker-compose.yml, directory: ~/app, wait: 60, settle: 1, secrets: { token: !file ./token } }
 autostart: { enable: [{ service: app }] }
 attach: { container: app, until: "app ready" }
 "#;
@@ -38,11 +39,26 @@ services:
     container_name: app
     restart: unless-stopped
     env_file: app.env
-    volumes: ["share:/share", "./settings:/settings:ro"]
+    volumes: ["share:/share", "./settings:/settings:ro", "./secrets:/run/secrets:ro"]
 volumes: { share: { external: true } }
 "#;
 
+/// Another application, which nothing of this is to touch.
+const OTHER: &str = r#"
+application: other
+logs:
+stamp: ""
+directories:
+image: [{ source: ./other.tar, name: "other:1" }]
+compose: { file: ./docker-compose.yml, directory: ~/other, settle: 0 }
+autostart: { enable: [{ service: other }] }
+"#;
+
+const OTHER_COMPOSE: &str =
+    "version: '2.4'\nservices: {other: {image: 'other:1', container_name: other, restart: unless-stopped}}\n";
+
 const APP: &str = "mkdir -p /share/logs/app
+test -s /run/secrets/token || exit 1
 echo \"run with $GREETING and $(cat /settings/motto)\" >> /share/logs/app/app.log
 touch /tmp/ready
 echo app ready
@@ -60,9 +76,9 @@ docker container ls --all --quiet | xargs -r docker container inspect --format '
 docker container ls --all --quiet | xargs -r docker container inspect --format '{{range .HostConfig.Binds}}bind {{.}}{{println}}{{end}}'
 docker volume ls --quiet | xargs -r docker volume inspect --format 'volume {{.Name}} {{.Driver}} {{.Options}}'
 docker network ls --format 'network {{.Name}}'
-find var/lib/docker/image var/lib/docker/tmp ! -path '*/layerdb/mounts/*' ! -name repositories.json -type f | sed 's/^/docker /'
+find var/lib/docker/image var/lib/docker/tmp ! -path '*/layerdb/mounts/*' ! -name repositories.json ! -name lastUpdated -type f | sed 's/^/docker /'
 su oem -c 'XDG_RUNTIME_DIR=/run/user/989 systemctl --user list-unit-files "oem-dc*" --no-pager --no-legend' | sed 's/^/unit /'
-ps -u oem -o args= | grep -v -e '^/lib/systemd/systemd --user' -e '^(sd-pam)' -e '^sshd: ' -e '^su ' | sed 's/^/process /'
+ps -u oem -o args= | grep -v -e '^/lib/systemd/systemd --user' -e '^(sd-pam)' -e '^sshd: ' -e '^su ' -e '/usr/bin/docker-compose up$' | sed 's/^/process /'
 "#;
 
 /// The same of the user's home: the program's own logs and keys are left out, and what the application logged differs.
@@ -97,6 +113,27 @@ enum Blow {
     Kill(Duration),
 }
 
+/// What happens after the blow, before the command is run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aftermath {
+    /// Nothing: the command comes at once.
+    Nothing,
+    /// The device loses its power, and boots.
+    PowerCut,
+    /// Nobody comes for a minute.
+    Silence,
+}
+
+impl Aftermath {
+    fn of(seed: u64) -> Self {
+        match seed % 4 {
+            0 => Self::Silence,
+            1 => Self::PowerCut,
+            _ => Self::Nothing,
+        }
+    }
+}
+
 /// How an undisturbed run ended, and what it cost.
 struct Undisturbed {
     before: Vec<String>,
@@ -112,6 +149,18 @@ impl Vpu {
         wait_for("the end of all that the run began", || {
             Some(self.digest()).filter(|digest| !digest.iter().any(|line| line.starts_with("process ")))
         })
+    }
+
+    /// Waits until the digest is this one.
+    fn comes_to(&self, right: &[String], context: &str, said: &str) {
+        let mut last = Vec::new();
+        let same = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for("the same state", || {
+                last = self.digest();
+                (last == right).then_some(())
+            });
+        }));
+        assert!(same.is_ok(), "{context}: another state than without it:\n{}\n{said}", difference(right, &last));
     }
 
     fn digest(&self) -> Vec<String> {
@@ -137,6 +186,7 @@ fn prepared(kind: Kind, deployment: Deployment, archives: &Archives) -> Vpu {
     if deployment == Deployment::Update {
         vpu.succeed(&["--yes", "--accept-new"]);
         vpu.write("app.env", "GREETING=hello again\n");
+        vpu.write("token", "another-secret-value");
         vpu.write("settings/motto", "ad astra");
         vpu.write("settings/more", "more");
         vpu.write("tree/small/3", "another file 3");
@@ -151,6 +201,11 @@ fn with_a_past(kind: Kind, archive: &[u8]) -> Vpu {
     let vpu = Vpu::trusted(kind);
     vpu.write("o3r-deploy.yaml", FILE);
     vpu.write("docker-compose.yml", COMPOSE);
+    vpu.write("token", "a-secret-value");
+    vpu.write("other/o3r-deploy.yaml", OTHER);
+    vpu.write("other/docker-compose.yml", OTHER_COMPOSE);
+    Image::new("other:1", "sleep 100000").save(&vpu.home.path().join("other/other.tar"));
+    vpu.succeed(&["--config", "other/o3r-deploy.yaml", "--yes", "--allow-architecture"]);
     vpu.write("app.env", "GREETING=hello world\n");
     vpu.write("settings/motto", "per aspera");
     vpu.write("tree/big", noise(3 << 20));
@@ -206,7 +261,10 @@ fn undisturbed(kind: Kind, deployment: Deployment, archives: &Archives) -> Undis
     vpu.succeed(&words.iter().map(String::as_str).collect::<Vec<_>>());
     let took = begin.elapsed();
     let (up, down) = proxy.passed();
-    Undisturbed { before, digest: vpu.settled(), bytes: up + down, sent: up, took }
+    let digest = vpu.settled();
+    vpu.power_cut();
+    vpu.comes_to(&digest, "a power cut after an undisturbed run", "");
+    Undisturbed { before, digest, bytes: up + down, sent: up, took }
 }
 
 fn blow(random: &mut Random, whole: &Undisturbed) -> Blow {
@@ -231,8 +289,10 @@ struct Cost {
 /// Strikes a run, checks that nothing half is seen, and runs it again.
 fn strike(kind: Kind, deployment: Deployment, archives: &Archives, whole: &Undisturbed, seed: u64) -> Cost {
     let blow = blow(&mut Random(seed), whole);
-    let context = format!("seed {seed}, {kind:?}, {deployment:?}, {blow:?}");
+    let aftermath = Aftermath::of(seed);
+    let context = format!("seed {seed}, {kind:?}, {deployment:?}, {blow:?}, {aftermath:?}");
     let vpu = prepared(kind, deployment, archives);
+    let other = vpu.container("other", "{{.Id}} {{.State.StartedAt}}");
     let proxy = Proxy::new(&vpu.address, 22);
     let words = words(&proxy);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
@@ -256,27 +316,66 @@ fn strike(kind: Kind, deployment: Deployment, archives: &Archives, whole: &Undis
         assert!([0, 4, 12].contains(&code), "{context}: exit code {code}: {said}");
     }
     check_nothing_half(&vpu, whole, &context);
+    match aftermath {
+        Aftermath::Nothing => {}
+        Aftermath::PowerCut => {
+            // The connection through the proxy is gone with the device.
+            proxy.mend();
+            vpu.power_cut();
+            check_one_version(&vpu, deployment, whole, &format!("{context}: after the boot: {said}"));
+        }
+        Aftermath::Silence => {
+            proxy.mend();
+            wait_within(Duration::from_secs(60), &format!("{context}: the end of all processes on the device"), || {
+                (!vpu.digest().iter().any(|line| line.starts_with("process "))).then_some(())
+            });
+            check_one_version(&vpu, deployment, whole, &format!("{context}: a minute later: {said}"));
+        }
+    }
     proxy.let_new_ones_pass();
     let (code, again_said) = vpu.run(&words);
     assert_eq!(code, 0, "{context}: the second run: {again_said}\nthe first: {said}");
     let (up, _) = proxy.passed();
     proxy.mend();
-    let mut last = Vec::new();
-    let same = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        wait_for("the same state", || {
-            last = vpu.digest();
-            (last == whole.digest).then_some(())
-        });
-    }));
-    if same.is_err() {
-        panic!(
-            "{context}: another state than without it:\n{}\nthe first run: {said}\nthe second: {again_said}",
-            difference(&whole.digest, &last)
-        );
+    let both = format!("the first run: {said}\nthe second: {again_said}");
+    vpu.comes_to(&whole.digest, &context, &both);
+    if aftermath != Aftermath::PowerCut {
+        let now = vpu.container("other", "{{.Id}} {{.State.StartedAt}}");
+        assert_eq!(now, other, "{context}: the other application was touched");
     }
+    vpu.power_cut();
+    vpu.comes_to(&whole.digest, &format!("{context}: after a boot at the end"), &both);
     let again = up.saturating_sub(whole.sent);
     assert!(again <= AGAIN, "{context}: {again} bytes sent again\nthe first run: {said}\nthe second: {again_said}");
     Cost { hit, again }
+}
+
+/// What the device runs now and starts at the next boot: containers, and the files and units of the application. Of a first
+/// deployment files may lie there that nothing starts.
+fn release(digest: &[String], deployment: Deployment) -> Vec<&String> {
+    let own = |line: &str| {
+        let is_file = deployment == Deployment::Update && line.contains("home/oem/app/") && !line.contains("/.o3r-");
+        is_file || ["container ", "bind ", "unit "].iter().any(|kind| line.starts_with(kind))
+    };
+    digest.iter().filter(|line| own(line)).collect()
+}
+
+/// The application is wholly the version of before or wholly the new one, once the guard has done its work.
+fn check_one_version(vpu: &Vpu, deployment: Deployment, whole: &Undisturbed, context: &str) {
+    let mut last = Vec::new();
+    let one = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait_within(Duration::from_secs(60), "one version", || {
+            last = vpu.digest();
+            let is = |known: &[String]| release(&last, deployment) == release(known, deployment);
+            (is(&whole.before) || is(&whole.digest)).then_some(())
+        });
+    }));
+    assert!(
+        one.is_ok(),
+        "{context}\nneither the version before:\n{}\nnor the new one:\n{}",
+        difference(&whole.before, &last),
+        difference(&whole.digest, &last)
+    );
 }
 
 /// Every file that is there under its name is whole: it has the content that it has in the end, or that it had before.
@@ -307,16 +406,15 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn cuts(kind: Kind) {
-    let (count, first) = (number("O3R_CUTS").unwrap_or(6) / 2, number("O3R_CUTS_SEED").unwrap_or(1));
+fn cuts(kind: Kind, deployment: Deployment) {
+    let (count, first) = (number("O3R_CUTS").unwrap_or(4) / 4, number("O3R_CUTS_SEED").unwrap_or(1));
     let archives = Archives::new();
-    let deployments = [Deployment::First, Deployment::Update].map(|one| (one, undisturbed(kind, one, &archives)));
+    let whole = undisturbed(kind, deployment, &archives);
     let (mut costs, mut failed) = (Vec::new(), Vec::new());
     for seed in first..first + count {
-        let (deployment, whole) = &deployments[usize::from(seed % 2 == 0)];
         let begin = Instant::now();
         // All are told, not only the first.
-        let struck = std::panic::catch_unwind(|| strike(kind, *deployment, &archives, whole, seed));
+        let struck = std::panic::catch_unwind(|| strike(kind, deployment, &archives, &whole, seed));
         let took = begin.elapsed().as_secs_f64();
         match struck {
             Ok(cost) => {
@@ -330,21 +428,31 @@ fn cuts(kind: Kind) {
     let most = costs.iter().map(|cost| cost.again).max().unwrap_or_default();
     let hit = costs.iter().filter(|cost| cost.hit).count();
     let (profile, survived) = (kind.profile, costs.len());
-    let bytes = deployments.iter().map(|(_, whole)| whole.bytes.to_string()).collect::<Vec<_>>().join(" and ");
+    let bytes = whole.bytes;
     eprintln!(
-        "{profile}: {survived} of {count} cuts survived, {hit} of them before the run's end; of {bytes} bytes at most {most} sent again"
+        "{profile}, {deployment:?}: {survived} of {count} cuts survived, {hit} of them before the run's end; of {bytes} bytes at most {most} sent again"
     );
     assert!(failed.is_empty(), "seeds {failed:?} failed");
 }
 
 #[test]
-fn after_a_cut_anywhere_the_same_command_ends_in_the_same_state_on_an_ovp81x() {
-    cuts(OVP81X);
+fn after_a_cut_anywhere_a_first_deployment_ends_in_the_same_state_on_an_ovp81x() {
+    cuts(OVP81X, Deployment::First);
 }
 
 #[test]
-fn after_a_cut_anywhere_the_same_command_ends_in_the_same_state_on_an_ovp80x() {
-    cuts(OVP80X);
+fn after_a_cut_anywhere_an_update_ends_in_the_same_state_on_an_ovp81x() {
+    cuts(OVP81X, Deployment::Update);
+}
+
+#[test]
+fn after_a_cut_anywhere_a_first_deployment_ends_in_the_same_state_on_an_ovp80x() {
+    cuts(OVP80X, Deployment::First);
+}
+
+#[test]
+fn after_a_cut_anywhere_an_update_ends_in_the_same_state_on_an_ovp80x() {
+    cuts(OVP80X, Deployment::Update);
 }
 
 /// Cuts the connection several times within one run, which goes on by itself.

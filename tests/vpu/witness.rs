@@ -13,8 +13,13 @@ use crate::device::{Vpu, must, root};
 ///
 /// # Panics
 /// When it does not within the deadline: a real device may be slow, this one is not.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(40);
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_within(Duration::from_secs(40), what, condition)
+}
+
+/// The same with another deadline.
+pub fn wait_within<T>(limit: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = condition() {
             return found;

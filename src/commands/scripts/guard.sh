@@ -33,9 +33,10 @@ put_back() {
     sh -c 'if [ -e "$1/putting_back" ]; then exec sh "$1/put_back" "$1"; fi' sh "$swap"
   [ ! -e "$swap/putting_back" ]
 }
-# Docker may still be starting.
+# Docker may still be starting, and one that never answers is not waited for.
+answers() { if command -v timeout >/dev/null; then timeout 20 docker version; else docker version; fi >/dev/null 2>&1; }
 tries=0
-until docker version >/dev/null 2>&1; do
+until answers; do
   tries=$((tries + 1))
   if [ "$tries" -gt 300 ]; then break; fi
   sleep 1

@@ -127,13 +127,29 @@ main() {
     done || exit
   fi
 
+  # What did not stay is no deployment. A version that is gone back to later was one.
+  if [ "${version##*/}" != previous ]; then
+    value stamp | while IFS= read -r file && IFS= read -r stamp; do
+      unescape "$stamp"
+      stamp=$text
+      unescape "$file"
+      if [ -f "$text" ] && grep -Fxq -e "$stamp" -- "$text"; then
+        grep -Fxv -e "$stamp" -- "$text" >"$version/stamps"
+        if [ ! -s "$version/stamps" ]; then rm -f -- "$text" || exit
+        else
+          # Whole or not at all, and with the mode and owner that it has.
+          rm -f -- "$text.new" && cp -p -- "$text" "$text.new" && cat -- "$version/stamps" >"$text.new" && sync && mv -f -- "$text.new" "$text" || exit
+        fi
+      fi
+    done || exit
+  fi
   if [ -f "$version/record.json" ]; then cp -- "$version/record.json" "$home/record.new" && mv -f -- "$home/record.new" "$home/record.json" || exit
   else rm -f -- "$home/record.json"
   fi
   sync
   if [ "${version##*/}" = previous ]; then exit 0; fi
   if [ -z "$result" ]; then
-    if [ -e "$version/begun" ]; then result='rolled back'; else result=failed; fi
+    if [ -e "$version/begun" ] && [ "${version##*/}" != first ]; then result='rolled back'; else result=failed; fi
   fi
   note_attempt "$version" "$result" || exit
 

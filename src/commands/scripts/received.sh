@@ -1,7 +1,13 @@
 # says how much of an image archive has arrived, or that it is loaded
 loader=$(cat "$1/loading" 2>/dev/null)
 # What had arrived when the connection was cut is still being loaded.
+waited=0
 while [ -n "$loader" ] && grep -q "$1" "/proc/$loader/cmdline" 2>/dev/null; do
+    waited=$((waited + 1))
+    if [ "$waited" -gt 600 ]; then
+        echo "docker has been loading what arrived before for more than 10 minutes" >&2
+        exit 1
+    fi
     sleep 1
 done
 if [ -e "$1/loaded" ]; then

@@ -1,6 +1,6 @@
 # prints what docker-compose makes of compose files, and changes nothing that stays
-nonce=$1 place=$2 directory=$3 project=$4
-shift 4
+nonce=$1 place=$2 directory=$3 project=$4 known_compose=$5
+shift 5
 section() { printf '\n%s %s\n' "$nonce" "$1"; }
 umask 077
 # In RAM, and only for this user: environment files hold secrets.
@@ -32,7 +32,7 @@ else
   # Else services whose profile is not enabled are left out.
   profiles='--profile *'
 fi
-compose version --short >"$scratch/version" 2>/dev/null &
+compose_tool "$known_compose" >"$scratch/tool" &
 count=$#
 for file do set -- "$@" --file "$root$file"; done
 shift "$count"
@@ -49,5 +49,5 @@ section errors
 cat "$scratch/errors"
 wait
 section tool
-echo "$kind $(cat "$scratch/version")"
+cat "$scratch/tool"
 section end

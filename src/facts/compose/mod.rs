@@ -13,7 +13,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    FactsError,
+    ComposeTool, FactsError,
     here::{self, HereError, Source},
     probe::{sections, text},
 };
@@ -219,21 +219,22 @@ impl LocalCompose {
         self.files.iter().map(|file| compose::relative(&self.directory, file)).collect()
     }
 
-    /// Asks docker-compose on the device what it makes of the project.
+    /// Asks docker-compose on the device what it makes of the project. Returns its answer and what the device says of compose, of
+    /// which `known` is what it said before.
     ///
     /// # Errors
     /// The device could not be asked. A project that docker-compose refuses is an answer.
-    pub async fn ask(&self, remote: &impl Remote, project: &str) -> Result<Answer, FactsError> {
+    pub async fn ask(&self, remote: &impl Remote, project: &str, known: &str) -> Result<(Answer, String), FactsError> {
         let nonce = nonce();
         let links = self.staged.iter().filter_map(|(path, staged)| match staged {
             Staged::OnDevice(there) => Some([unix_text(path), there.clone()]),
             Staged::File(_) | Staged::Directory => None,
         });
         let place = if self.staged.is_empty() { "there" } else { "staged" };
-        let command = Command::script(include_str!("config.sh"))
+        let command = Command::script_with(include_str!("../compose_tool.sh"), include_str!("config.sh"))
             .silent_for(DISK_SILENCE_MAX)
             .private()
-            .args([&nonce, place, &unix_text(&self.directory), project])
+            .args([&nonce, place, &unix_text(&self.directory), project, known])
             .args(links.flatten())
             .arg("--")
             .args(self.files.iter().map(|file| unix_text(file)));
@@ -242,7 +243,7 @@ impl LocalCompose {
         self.understand(&said, &nonce, project)
     }
 
-    fn understand(&self, said: &[u8], nonce: &str, project: &str) -> Result<Answer, FactsError> {
+    fn understand(&self, said: &[u8], nonce: &str, project: &str) -> Result<(Answer, String), FactsError> {
         let found: BTreeMap<_, _> = sections(said, nonce).into_iter().map(|(name, body)| (name, text(body))).collect();
         let get = |name: &str| found.get(name).map(|text| text.trim_end_matches('\n')).unwrap_or_default();
         let wrong = |reason: String| FactsError::Answer { section: "docker-compose", reason };
@@ -252,14 +253,15 @@ impl LocalCompose {
         let root = get("root");
         let here = if cfg!(windows) { self.directory.display().to_string() } else { String::new() };
         let lines = compose::diagnostics(get("errors"), root, &here);
-        let tool = get("tool").trim().replace(" v", " ");
+        let line = get("tool").trim().to_owned();
+        let tool = ComposeTool::parse(&line).map(|tool| tool.to_string()).unwrap_or_default();
         if get("status") == "0" {
             let mut model = Model::parse(get("config"), root).map_err(wrong)?;
             model.name_builds(project, tool.starts_with("plugin"));
             model.make_relative(Path::new(&unix_text(&self.directory)));
-            return Ok(Answer { tool, project: Ok(model), warnings: lines });
+            return Ok((Answer { tool, project: Ok(model), warnings: lines }, line));
         }
-        Ok(Answer { tool, project: Err(lines), warnings: Vec::new() })
+        Ok((Answer { tool, project: Err(lines), warnings: Vec::new() }, line))
     }
 
     /// A tar archive of what is staged.
