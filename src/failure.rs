@@ -205,6 +205,12 @@ impl Failure {
     }
 }
 
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.error.as_ref())
+    }
+}
+
 impl<E: Explain> From<E> for Failure {
     fn from(error: E) -> Self {
         Self { stage: None, error: Box::new(error) }

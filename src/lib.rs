@@ -1,7 +1,8 @@
 //! `o3r-deploy` deploys containerised applications over SSH to an ifm O3R VPU.
 //!
 //! [`config`] says what is wanted, [`facts`] says what is there, [`plan`] decides what is to be done, pure, and [`run`] does it
-//! over a [`remote`] and tells a [`report`]. Imports point one way, from later in that sentence to earlier; [`cli`] joins all.
+//! over a [`remote`] and tells a [`report`]. [`deploy`] is the use case that joins them, and [`cli`] its command line. Imports point one
+//! way, from later in these sentences to earlier.
 
 pub mod cli;
 pub mod command;
@@ -9,6 +10,7 @@ pub mod commands;
 pub mod compose;
 pub mod config;
 pub mod delivery;
+pub mod deploy;
 pub mod device;
 pub mod doctor;
 pub mod facts;

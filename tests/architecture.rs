@@ -19,8 +19,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plan", &["config", "facts", "image", "delivery", "commands", "report"]),
     ("run", &["config", "facts", "plan", "image", "delivery", "commands", "device", "remote", "report"]),
     ("doctor", &["facts", "device"]),
+    ("deploy", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report"]),
     ("fuzz", &["config", "facts", "image", "device", "remote", "cli"]),
-    ("cli", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report", "doctor"]),
+    ("cli", &["config", "facts", "plan", "run", "delivery", "commands", "device", "remote", "report", "doctor", "deploy"]),
 ];
 
 const TOOLS: &[&str] = &["command", "compose", "failure", "holes", "reference", "secret", "small_file", "stage", "text"];

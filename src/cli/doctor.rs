@@ -4,35 +4,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
     options::{self, DeviceOptions, DisplayOptions},
-    session::{self, Asked, Session, Way},
+    session::{self, Session},
 };
 use crate::{
     commands::{docker, lock},
+    deploy::{Access, IdentityRequest, access::Nobody},
     doctor::{self, Check, Examined, Finding, Missing, Seen, State},
     facts::{Probe, Section},
     failure::{ExitCode, Explain, Failure, FailureKind},
     remote::{
         Input, Remote,
-        ssh::{self, Ask, ConnectError, Ssh},
+        ssh::{self, ConnectError, Ssh},
     },
     report::{LogDir, Style},
     run::{Interrupt, Owner},
-    secret::Secret,
     text::printable,
 };
-
-/// Asks nobody: a new host key is a finding.
-struct Nobody;
-
-impl Ask for Nobody {
-    fn confirm(&mut self, _: &str) -> Option<bool> {
-        None
-    }
-
-    fn secret(&mut self, _: &str) -> Option<Secret> {
-        None
-    }
-}
 
 /// What `doctor` takes.
 #[derive(Debug, clap::Args)]
@@ -55,13 +42,13 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
         Ok(session) => session,
         Err(failure) => return session::refuse(style, failure),
     };
-    let way = match Way::to(&wanted.device).await {
-        Ok(way) => way,
+    let access = match Access::to(&wanted.device).await {
+        Ok(access) => access,
         Err(error) => return session::refuse(style, error.into()),
     };
-    let interface = &way.interface;
-    let asked = Asked::begin(interface);
-    let target = match way.target_of(&wanted, options.device.accept_new, asked.claim.clone()).await {
+    let interface = &access.interface;
+    let request = IdentityRequest::start(interface);
+    let target = match access.deployment_target(&wanted, options.device.accept_new, request.claim.clone()).await {
         Ok(target) => target,
         Err(error) => return session::refuse(style, error),
     };
@@ -69,7 +56,7 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
     let connecting = async {
         let mut nobody = Nobody;
         let firewall = interface.get(&["/device/network/firewall/active"]);
-        Ok(tokio::join!(ssh::connect(&target, &mut nobody), asked.end(), firewall))
+        Ok(tokio::join!(ssh::connect(&target, &mut nobody), request.finish(), firewall))
     };
     let interrupt = Interrupt::listen();
     let (connection, identity, firewall) = match interrupt.or(connecting).await {

@@ -1,105 +1,18 @@
-//! The lock of the device from this side: who takes it, and `o3r-deploy unlock`.
-
-use std::time::Duration;
+//! `o3r-deploy unlock`.
 
 use super::{
-    options::{self, DeviceOptions, DisplayOptions, LockOptions},
-    session::{self, Refusal, Session},
+    options::{self, DeviceOptions, DisplayOptions},
+    session::{self, Session},
 };
 use crate::{
     commands::lock,
     config::Deployment,
+    deploy::{Refusal, access, requester::is_dead},
     failure::{ExitCode, Failure},
-    plan::application_name,
     remote::{Input, Remote, RemoteError, ssh::Ssh},
-    report::{Event, LogDir, Question, Report},
-    run::{Interrupt, Owner, Wish},
+    report::{Event, Question, Report},
+    run::{Interrupt, Owner},
 };
-
-/// This process, as an owner of the lock that `does` something with the application.
-pub(super) fn owner(wanted: &Deployment, does: &str) -> Owner {
-    let process = std::process::id();
-    Owner {
-        user: user(),
-        host: host(),
-        process,
-        life: life(process).unwrap_or_default(),
-        since: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
-        what: format!("{does} `{}`", application_name(wanted)),
-        guard: false,
-    }
-}
-
-/// How the lock is to be taken.
-pub(super) fn wish<'a>(wanted: &Deployment, options: &LockOptions, owner: &'a Owner) -> Wish<'a> {
-    let hold_off = wanted.hold_off.as_ref().filter(|_| !options.force);
-    Wish {
-        owner,
-        token: token().to_owned(),
-        hold_off: hold_off.map(|path| path.as_str().to_owned()),
-        wait: Duration::from_secs_f64(options.lock_wait.min(f64::from(u32::MAX))),
-        is_dead,
-    }
-}
-
-/// This process's word for the lock: over another connection it is the same one, who takes its own lock anew.
-fn token() -> &'static str {
-    use std::hash::{BuildHasher, Hasher};
-    static TOKEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    let word = || std::hash::RandomState::new().build_hasher().finish();
-    TOKEN.get_or_init(|| format!("{:016x}{:016x}", word(), word()))
-}
-
-/// Whether an owner is a process of this very computer that has ended.
-fn is_dead(owner: &Owner) -> bool {
-    let (Some(here), Some(place)) = (life(std::process::id()), owner.life.rsplit_once(' ').map(|(place, _)| place)) else {
-        return false;
-    };
-    let same = here.rsplit_once(' ').is_some_and(|(here, _)| here == place);
-    same && owner.process != 0 && life(owner.process).is_none_or(|life| life != owner.life)
-}
-
-/// Where and when a process of this computer began: the computer's boot, the namespace of the number, ticks since the boot.
-#[cfg(target_os = "linux")]
-fn life(process: u32) -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in parentheses, may hold anything; the 20th field after it is the beginning.
-    let began = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
-    Some(format!("{} {} {began}", boot.trim(), namespace.display()))
-}
-
-/// Elsewhere the dead are told by their silence alone.
-#[cfg(not(target_os = "linux"))]
-fn life(_: u32) -> Option<String> {
-    None
-}
-
-/// Who deploys, as `user@host`.
-pub(super) fn by() -> String {
-    format!("{}@{}", user(), host())
-}
-
-fn set(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn user() -> String {
-    #[cfg(unix)]
-    let number = || format!("uid{}", rustix::process::getuid().as_raw());
-    #[cfg(not(unix))]
-    let number = || "unknown".to_owned();
-    set("USER").or_else(|| set("USERNAME")).or_else(|| set("LOGNAME")).unwrap_or_else(number)
-}
-
-fn host() -> String {
-    #[cfg(unix)]
-    let name = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());
-    #[cfg(not(unix))]
-    let name = set("COMPUTERNAME");
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
-}
 
 /// What `unlock` takes.
 #[derive(Debug, clap::Args)]
@@ -115,22 +28,16 @@ pub(super) struct UnlockOptions {
 
 /// Takes the lock away from whoever has it.
 pub(super) async fn unlock(options: &UnlockOptions) -> ExitCode {
-    let style = options.display.style();
-    let wanted = match options::device(&options.device, &std::env::current_dir().unwrap_or_default()) {
-        Ok(wanted) => wanted,
-        Err(error) => return session::refuse(style, error.into()),
-    };
-    let mut session = match Session::begin(style, LogDir::None) {
-        Ok(session) => session,
-        Err(failure) => return session::refuse(style, failure),
-    };
-    let result = Interrupt::listen().or(unlock_in(&mut session, &wanted, options)).await;
-    session.end(result)
+    let wanted = options::device(&options.device, &std::env::current_dir().unwrap_or_default());
+    session::run(options.display.style(), false, wanted, session::no_log, async |session, wanted| {
+        Interrupt::listen().or(unlock_in(session, wanted, options)).await
+    })
+    .await
 }
 
 async fn unlock_in(session: &mut Session, wanted: &Deployment, options: &UnlockOptions) -> Result<(), Failure> {
     session.name_file(options.device.config.as_deref());
-    let remote = session.connect(wanted, options.device.accept_new).await?;
+    let remote = access::connect(wanted, options.device.accept_new, &mut session.report).await?;
     let result = break_lock(&remote, options.yes, &mut session.report).await;
     remote.disconnect().await;
     session.report.event(&Event::Note { text: result? });
@@ -163,23 +70,4 @@ async fn break_lock(remote: &Ssh, yes: bool, report: &mut dyn Report) -> Result<
     }
     remote.check(&lock::break_lock(token)).await?;
     Ok(format!("unlocked; it was locked by {owner}"))
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_of_this_computer_that_has_ended_is_known_to_be_dead() {
-        let mut child = std::process::Command::new("sleep").arg("100").spawn().expect("it starts");
-        let process = child.id();
-        let owner = Owner { process, life: life(process).expect("it lives"), ..Owner::default() };
-        assert!(!is_dead(&owner));
-        let elsewhere = Owner { life: "other-boot pid:[1] 5".into(), ..owner.clone() };
-        child.kill().expect("killed");
-        child.wait().expect("ended");
-        assert!(is_dead(&owner), "it has ended");
-        assert!(!is_dead(&elsewhere), "a process of another computer is not known here");
-        assert!(!is_dead(&Owner::default()));
-    }
 }

@@ -4,15 +4,10 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::ExitCode;
 
-mod again;
 mod arguments;
-mod ask;
-mod cache;
-mod compose;
 mod deploy;
 mod doctor;
 mod lock;
-mod observe;
 pub mod options;
 pub(crate) mod pairs;
 mod schema;
@@ -92,13 +87,13 @@ enum Command {
     ///
     /// Example: o3r-deploy doctor --IP 192.168.0.70
     Doctor(doctor::DoctorOptions),
-    /// Print the JSON Schema of `o3r-deploy.yaml`, for editors
+    /// Print the JSON Schema of `o3r-deploy.yaml`, for editors, or that of the events
     ///
     /// Kept beside the file, it lets an editor complete and check it, once this is its first line:
     /// `# yaml-language-server: $schema=o3r-deploy.schema.json`
     ///
     /// Example: o3r-deploy schema > o3r-deploy.schema.json
-    Schema,
+    Schema(schema::SchemaOptions),
 }
 
 /// The environment and the exit codes with their meanings, for `--help`.
@@ -153,7 +148,7 @@ pub fn main() -> std::process::ExitCode {
             Some(Command::Trust(options)) => trust::trust(&options).await,
             Some(Command::Verify(options)) => verify::verify(&options).await,
             Some(Command::Doctor(options)) => doctor::doctor(&options).await,
-            Some(Command::Schema) => schema::schema(),
+            Some(Command::Schema(options)) => schema::schema(&options),
         }
     });
     // A prompt or a slow file system may still hold a thread: nothing waits for it.

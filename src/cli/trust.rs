@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    ask::AskReport,
     options::{self, DeviceOptions},
-    session::{self, Refusal, Session},
+    session::{self, Session},
     told,
 };
 use crate::{
     config::{ConfigError, Device, LocalPath},
+    deploy::{Access, Refusal, access, ask::AskReport},
     device::{ConfigurationInterface, FaultCode, InterfaceError},
     failure::{ExitCode, Failure},
     remote::ssh::{self, Ask, Changed},
-    report::{Event, Level, LogDir, Report, Style},
+    report::{Event, Level, Report, Style},
     run::Interrupt,
     secret::{Secret, keep_from_sight},
 };
@@ -83,23 +83,18 @@ impl TrustOptions {
 /// Adds this computer's key to the device's.
 pub(super) async fn trust(options: &TrustOptions) -> ExitCode {
     let style = Style::of(options.json, options.quiet, Level::Info);
-    let (device, key) = match options.device(&std::env::current_dir().unwrap_or_default()) {
-        Ok(meant) => meant,
-        Err(error) => return session::refuse(style, error.into()),
-    };
-    let mut session = match Session::begin(style, LogDir::None) {
-        Ok(session) => session,
-        Err(failure) => return session::refuse(style, failure),
-    };
-    let result = Interrupt::listen().or(trust_in(&mut session, options, (device, &key))).await;
-    session.end(result)
+    let wanted = options.device(&std::env::current_dir().unwrap_or_default());
+    session::run(style, false, wanted, session::no_log, async |session, (device, key)| {
+        Interrupt::listen().or(trust_in(session, options, (device.clone(), key))).await
+    })
+    .await
 }
 
 async fn trust_in(session: &mut Session, options: &TrustOptions, (device, path): (Device, &Path)) -> Result<(), Failure> {
     let key = ssh::ensure_key(path)?;
     let device = Device { identity: Some(key.path.clone()), ..device };
-    let way = session::Way::to(&device).await?;
-    let interface = &way.interface;
+    let access = Access::to(&device).await?;
+    let interface = &access.interface;
     let identity = interface.identity().await?;
     let known = interface.authorized_keys().await?;
     let mut says = Vec::new();
@@ -114,11 +109,11 @@ async fn trust_in(session: &mut Session, options: &TrustOptions, (device, path):
         None => says.push(format!("device {} lets {} in already", identity.serial, key.path.display())),
     }
     let changed = if options.accept_changed { Changed::Accept } else { Changed::Ask };
-    let claim = session::claim_of(&identity).now();
-    let target = ssh::Target { changed, ..way.target(&device, options.accept_new, claim).await? };
+    let claim = access::claim_of(&identity).now();
+    let target = ssh::Target { changed, ..access.target(&device, options.accept_new, claim).await? };
     let remote = ssh::connect(&target, &mut AskReport(&mut session.report)).await?;
-    let inside = session::inside(&remote, interface).await;
-    session::recognise(&remote, &device.address, (Some(&identity), inside.as_ref()), &mut session.report)?;
+    let inside = access::identity_inside(&remote, interface).await;
+    access::pin_identity(&remote, &device.address, (Some(&identity), inside.as_ref()), &mut session.report)?;
     says.push(format!("its host key {} is pinned to its serial number", remote.host_key_fingerprint()));
     remote.disconnect().await;
     for text in says {

@@ -6,24 +6,19 @@ use std::{
 };
 
 use super::{
-    ask::AskReport,
-    cache::Cache,
-    lock,
     options::{self, ApplicationOptions, LockOptions},
-    session::{self, Asked, Session, Way},
+    session::{self, Session},
 };
 use crate::{
     command::Command,
     config::{Compose, Deployment},
+    deploy::{Access, Cache, IdentityRequest, requester},
     device::ConfigurationInterface,
     facts::{Container, ContainerState, Facts, Health, HealthCheck, Probe, Section},
     failure::{ExitCode, Explain, Failure, FailureKind},
     plan::{application_name, count},
-    remote::{
-        Remote,
-        ssh::{self, Ssh},
-    },
-    report::{Event, LogDir, Outcome, Report},
+    remote::{Remote, ssh::Ssh},
+    report::{Event, Outcome, Report},
     run::{Hold, Interrupt, RunError},
     small_file,
     stage::Stage,
@@ -90,30 +85,24 @@ impl Explain for VerifyError {
 
 /// Verifies.
 pub(super) async fn verify(options: &VerifyOptions) -> ExitCode {
-    let style = options.application.display.style();
-    let wanted = match options::application(&options.application, &std::env::current_dir().unwrap_or_default()) {
-        Ok(wanted) => wanted,
-        Err(error) => return session::refuse(style, error.into()),
-    };
-    let log_dir = if options.reboot { session::log_dir(&wanted) } else { LogDir::None };
-    let mut session = match Session::begin(style, log_dir) {
-        Ok(session) => session,
-        Err(failure) => return session::refuse(style, failure),
-    };
-    let result = verify_in(&mut session, &wanted, options).await;
-    session.end(result)
+    let wanted = options::application(&options.application, &std::env::current_dir().unwrap_or_default());
+    let log_dir = if options.reboot { session::log_dir } else { session::no_log };
+    session::run(options.application.display.style(), false, wanted, log_dir, async |session, wanted| {
+        verify_in(session, wanted, options).await
+    })
+    .await
 }
 
 async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyOptions) -> Result<(), Failure> {
     session.name_file(options.application.device.config.as_deref());
     let interrupt = Interrupt::listen();
     let connecting = async {
-        let way = Way::to(&wanted.device).await?;
-        let remote = connect(session, wanted, options, &way).await?;
+        let access = Access::to(&wanted.device).await?;
+        let remote = connect(session, wanted, options, &access).await?;
         let (before, clock) = containers(&remote, wanted).await?;
-        Ok((way, remote, before, clock))
+        Ok((access, remote, before, clock))
     };
-    let (way, remote, before, clock) = interrupt.or(connecting).await?;
+    let (access, remote, before, clock) = interrupt.or(connecting).await?;
     if before.is_empty() {
         return Err(VerifyError::Nothing(application_name(wanted)).into());
     }
@@ -129,7 +118,7 @@ async fn verify_in(session: &mut Session, wanted: &Deployment, options: &VerifyO
     }
     let begin = Instant::now();
     let proven = tokio::select! {
-        proven = reboot(session, wanted, options, (&way, &remote), (&before, &interrupt)) => proven?,
+        proven = reboot(session, wanted, options, (&access, &remote), (&before, &interrupt)) => proven?,
         () = interrupt.wait() => return Err(RunError::Interrupted.into()),
     };
     let (stage, outcome, seconds) = (Stage::Compose, Outcome::Done, begin.elapsed().as_secs_f64());
@@ -142,14 +131,14 @@ async fn reboot(
     session: &mut Session,
     wanted: &Deployment,
     options: &VerifyOptions,
-    (way, remote): (&Way, &Ssh),
+    (access, remote): (&Access, &Ssh),
     (before, interrupt): (&[Container], &Interrupt),
 ) -> Result<String, Failure> {
-    let owner = lock::owner(wanted, "reboots the device of");
-    let wish = lock::wish(wanted, &options.lock, &owner);
+    let owner = requester::owner(wanted, "reboots the device of");
+    let wish = requester::wish(wanted, &options.lock.settings(), &owner);
     let mut hold = Hold::take(remote, &wish, &mut session.report, interrupt).await?;
     let begin = Instant::now();
-    let boot = match hold.during(begin_reboot(session, &way.interface, remote)).await {
+    let boot = match hold.during(begin_reboot(session, &access.interface, remote)).await {
         Ok(boot) => boot,
         Err(failure) => {
             hold.release().await;
@@ -157,7 +146,7 @@ async fn reboot(
         }
     };
     // The lock goes with the device's RAM: until then nobody begins what the reboot would cut.
-    let remote = back(session, wanted, options, way, &boot).await?;
+    let remote = back(session, wanted, options, access, &boot).await?;
     let ready = begin.elapsed();
     let (stage, outcome, says) = (Stage::Connect, Outcome::Done, "the device is ready after its reboot".to_owned());
     session.report.event(&Event::StageFinished { stage, outcome, says, seconds: ready.as_secs_f64() });
@@ -219,10 +208,9 @@ fn note(session: &mut Session, text: String) {
     session.report.event(&Event::Note { text });
 }
 
-async fn connect(session: &mut Session, wanted: &Deployment, options: &VerifyOptions, way: &Way) -> Result<Ssh, Failure> {
-    let asked = Asked::begin(&way.interface);
-    let target = way.target_of(wanted, options.application.device.accept_new, asked.claim.clone()).await?;
-    Ok(ssh::connect(&target, &mut AskReport(&mut session.report)).await?)
+async fn connect(session: &mut Session, wanted: &Deployment, options: &VerifyOptions, access: &Access) -> Result<Ssh, Failure> {
+    let request = IdentityRequest::start(&access.interface);
+    access.connect(wanted, options.application.device.accept_new, &request, &mut session.report).await
 }
 
 /// Waits until the device is ready after another boot than `boot`.
@@ -230,15 +218,15 @@ async fn back(
     session: &mut Session,
     wanted: &Deployment,
     options: &VerifyOptions,
-    way: &Way,
+    access: &Access,
     boot: &str,
 ) -> Result<Ssh, Failure> {
     let deadline = Instant::now() + BOOT;
     while Instant::now() < deadline {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let ready = way.interface.identity().await.is_ok_and(|identity| identity.status == "OPERATE");
+        let ready = access.interface.identity().await.is_ok_and(|identity| identity.status == "OPERATE");
         if ready
-            && let Ok(remote) = connect(session, wanted, options, way).await
+            && let Ok(remote) = connect(session, wanted, options, access).await
             && boot_of(&remote).await.is_ok_and(|now| now != boot)
         {
             return Ok(remote);

@@ -1,7 +1,6 @@
 //! `o3r-deploy history` and `o3r-deploy rollback`.
 
 use super::{
-    lock,
     options::{self, ApplicationOptions, LockOptions},
     session::{self, Session},
 };
@@ -9,10 +8,11 @@ use crate::{
     commands::swap,
     config::{Compose, Deployment},
     delivery::Supply,
+    deploy::{Access, access, requester},
     failure::{ExitCode, Failure},
     plan::{Entry, application_name},
     remote::{Remote, ssh::Ssh},
-    report::{Event, LogDir, Outcome, Report, data},
+    report::{Event, Outcome, Report, data},
     run::{Hold, Interrupt, Progress, Runner},
     stage::Stage,
     text::printable,
@@ -39,35 +39,32 @@ pub(super) async fn rollback(options: &RollbackOptions) -> ExitCode {
 
 /// Runs one of the two: only who goes back takes the lock.
 async fn versions(options: &ApplicationOptions, lock: Option<&LockOptions>) -> ExitCode {
-    let style = options.display.style();
-    let wanted = match options::application(options, &std::env::current_dir().unwrap_or_default()) {
-        Ok(wanted) => wanted,
-        Err(error) => return session::refuse(style, error.into()),
-    };
-    let log_dir = if lock.is_some() { session::log_dir(&wanted) } else { LogDir::None };
-    let mut session = match Session::begin(style, log_dir) {
-        Ok(session) => session,
-        Err(failure) => return session::refuse(style, failure),
-    };
-    if lock.is_some() {
-        session.name_file(options.device.config.as_deref());
-    }
-    let interrupt = Interrupt::listen();
-    let result = async {
-        let accept_new = options.device.accept_new;
-        let remote = match lock {
-            Some(_) => interrupt.or(session.connect_and_tell(&wanted, accept_new)).await?,
-            None => interrupt.or(session.connect(&wanted, accept_new)).await?,
-        };
-        let result = match lock {
-            None => interrupt.or(list(&remote, &wanted, options.display.json)).await,
-            Some(lock) => go_back(&mut session, &remote, &wanted, (lock, accept_new), interrupt).await,
-        };
+    let wanted = options::application(options, &std::env::current_dir().unwrap_or_default());
+    let log_dir = if lock.is_some() { session::log_dir } else { session::no_log };
+    session::run(options.display.style(), false, wanted, log_dir, async |session, wanted| {
+        versions_in(session, wanted, options, lock).await
+    })
+    .await
+}
+
+async fn versions_in(
+    session: &mut Session,
+    wanted: &Deployment,
+    options: &ApplicationOptions,
+    lock: Option<&LockOptions>,
+) -> Result<(), Failure> {
+    let (interrupt, accept_new) = (Interrupt::listen(), options.device.accept_new);
+    let Some(lock) = lock else {
+        let remote = interrupt.or(access::connect(wanted, accept_new, &mut session.report)).await?;
+        let result = interrupt.or(list(&remote, wanted, options.display.json)).await;
         remote.disconnect().await;
-        result
+        return result;
     };
-    let result = result.await;
-    session.end(result)
+    session.name_file(options.device.config.as_deref());
+    let remote = interrupt.or(access::connect_and_report(wanted, accept_new, &mut session.report)).await?;
+    let result = go_back(session, &remote, wanted, (lock, accept_new), interrupt).await;
+    remote.disconnect().await;
+    result
 }
 
 /// Prints each deployment, the oldest first.
@@ -106,12 +103,12 @@ async fn go_back(
     (options, accept_new): (&LockOptions, bool),
     interrupt: Interrupt,
 ) -> Result<(), Failure> {
-    let owner = lock::owner(wanted, "goes back to the previous version of");
-    let wish = lock::wish(wanted, options, &owner);
+    let owner = requester::owner(wanted, "goes back to the previous version of");
+    let wish = requester::wish(wanted, &options.settings(), &owner);
     let mut hold = Hold::take(remote, &wish, &mut session.report, &interrupt).await?;
     let entry = Entry {
         at: session.stem.to_string(),
-        by: lock::by(),
+        by: requester::by(),
         application: application_name(wanted),
         kind: "rollback".into(),
         ..Entry::default()
@@ -119,12 +116,12 @@ async fn go_back(
     let times = wanted.compose.as_ref().map(|compose| (compose.wait, compose.settle));
     let (wait, settle) = times.unwrap_or((Compose::DEFAULT_WAIT, Compose::DEFAULT_SETTLE));
     let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
-        Box::pin(async move { session::aside(wanted, accept_new, &command).await })
+        Box::pin(async move { access::on_new_connection(wanted, accept_new, &command).await })
     };
-    let (way, supply, mut progress) = (session::Way::to(&wanted.device).await?, Supply::default(), Progress::default());
+    let (access, supply, mut progress) = (Access::to(&wanted.device).await?, Supply::default(), Progress::default());
     let mut runner = Runner {
         remote,
-        interface: &way.interface,
+        interface: &access.interface,
         report: &mut session.report,
         supply: &supply,
         interrupt,

@@ -22,6 +22,19 @@ pub use paths::{LocalPath, PathError, REMOTE_HOME, RemotePath};
 pub use problem::{ConfigError, Problem, ProblemKind};
 pub use secret_source::{SecretError, SecretSource, WantedSecret};
 
+/// Reads a deployment from a configuration file, or from a folder with an `o3r-deploy.yaml` in it. Relative local paths are relative
+/// to the file.
+///
+/// # Errors
+/// There is no such file, or something in it is wrong: all mistakes at once.
+pub fn load(path: &str) -> Result<Deployment, ConfigError> {
+    let working_directory = std::env::current_dir().unwrap_or_default();
+    let found = file::find(Some(path), &working_directory)?;
+    let layers = found.map(|file| file::read(&file, &file.display().to_string())).transpose()?;
+    let (layers, problems): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+    check(&layers, problems.into_iter().flatten().collect())
+}
+
 /// A whole deployment, checked: what every later part works from. Most fields are stages of
 /// [`crate::stage::Stage`], under the same names; the others say which application it is, and how to get to the device.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -174,7 +174,7 @@ impl Planner<'_> {
             recreate,
             fresh: is_first,
             keeping,
-            settling,
+            settling: Box::new(settling),
         }));
         self.add(Stage::Compose, format!("bring {} up", services.join(", ")), actions);
         Ok(())

@@ -161,7 +161,7 @@ pub struct Bringing {
     /// What is there to be gone back to; `None` where that would be the same.
     pub keeping: Option<Keeping>,
     /// What makes it the version that is deployed, once it runs.
-    pub settling: Settling,
+    pub settling: Box<Settling>,
 }
 
 /// A container to attach to.
@@ -194,7 +194,7 @@ impl Bringing {
 
     /// The command that makes it the deployed version.
     pub fn confirm(&self) -> Command {
-        let Settling { application, record, entry, .. } = &self.settling;
+        let Settling { application, record, entry, .. } = &*self.settling;
         commands::swap::settle(application, record, entry)
     }
 

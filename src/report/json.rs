@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Event, Question, Report, display::Clock, sink::Sink};
+use super::{DeviceLabel, Event, Question, Report, display::Clock, schema::Line, sink::Sink};
 
 /// Progress comes this often at most; the end of a step (all of its bytes) always.
 const GRAIN: Duration = Duration::from_millis(100);
@@ -12,11 +12,12 @@ pub(super) struct Json {
     stdout: Sink,
     clock: Clock,
     last_progress: Option<Instant>,
+    device: Option<DeviceLabel>,
 }
 
 impl Json {
     pub(super) fn new(stdout: Sink, clock: Clock) -> Self {
-        Self { stdout, clock, last_progress: None }
+        Self { stdout, clock, last_progress: None, device: None }
     }
 
     fn is_due(&mut self, event: &Event) -> bool {
@@ -36,9 +37,14 @@ impl Json {
 impl Report for Json {
     fn event(&mut self, event: &Event) {
         if self.is_due(event) {
-            let line = serde_json::to_string(event).expect("events hold nothing that JSON cannot: no maps, no foreign types");
+            let line = Line { event, device: self.device.as_ref() };
+            let line = serde_json::to_string(&line).expect("events hold nothing that JSON cannot: no maps, no foreign types");
             self.stdout.line(&line);
         }
+    }
+
+    fn device(&mut self, device: &DeviceLabel) {
+        self.device = Some(device.clone());
     }
 
     fn ask(&mut self, _question: &Question) -> Option<String> {

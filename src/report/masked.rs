@@ -1,6 +1,6 @@
 //! Events without secrets: what every display and the log get to see.
 
-use super::{DeviceSummary, Event, PlannedStage, Question, Summary};
+use super::{DeviceLabel, DeviceSummary, Event, PlannedStage, Question, Summary};
 
 /// Returns the event with the mask in the place of each secret.
 pub(super) fn event(event: &Event) -> Event {
@@ -33,6 +33,12 @@ pub(super) fn question(question: &Question) -> Question {
         Question::Confirm(asked) => Question::Confirm(text(asked)),
         Question::Secret(asked) => Question::Secret(text(asked)),
     }
+}
+
+/// The same of what tells a device.
+pub(super) fn label(device: &DeviceLabel) -> DeviceLabel {
+    let DeviceLabel { address, serial, name } = device.clone();
+    DeviceLabel { address: text(address), serial: serial.map(text), name: name.map(text) }
 }
 
 fn device(device: DeviceSummary) -> DeviceSummary {

@@ -8,6 +8,7 @@
 //! failure of `compose`, although that has finished, and ends a later stage that is at work. A dry run ends after `planned` with
 //! `finished`; otherwise `traffic` comes before it once connected.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::stage::Stage;
@@ -20,6 +21,7 @@ mod output_file;
 mod pace;
 mod plain;
 mod prompt;
+mod schema;
 mod sink;
 mod stem;
 mod tally;
@@ -30,11 +32,12 @@ mod words;
 pub use display::{Display, Level, Lines, Style, data, display};
 pub use log_file::{EventLog, LogDir, LogError, LogFile, LogGuard};
 pub use output_file::OutputFile;
+pub use schema::schema;
 pub use stem::Stem;
 pub use tee::Tee;
 
 /// One thing that happened. With `--json` each is one line, its kind under the key `event`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The device answered and its facts are known.
@@ -107,7 +110,7 @@ pub enum Event {
 }
 
 /// The device as its facts tell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeviceSummary {
     /// Address and port.
     pub address: String,
@@ -121,8 +124,32 @@ pub struct DeviceSummary {
     pub docker: Option<String>,
 }
 
+/// Which device events are about: with `--json` it stands in each, under the key `device`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DeviceLabel {
+    /// Address and port.
+    pub address: String,
+    /// Serial number, once it is known.
+    pub serial: Option<String>,
+    /// The device's name, once it is known to have one.
+    pub name: Option<String>,
+}
+
+impl DeviceLabel {
+    /// Labels a device of which only address and port are known.
+    pub fn at(address: &str, port: u16) -> Self {
+        Self { address: format!("{address}:{port}"), ..Self::default() }
+    }
+}
+
+impl From<&DeviceSummary> for DeviceLabel {
+    fn from(device: &DeviceSummary) -> Self {
+        Self { address: device.address.clone(), serial: device.serial.clone(), name: device.name.clone() }
+    }
+}
+
 /// One stage of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PlannedStage {
     /// Which.
     pub stage: Stage,
@@ -133,7 +160,7 @@ pub struct PlannedStage {
 }
 
 /// What a stage came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It changed something on the device.
@@ -145,7 +172,7 @@ pub enum Outcome {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     /// The exit code.
     pub exit_code: u8,
@@ -179,6 +206,9 @@ pub struct Summary {
 pub trait Report {
     /// Takes one event. Must not block for long.
     fn event(&mut self, event: &Event);
+
+    /// Takes which device the events from now on are about.
+    fn device(&mut self, _device: &DeviceLabel) {}
 
     /// Asks a question that needs an answer; `None` when nobody can be asked.
     fn ask(&mut self, question: &Question) -> Option<String>;

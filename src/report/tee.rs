@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Event, Question, Report, masked, tally::Tally};
+use super::{DeviceLabel, Event, Question, Report, masked, tally::Tally};
 use crate::failure::{ExitCode, Failure};
 
 /// Passes each event to all of its reports, in their order, without the secrets that are in it.
@@ -41,6 +41,13 @@ impl Report for Tee {
         let event = &masked::event(event);
         for report in &mut self.reports {
             report.event(event);
+        }
+    }
+
+    fn device(&mut self, device: &DeviceLabel) {
+        let device = &masked::label(device);
+        for report in &mut self.reports {
+            report.device(device);
         }
     }
 

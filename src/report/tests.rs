@@ -476,3 +476,29 @@ fn a_dry_run_that_fails_before_its_plan_was_one_all_the_same() {
     let end: serde_json::Value = serde_json::from_str(&stdout.text()).expect("JSON");
     assert_eq!((&end["event"], &end["dry_run"]), (&serde_json::json!("finished"), &serde_json::json!(true)));
 }
+
+#[test]
+fn every_event_is_one_that_the_schema_of_events_describes() {
+    let schema = super::schema();
+    let kinds = schema["oneOf"].as_array().expect("an alternative for each event");
+    assert_eq!(kinds.len(), 11, "{schema:#}");
+    assert!(schema["properties"]["device"].is_object(), "{schema:#}");
+    let device = super::DeviceLabel::at("192.168.0.69", 22);
+    for event in well() {
+        let line = super::schema::Line { event: &event, device: Some(&device) };
+        let line = serde_json::to_value(&line).expect("JSON");
+        let kind = kinds.iter().find(|kind| kind["properties"]["event"]["const"] == line["event"]).expect("described");
+        let definition = kind["$ref"].as_str().and_then(|name| schema["$defs"].get(name.trim_start_matches("#/$defs/")));
+        let keys = |part: &str| {
+            let of = |schema: &serde_json::Value| match &schema[part] {
+                serde_json::Value::Object(keys) => keys.keys().cloned().collect::<Vec<_>>(),
+                serde_json::Value::Array(keys) => keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect(),
+                _ => Vec::new(),
+            };
+            of(kind).into_iter().chain(definition.map(of).unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let found: Vec<_> = line.as_object().expect("an object").keys().filter(|key| *key != "device").cloned().collect();
+        assert!(found.iter().all(|key| keys("properties").contains(key)), "{line} {kind:#}");
+        assert!(keys("required").iter().all(|key| found.contains(key)), "{line} {kind:#}");
+    }
+}

@@ -105,7 +105,7 @@ impl<R: Remote> Runner<'_, R> {
     pub(super) async fn note_attempt(&mut self, plan: &Plan, failure: &Failure) {
         let mut actions = plan.stages.iter().flat_map(|stage| &stage.actions);
         let settling = actions.find_map(|action| match action {
-            Action::Up(bringing) => Some(&bringing.settling),
+            Action::Up(bringing) => Some(&*bringing.settling),
             _ => None,
         });
         let Some(Settling { application, attempt, .. }) = settling else { return };

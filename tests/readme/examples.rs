@@ -15,6 +15,13 @@ use super::{
 };
 
 #[test]
+fn library_example_stands_in_the_readme_as_it_is_run() {
+    let example = fs::read_to_string(root().join("examples/deploy.rs")).expect("the example");
+    let code = example.split_once("\n\n").expect("a comment, then code").1;
+    assert!(readme().contains(&format!("```rust,no_run\n{code}```\n")), "README, \"As a library\"");
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     let mut links = 0;
     for document in ["README.md", "CHANGELOG.md", "docker/vpu/README.md", "deployment_examples/python_app/README.md"] {

@@ -1,6 +1,8 @@
 //! The options that several commands share, each group on its own: a command takes those that mean something to it.
 
-use crate::cli::told;
+use std::time::Duration;
+
+use crate::{cli::told, deploy::LockSettings};
 
 /// Which device, and which file tells about it.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -72,6 +74,14 @@ pub struct LockOptions {
     /// Example: --force
     #[arg(long, help_heading = "This run")]
     pub force: bool,
+}
+
+impl LockOptions {
+    /// Returns what the use case takes.
+    pub(crate) fn settings(&self) -> LockSettings {
+        let wait = Duration::from_secs_f64(self.lock_wait.min(f64::from(u32::MAX)));
+        LockSettings { wait, ignore_hold_off: self.force }
+    }
 }
 
 /// How much is said, and in which form.

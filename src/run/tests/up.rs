@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     commands::compose::Project,
     facts::ComposeTool,
-    plan::{Bringing, Keeping, Place, Settling},
+    plan::{Bringing, Keeping, Place},
 };
 
 pub(super) fn bringing(first: bool, wait: u64) -> Plan {
@@ -26,7 +26,7 @@ pub(super) fn bringing(first: bool, wait: u64) -> Plan {
         recreate: false,
         fresh: first,
         keeping: (!first).then(Keeping::default),
-        settling: Settling::default(),
+        settling: Box::default(),
     };
     plan(vec![stage(Stage::Compose, vec![Action::Up(up)]), stage(Stage::Attach, vec![make("/never")])])
 }

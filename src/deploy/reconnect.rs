@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How often by default: with the pauses and what connecting takes, longer than a device needs to start.
-pub(super) const TIMES: u32 = 8;
+pub const RECONNECTS: u32 = 8;
 
 /// The first pause and the longest; each is twice the one before.
 const FIRST: Duration = Duration::from_secs(1);
@@ -17,12 +17,12 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Counts the connections of one run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Again {
+pub(super) struct Reconnect {
     limit: u32,
     made: u32,
 }
 
-impl Again {
+impl Reconnect {
     /// At most `limit` times in all.
     pub(super) const fn new(limit: u32) -> Self {
         Self { limit, made: 0 }
@@ -96,12 +96,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lost_connection_is_made_again_after_growing_pauses_and_not_for_ever() {
-        let (mut again, mut told, begin) = (Again::new(TIMES), Told::default(), tokio::time::Instant::now());
-        for _ in 0..TIMES {
-            again.wait(lost(), &Interrupt::default(), &mut told).await.expect("again");
+        let (mut reconnect, mut told, begin) = (Reconnect::new(RECONNECTS), Told::default(), tokio::time::Instant::now());
+        for _ in 0..RECONNECTS {
+            reconnect.wait(lost(), &Interrupt::default(), &mut told).await.expect("again");
         }
         assert_eq!(begin.elapsed(), Duration::from_secs(1 + 2 + 4 + 8 + 16 + 30 + 30 + 30));
-        let failure = again.wait(lost(), &Interrupt::default(), &mut told).await.expect_err("enough");
+        let failure = reconnect.wait(lost(), &Interrupt::default(), &mut told).await.expect_err("enough");
         assert_eq!(failure.kind(), FailureKind::ConnectionLost);
         assert_eq!(
             told.0.first().map(String::as_str),
@@ -113,13 +113,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_no_loss_and_what_the_user_ends_is_not_tried_again() {
-        let (mut again, mut told) = (Again::new(TIMES), Told::default());
-        let other = again.wait(RunError::NoContainer("app".into()).into(), &Interrupt::default(), &mut told).await;
+        let (mut reconnect, mut told) = (Reconnect::new(RECONNECTS), Told::default());
+        let other = reconnect.wait(RunError::NoContainer("app".into()).into(), &Interrupt::default(), &mut told).await;
         assert_eq!(other.expect_err("another failure").kind(), FailureKind::RemoteCommand);
         let interrupt = Interrupt::default();
         interrupt.press();
-        let ended = again.wait(lost(), &interrupt, &mut told).await.expect_err("interrupted");
+        let ended = reconnect.wait(lost(), &interrupt, &mut told).await.expect_err("interrupted");
         assert_eq!(ended.to_string(), "image: interrupted");
-        assert!(Again::new(0).wait(lost(), &Interrupt::default(), &mut told).await.is_err());
+        assert!(Reconnect::new(0).wait(lost(), &Interrupt::default(), &mut told).await.is_err());
     }
 }

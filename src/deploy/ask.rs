@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// A report that can be asked on behalf of the connection.
-pub(super) struct AskReport<'a>(pub(super) &'a mut dyn Report);
+pub(crate) struct AskReport<'a>(pub(crate) &'a mut dyn Report);
 
 impl Ask for AskReport<'_> {
     fn confirm(&mut self, question: &str) -> Option<bool> {

@@ -1,9 +1,9 @@
 //! Facts of a deployment: the one place where they are gathered, before the first plan and again under the lock.
 
 use super::{
+    access::{self, Access, IdentityRequest},
     cache::Cache,
     compose::understand,
-    session::{self, Asked, Session, Way},
 };
 use crate::{
     config::Deployment,
@@ -24,22 +24,22 @@ use crate::{
 pub(super) struct Observer<'a> {
     /// The deployment that is to be planned.
     pub(super) wanted: &'a Deployment,
-    /// The way to the device.
-    pub(super) way: &'a Way,
+    /// Reaches the device.
+    pub(super) access: &'a Access,
     /// Keeps docker-compose's answers.
     pub(super) cache: &'a Cache,
 }
 
 impl Observer<'_> {
     /// Connects and gathers the facts.
-    pub(super) async fn connect(&self, session: &mut Session, accept_new: bool, here: Here) -> Result<(Ssh, Facts), Failure> {
-        let asked = Asked::begin(&self.way.interface);
-        let remote = session.connect_asked(self.wanted, accept_new, self.way, &asked).await?;
+    pub(super) async fn connect(&self, report: &mut dyn Report, accept_new: bool, here: Here) -> Result<(Ssh, Facts), Failure> {
+        let request = IdentityRequest::start(&self.access.interface);
+        let remote = self.access.connect(self.wanted, accept_new, &request, report).await?;
         let identity = async {
-            let (outside, inside) = tokio::join!(asked.end(), session::inside(&remote, &self.way.interface));
+            let (outside, inside) = tokio::join!(request.finish(), access::identity_inside(&remote, &self.access.interface));
             let address = &self.wanted.device.address;
-            session::recognise(&remote, address, (outside.as_ref().ok(), inside.as_ref()), &mut session.report)?;
-            Ok(Identity::new(outside, inside, &mut session.report))
+            access::pin_identity(&remote, address, (outside.as_ref().ok(), inside.as_ref()), report)?;
+            Ok(Identity::new(outside, inside, report))
         };
         let facts = self.observe(&remote, here, identity).await?;
         Ok((remote, facts))
@@ -49,7 +49,7 @@ impl Observer<'_> {
     pub(super) async fn again(&self, remote: &Ssh, before: Facts) -> Result<Facts, Failure> {
         let identity = async {
             // Somebody may have given it another name.
-            let now = self.way.interface.identity().await.ok().map(|identity| identity.name);
+            let now = self.access.interface.identity().await.ok().map(|identity| identity.name);
             let Facts { serial, name, firmware, interface_answers, .. } = before;
             Ok(Identity { serial, name: now.or(name), firmware, interface_answers })
         };
@@ -99,7 +99,7 @@ impl Observer<'_> {
     /// Returns the most characters that a name may have, if the device is to get one.
     async fn name_limit(&self) -> Option<usize> {
         self.wanted.rename.as_ref()?;
-        let limit = self.way.interface.name_limit().await.ok()?.characters?;
+        let limit = self.access.interface.name_limit().await.ok()?.characters?;
         Some(limit as usize)
     }
 }

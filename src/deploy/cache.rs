@@ -27,7 +27,7 @@ fn forget_oldest(folder: &Path) {
 }
 
 /// The user's cache folder.
-pub(super) struct Cache {
+pub(crate) struct Cache {
     directory: Option<PathBuf>,
     read_only: bool,
 }
@@ -35,7 +35,7 @@ pub(super) struct Cache {
 impl Cache {
     /// `$XDG_CACHE_HOME/o3r-deploy` or `~/.cache/o3r-deploy`, on Windows `%LOCALAPPDATA%\o3r-deploy`. A dry run leaves it as it
     /// is.
-    pub(super) fn of(dry_run: bool) -> Self {
+    pub(crate) fn of(dry_run: bool) -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let directory = if cfg!(windows) {
             variable("LOCALAPPDATA")
@@ -107,7 +107,7 @@ impl Cache {
     }
 
     /// How often devices were rebooted.
-    pub(super) fn reboots(&self) -> Option<PathBuf> {
+    pub(crate) fn reboots(&self) -> Option<PathBuf> {
         self.below("reboots")
     }
 
