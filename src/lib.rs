@@ -21,6 +21,7 @@ pub mod holes;
 pub mod image;
 pub mod plan;
 pub mod reference;
+pub mod release;
 pub mod remote;
 pub mod report;
 pub mod run;

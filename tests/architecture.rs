@@ -14,14 +14,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("remote", &[]),
     ("commands", &["config", "facts"]),
     ("facts", &["config", "remote", "image"]),
+    ("release", &["config", "commands", "facts"]),
     ("delivery", &["facts", "image", "commands"]),
     ("report", &[]),
-    ("plan", &["config", "facts", "image", "delivery", "commands", "report"]),
-    ("run", &["config", "facts", "plan", "image", "delivery", "commands", "device", "remote", "report"]),
+    ("plan", &["config", "facts", "image", "delivery", "commands", "release", "report"]),
+    ("run", &["config", "facts", "plan", "image", "delivery", "commands", "release", "device", "remote", "report"]),
     ("doctor", &["facts", "device"]),
-    ("deploy", &["config", "facts", "plan", "run", "image", "delivery", "commands", "device", "remote", "report"]),
+    ("deploy", &["config", "facts", "plan", "run", "image", "delivery", "commands", "release", "device", "remote", "report"]),
     ("fuzz", &["config", "facts", "image", "device", "remote", "cli"]),
-    ("cli", &["config", "facts", "plan", "run", "delivery", "commands", "device", "remote", "report", "doctor", "deploy"]),
+    (
+        "cli",
+        &[
+            "config", "facts", "plan", "run", "delivery", "commands", "release", "device", "remote", "report", "doctor",
+            "deploy",
+        ],
+    ),
 ];
 
 const TOOLS: &[&str] = &["command", "compose", "failure", "holes", "reference", "secret", "small_file", "stage", "text"];

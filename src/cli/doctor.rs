@@ -7,11 +7,12 @@ use super::{
     session::{self, Session},
 };
 use crate::{
-    commands::{docker, lock},
+    commands::docker,
     deploy::{Access, IdentityRequest, access::Nobody},
     doctor::{self, Check, Examined, Finding, Missing, Seen, State},
     facts::{Probe, Section},
     failure::{ExitCode, Explain, Failure, FailureKind},
+    release::lock,
     remote::{
         Input, Remote,
         ssh::{self, ConnectError, Ssh},

@@ -5,10 +5,10 @@ use super::{
     session::{self, Session},
 };
 use crate::{
-    commands::lock,
     config::Deployment,
     deploy::{Refusal, access, requester::is_dead},
     failure::{ExitCode, Failure},
+    release::lock,
     remote::{Input, Remote, RemoteError, ssh::Ssh},
     report::{Event, Question, Report},
     run::{Interrupt, Owner},

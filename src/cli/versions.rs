@@ -5,12 +5,12 @@ use super::{
     session::{self, Session},
 };
 use crate::{
-    commands::swap,
     config::{Compose, Deployment},
     delivery::Supply,
     deploy::{Access, access, requester},
     failure::{ExitCode, Failure},
-    plan::{Entry, application_name},
+    plan::application_name,
+    release::{Entry, EntryImage, versions},
     remote::{Remote, ssh::Ssh},
     report::{Event, Outcome, Report, data},
     run::{Hold, Interrupt, Progress, Runner},
@@ -29,16 +29,16 @@ pub(super) struct RollbackOptions {
 
 /// Lists what was deployed.
 pub(super) async fn history(options: &ApplicationOptions) -> ExitCode {
-    versions(options, None).await
+    either(options, None).await
 }
 
 /// Goes back to the version before.
 pub(super) async fn rollback(options: &RollbackOptions) -> ExitCode {
-    versions(&options.application, Some(&options.lock)).await
+    either(&options.application, Some(&options.lock)).await
 }
 
 /// Runs one of the two: only who goes back takes the lock.
-async fn versions(options: &ApplicationOptions, lock: Option<&LockOptions>) -> ExitCode {
+async fn either(options: &ApplicationOptions, lock: Option<&LockOptions>) -> ExitCode {
     let wanted = options::application(options, &std::env::current_dir().unwrap_or_default());
     let log_dir = if lock.is_some() { session::log_dir } else { session::no_log };
     session::run(options.display.style(), false, wanted, log_dir, async |session, wanted| {
@@ -69,7 +69,7 @@ async fn versions_in(
 
 /// Prints each deployment, the oldest first.
 async fn list(remote: &Ssh, wanted: &Deployment, json: bool) -> Result<(), Failure> {
-    let said = remote.check(&swap::history()).await?;
+    let said = remote.check(&versions::history()).await?;
     let said = String::from_utf8_lossy(&said).into_owned();
     let entries = said.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
     // Without a name of its own, a run asks about all applications.
@@ -84,7 +84,7 @@ async fn list(remote: &Ssh, wanted: &Deployment, json: bool) -> Result<(), Failu
 }
 
 fn shown(entry: &Entry) -> String {
-    let image = |image: &crate::plan::EntryImage| {
+    let image = |image: &EntryImage| {
         let id = image.id.trim_start_matches("sha256:");
         let words = [image.references.join(" "), id.get(..12).unwrap_or(id).to_owned(), format!("from {}", image.archive)];
         words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

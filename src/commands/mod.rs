@@ -4,6 +4,4 @@ pub mod compose;
 pub mod docker;
 pub mod files;
 pub mod health;
-pub mod lock;
-pub mod swap;
 pub mod systemd;

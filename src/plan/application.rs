@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Action, Attaching, Bringing, Entry, Keeping, PlanError, Planner, Sending, Settling, WritingSecret, transfers::sending,
-};
+use super::{Action, Attaching, Bringing, Keeping, PlanError, Planner, Sending, Settling, WritingSecret, transfers::sending};
 use crate::{
     commands::compose::Project,
     compose::{Model, project_name},
@@ -14,6 +12,7 @@ use crate::{
         compose::LocalCompose,
         here::{Here, Source},
     },
+    release::Entry,
     secret::Secret,
     stage::Stage,
 };

@@ -7,10 +7,11 @@ use super::{
     engine::{archive_ids, difference, with_tag},
 };
 use crate::{
-    commands::{docker, swap},
+    commands::docker,
     config::Volume,
     delivery,
     facts::{Container, DockerImage, DockerVolume, Facts, Record},
+    release::versions,
     stage::Stage,
     text::fits,
 };
@@ -150,7 +151,7 @@ impl Planner<'_> {
             let child = staying.iter().find(|(parent, _)| parent.as_ref() == Some(&image.id)).map(|(_, child)| child.clone());
             // What an interrupted delivery left is of use to the next one, which removes it.
             // The version that can be gone back to is nobody's to remove.
-            let kept = image.tags.iter().any(|tag| tag.starts_with(delivery::PARTIAL) || tag.starts_with(swap::PREVIOUS));
+            let kept = image.tags.iter().any(|tag| tag.starts_with(delivery::PARTIAL) || tag.starts_with(versions::PREVIOUS));
             let stays = if kept || wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
                 true
             } else if image.tags.is_empty() && is_parent {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     command::Command,
-    commands::{self, compose::Project, docker},
+    commands::{compose::Project, docker},
     config::{Attach, Deployment},
     delivery::{Delivery, Forecast, Offer, Speeds, Strategy, Way},
     facts::Facts,
@@ -40,7 +40,7 @@ pub use application::{project as project_name, secret_paths};
 pub use error::PlanError;
 pub use logs::{Place, Pull};
 pub use questions::{copies, doubtful, places, questions};
-pub use swap::{Entry, EntryImage, Keeping, Settling};
+pub use swap::{Keeping, Settling};
 use traveling::arrival;
 pub use traveling::{Fetch, FetchLink, Fetching, Renaming, SendFile, SendLink, Sending};
 
@@ -195,7 +195,7 @@ impl Bringing {
     /// The command that makes it the deployed version.
     pub fn confirm(&self) -> Command {
         let Settling { application, record, entry, .. } = &*self.settling;
-        commands::swap::settle(application, record, entry)
+        crate::release::versions::settle(application, record, entry)
     }
 
     /// Each command, for people.

@@ -7,13 +7,13 @@ use std::{
 
 use super::{Place, application, application_name, room};
 use crate::{
-    commands::swap,
     config::{ComposeFiles, Deployment, ImageSource, RemotePath},
     facts::{
         Facts, Probe, Section, Tree,
         compare::Candidate,
         here::{Here, Source},
     },
+    release::versions,
 };
 
 /// The probe for a deployment.
@@ -88,7 +88,9 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
     }
     if wanted.compose.is_some() {
         let application = application_name(wanted);
-        [swap::pending(&application), swap::first(&application)].iter().for_each(|version| ask(swap::state(version)));
+        [versions::pending(&application), versions::first(&application)]
+            .iter()
+            .for_each(|version| ask(versions::state(version)));
     }
     application::read_by_itself(wanted, here).iter().for_each(|path| ask(path.as_str().into()));
     if let Some(application::Sent { directory, sources }) = application::sent(wanted, here) {

@@ -287,7 +287,7 @@ impl Planner<'_> {
         let previous: BTreeSet<_> = there.records.values().flat_map(crate::facts::Record::needed_images).collect();
         let bases: BTreeSet<_> = there.here.images.iter().filter_map(|image| base(image, &docker.images)).collect();
         let named = |image: &&DockerImage| {
-            image.tags.iter().any(|tag| self.keeps_image(tag) || tag.starts_with(crate::commands::swap::PREVIOUS))
+            image.tags.iter().any(|tag| self.keeps_image(tag) || tag.starts_with(crate::release::versions::PREVIOUS))
         };
         let stays = |image: &&DockerImage| {
             wanted.contains(&image.id)

@@ -1,16 +1,12 @@
 //! The change from the version that runs to the one that is wanted: what has to be kept for the way back, and what the history
 //! is told. `docs/swap.md` is the picture.
 
-use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
-
 use super::{Action, Bringing, Planner, count};
 use crate::{
-    command::path_lines,
-    commands::{compose::Project, swap, systemd::COMPOSE_HOME},
+    commands::{compose::Project, systemd::COMPOSE_HOME},
     config::ImageSource,
     facts::{AutostartModel, ComposeTool, Container, ContainerState, Facts},
+    release::{Entry, EntryImage, KeptLink, KeptService, Snapshot, versions},
     stage::Stage,
 };
 
@@ -19,10 +15,8 @@ use crate::{
 pub struct Keeping {
     /// Whose.
     pub application: String,
-    /// What it consists of, a line each, as the device's scripts read it.
-    pub lines: Vec<String>,
-    /// The services that run, and have to run again should it come back.
-    pub running: Vec<String>,
+    /// What it consists of.
+    pub snapshot: Box<Snapshot>,
     /// What the history is told should this version come back.
     pub attempt: String,
     /// Whether the wanted version is another one, whatever files are replaced: not so where an earlier run had begun it.
@@ -44,124 +38,53 @@ pub struct Settling {
     pub stamp: Option<(String, String)>,
 }
 
-impl Settling {
-    /// Returns the lines that the way back reads of the stamp.
-    fn stamp_lines(&self) -> Vec<String> {
-        self.stamp.iter().flat_map(|(file, stamp)| [line("stamp", file), line("stamp", stamp)]).collect()
-    }
-}
-
-/// One deployment in the history of an application, a line of `history.jsonl` on the device.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Entry {
-    /// When, by the clock of the computer that did it: the stem of its log file.
-    pub at: String,
-    /// By whom, as `user@host`.
-    pub by: String,
-    /// Which application.
-    pub application: String,
-    /// `deployment` or `rollback`.
-    pub kind: String,
-    /// The services that were brought up.
-    pub services: Vec<String>,
-    /// The images.
-    pub images: Vec<EntryImage>,
-    /// How it ended: [`Entry::DONE`], `rolled back`, `failed`, or `interrupted`; not told in entries of earlier releases.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub result: String,
-}
-
-impl Entry {
-    /// The result of what was confirmed.
-    pub const DONE: &str = "done";
-    /// The result of what failed and left nothing behind.
-    pub const FAILED: &str = "failed";
-    /// The result of what somebody interrupted, or something cut off.
-    pub const INTERRUPTED: &str = "interrupted";
-
-    /// Returns its line in the history.
-    pub fn line(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
-/// An image of an [`Entry`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EntryImage {
-    /// Its ID.
-    pub id: String,
-    /// Its references.
-    pub references: Vec<String>,
-    /// The archive it came from, or the name it had in that computer's docker.
-    pub archive: String,
-}
-
 impl Keeping {
     /// What there is to keep of a project, beside its files.
     pub fn of(application: &str, project: &Project, recreate: bool, containers: &[Container]) -> Self {
-        let mut lines = vec![format!("project {}", project.name)];
-        lines.push(match project.tool {
-            ComposeTool::Hyphen(_) => "compose docker-compose".into(),
-            ComposeTool::Plugin(_) => "compose docker compose".into(),
-        });
-        lines.push(format!("recreate {}", if recreate { "yes" } else { "no" }));
-        lines.extend(project.files.iter().map(|file| line("file", file)));
-        let mut running = BTreeSet::new();
-        for container in containers {
-            let Some(service) = &container.service else { continue };
-            let runs = matches!(container.state, ContainerState::Running | ContainerState::Restarting);
-            if runs {
-                running.insert(service.clone());
-            }
-            let runs = if runs { "running" } else { "stopped" };
-            let Container { restart_policy, image, reference, .. } = container;
-            lines.push(format!("service {service} {runs} {restart_policy} {image} {reference}"));
-        }
-        Self {
-            application: application.into(),
-            lines,
-            running: running.into_iter().collect(),
-            attempt: String::new(),
-            differs: true,
-        }
+        let kept = |container: &Container| {
+            let Container { state, restart_policy, image, reference, service, .. } = container;
+            Some(KeptService {
+                name: service.clone()?,
+                runs: matches!(state, ContainerState::Running | ContainerState::Restarting),
+                restart_policy: restart_policy.clone(),
+                image: image.clone(),
+                reference: reference.clone(),
+            })
+        };
+        let snapshot = Snapshot {
+            project: project.name.clone(),
+            is_plugin: matches!(project.tool, ComposeTool::Plugin(_)),
+            recreate,
+            files: project.files.clone(),
+            services: containers.iter().filter_map(kept).collect(),
+            ..Snapshot::default()
+        };
+        Self { application: application.into(), snapshot: Box::new(snapshot), attempt: String::new(), differs: true }
     }
 
     /// What is kept where no version was before: nothing but what is to be known on the way back.
     pub fn nothing(project: &Project, settling: &Settling) -> Self {
-        let nothing = Self::of(&settling.application, project, false, &[]);
-        let lines = nothing.lines.into_iter().chain(settling.stamp_lines()).collect();
-        Self { lines, attempt: settling.attempt.clone(), ..nothing }
+        let mut nothing = Self::of(&settling.application, project, false, &[]);
+        nothing.snapshot.stamp.clone_from(&settling.stamp);
+        Self { attempt: settling.attempt.clone(), ..nothing }
     }
 
     /// Adds the files that are replaced, and those that are new and go on the way back.
     pub fn add_files<'a>(&mut self, replaced: impl IntoIterator<Item = &'a str>, new: impl IntoIterator<Item = &'a str>) {
-        self.lines.extend(replaced.into_iter().map(|path| line("keep", path)));
-        self.lines.extend(new.into_iter().map(|path| line("new", path)));
-    }
-
-    fn has_files(&self) -> bool {
-        self.lines.iter().any(|line| ["keep ", "new ", "made "].iter().any(|key| line.starts_with(key)))
+        self.snapshot.replaced.extend(replaced.into_iter().map(str::to_owned));
+        self.snapshot.new.extend(new.into_iter().map(str::to_owned));
     }
 
     /// What it is, in a few words.
     pub fn says(&self) -> String {
-        let files = self.lines.iter().filter(|line| line.starts_with("keep ")).count();
-        let services = self.lines.iter().filter(|line| line.starts_with("service ")).count();
+        let (services, files) = (self.snapshot.services.len(), self.snapshot.replaced.len());
         format!("keep the version that runs, for the way back: {}, {}", count(services, "container"), count(files, "file"))
     }
 
-    /// The lines as the device reads them, and the one that ends them.
+    /// The snapshot as the device reads it, and the line that ends it.
     pub fn input(&self) -> Vec<u8> {
-        (self.lines.join("\n") + "\nend\n").into_bytes()
+        (self.snapshot.text() + "end\n").into_bytes()
     }
-}
-
-/// A key and a path, escaped as the scripts read it.
-fn line(key: &str, path: &str) -> String {
-    let escaped = path_lines([&path.to_owned()]);
-    format!("{key} {}", String::from_utf8_lossy(&escaped).trim_end_matches('\n'))
 }
 
 impl Planner<'_> {
@@ -185,19 +108,19 @@ impl Planner<'_> {
 
     /// Whether the device has an update that was cut off.
     pub(super) fn is_pending(&self) -> bool {
-        self.facts.paths.contains_key(&swap::state(&swap::pending(&self.application)))
+        self.facts.paths.contains_key(&versions::state(&versions::pending(&self.application)))
     }
 
     /// Whether the device has a first deployment that was cut off: what runs of it is no version to go back to.
     pub(super) fn is_first_pending(&self) -> bool {
-        self.facts.paths.contains_key(&swap::state(&swap::first(&self.application)))
+        self.facts.paths.contains_key(&versions::state(&versions::first(&self.application)))
     }
 
     /// Has the version that runs kept before anything of it is replaced. `before` is what is there now.
     pub(super) fn add_keeping(&mut self, before: &Facts) {
         let ups = self.plan.stages.iter().flat_map(|stage| &stage.actions);
         let Some((mut keeping, stamp)) = ups.into_iter().find_map(|action| match action {
-            Action::Up(Bringing { keeping: Some(keeping), settling, .. }) => Some((keeping.clone(), settling.stamp_lines())),
+            Action::Up(Bringing { keeping: Some(keeping), settling, .. }) => Some((keeping.clone(), settling.stamp.clone())),
             _ => None,
         }) else {
             return;
@@ -212,18 +135,17 @@ impl Planner<'_> {
             let (new, replaced): (Vec<_>, Vec<_>) = sending.links.iter().partition(|link| link.new);
             keeping.add_files(replaced.iter().map(|link| link.remote.as_str()), new.iter().map(|link| link.remote.as_str()));
             let made = sending.directories.iter().filter(|(path, _)| !before.paths.contains_key(path));
-            keeping.lines.extend(made.map(|(path, _)| line("made", path)));
+            keeping.snapshot.made.extend(made.map(|(path, _)| path.clone()));
         }
         for action in self.plan.stages.iter().flat_map(|stage| &stage.actions) {
             match action {
-                Action::WriteSecret(writing) => {
-                    keeping.lines.push(line(if writing.new { "new" } else { "keep" }, &writing.path));
-                }
-                Action::RemoveFile(path) => keeping.lines.push(line("keep", path)),
+                Action::WriteSecret(writing) if writing.new => keeping.snapshot.new.push(writing.path.clone()),
+                Action::WriteSecret(writing) => keeping.snapshot.replaced.push(writing.path.clone()),
+                Action::RemoveFile(path) => keeping.snapshot.replaced.push(path.clone()),
                 _ => {}
             }
         }
-        if !keeping.differs && !keeping.has_files() {
+        if !keeping.differs && !keeping.snapshot.has_files() {
             // It would be the way back to the same.
             for action in self.plan.stages.iter_mut().flat_map(|stage| &mut stage.actions) {
                 if let Action::Up(bringing) = action {
@@ -232,8 +154,8 @@ impl Planner<'_> {
             }
             return;
         }
-        keeping.lines.extend(self.autostart_lines(before));
-        keeping.lines.extend(stamp);
+        self.add_autostart(&mut keeping.snapshot, before);
+        keeping.snapshot.stamp = stamp;
         let at = self
             .plan
             .stages
@@ -244,33 +166,31 @@ impl Planner<'_> {
         }
     }
 
-    /// How what this deployment enables and disables starts now.
-    fn autostart_lines(&self, before: &Facts) -> Vec<String> {
+    /// Adds how what this deployment enables and disables starts now.
+    fn add_autostart(&self, snapshot: &mut Snapshot, before: &Facts) {
         let wanted = &self.wanted.autostart;
         let services: Vec<_> = wanted.enable.iter().map(|entry| &entry.service).chain(&wanted.disable).collect();
-        let state = |enabled: bool| if enabled { "enabled" } else { "disabled" };
-        let mut lines = Vec::new();
         match before.autostart {
             AutostartModel::Single { enabled } if !services.is_empty() => {
-                lines.push(format!("unit oem-dc-autostart.service {}", state(enabled)));
+                snapshot.units.push(("oem-dc-autostart.service".into(), enabled));
             }
             AutostartModel::Template => {
                 for service in services {
                     let fact = before.services.get(service).cloned().unwrap_or_default();
-                    lines.push(format!("unit oem-dc@{service}.service {}", state(fact.enabled)));
-                    let (place, file) =
-                        (format!("{COMPOSE_HOME}/{service}"), format!("{COMPOSE_HOME}/{service}/docker-compose.yml"));
-                    match (&fact.directory_link, &fact.file_link) {
-                        (Some(target), _) => lines.extend([line("link", &place), line("link", &format!("to {target}"))]),
-                        (None, Some(target)) => lines.extend([line("link", &file), line("link", &format!("to {target}"))]),
-                        (None, None) if !fact.own_file => lines.extend([line("nolink", &file), line("nolink", &place)]),
+                    snapshot.units.push((format!("oem-dc@{service}.service"), fact.enabled));
+                    let place = format!("{COMPOSE_HOME}/{service}");
+                    let file = format!("{place}/docker-compose.yml");
+                    let link = |place, target| KeptLink { place, target };
+                    match (fact.directory_link, fact.file_link) {
+                        (Some(target), _) => snapshot.links.push(link(place, Some(target))),
+                        (None, Some(target)) => snapshot.links.push(link(file, Some(target))),
+                        (None, None) if !fact.own_file => snapshot.links.extend([link(file, None), link(place, None)]),
                         (None, None) => {}
                     }
                 }
             }
             AutostartModel::Single { .. } | AutostartModel::None => {}
         }
-        lines
     }
 
     /// What the history is told of this deployment.
@@ -310,7 +230,7 @@ impl Planner<'_> {
         if actions.any(|action| matches!(action, Action::Up(_))) {
             return;
         }
-        let command = swap::note(&self.application, &Entry { result: Entry::DONE.into(), ..self.entry(&[]) }.line());
+        let command = versions::note(&self.application, &Entry { result: Entry::DONE.into(), ..self.entry(&[]) }.line());
         let images = self.plan.stages.iter_mut().find(|stage| stage.stage == Stage::Image && !stage.actions.is_empty());
         if let Some(stage) = images {
             stage.actions.push(Action::Run(command));

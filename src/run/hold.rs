@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{Interrupt, RunError};
 use crate::{
-    commands::lock::{self, Claim},
     failure::Failure,
+    release::lock::{self, Claim},
     remote::{Exit, Input, Remote, RemoteError, Stream},
     report::{Event, Report},
     text::printable,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::{
     command::Command,
-    commands::{docker, swap as versions},
+    commands::docker,
     delivery::Supply,
     device::ConfigurationInterface,
     facts::Probe,
@@ -13,6 +13,7 @@ use crate::{
         Action, Plan, StagePlan,
         room::{self, Need, RoomError},
     },
+    release::versions,
     remote::{Input, Remote},
     report::{Event, Outcome, Report},
     stage::Stage,

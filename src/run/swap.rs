@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     command::Command,
-    commands::swap,
     config::Compose,
     failure::{Failure, FailureKind},
-    plan::{Action, Bringing, Entry, Keeping, Plan, Settling},
+    plan::{Action, Bringing, Keeping, Plan, Settling},
+    release::{Entry, versions},
     remote::{Input, Remote, RemoteError},
     report::Event,
     stage::Stage,
@@ -36,7 +36,7 @@ impl<R: Remote> Runner<'_, R> {
     pub(super) async fn keep(&mut self, stage: Stage, keeping: &Keeping) -> Result<(), Failure> {
         self.report.event(&Event::Step { stage, says: keeping.says() });
         let Keeping { application, attempt, .. } = keeping;
-        let command = swap::keep(&swap::pending(application), application, attempt);
+        let command = versions::keep(&versions::pending(application), application, attempt);
         self.remote.run(&command, Input::Bytes(keeping.input())).await?.success(&command)?;
         self.progress.is_noted = true;
         Ok(())
@@ -45,8 +45,8 @@ impl<R: Remote> Runner<'_, R> {
     /// Leaves the guard of a first version, which removes its containers: half an application is not to start with the device.
     pub(super) async fn guard_first(&mut self, bringing: &Bringing) -> Result<(), Failure> {
         let nothing = Keeping::nothing(&bringing.project, &bringing.settling);
-        let version = swap::first(&nothing.application);
-        let command = swap::keep(&version, &nothing.application, &nothing.attempt);
+        let version = versions::first(&nothing.application);
+        let command = versions::keep(&version, &nothing.application, &nothing.attempt);
         self.remote.run(&command, Input::Bytes(nothing.input())).await?.success(&command)?;
         self.progress.is_noted = true;
         self.begin_swap(&version, bringing.wait, bringing.settle).await?;
@@ -57,7 +57,7 @@ impl<R: Remote> Runner<'_, R> {
     pub(super) async fn begin_swap(&self, version: &str, wait: Duration, settle: Duration) -> Result<u64, Failure> {
         // Who ended once has to run for longer than before, and settle.
         let limit = wait.saturating_mul(3).saturating_add(settle.saturating_mul(2)).as_secs().saturating_add(GUARD_MARGIN);
-        let command = swap::begin(version, limit);
+        let command = versions::begin(version, limit);
         let clock = String::from_utf8_lossy(&self.remote.check(&command).await?).into_owned();
         self.progress.is_guarded.set(true);
         Ok(clock.trim().parse().map_err(|_| RemoteError::NotUnderstood { command: command.shown(), answer: clock })?)
@@ -116,14 +116,14 @@ impl<R: Remote> Runner<'_, R> {
         let result = if kind == FailureKind::Interrupted { Entry::INTERRUPTED } else { Entry::FAILED };
         if let Ok(entry) = serde_json::from_str::<Entry>(attempt) {
             let entry = Entry { result: result.into(), ..entry };
-            let _ = self.remote.run(&swap::note(application, &entry.line()), Input::Empty).await;
+            let _ = self.remote.run(&versions::note(application, &entry.line()), Input::Empty).await;
         }
     }
 
     /// Puts back what was kept; gives how long it took until it ran, in seconds, or nothing when its containers were never
     /// touched.
     async fn put_back(&mut self, kept: &Keeping, bringing: &Bringing, begin: Instant) -> Result<Option<f64>, Failure> {
-        let command = swap::put_back(&swap::pending(&kept.application), "");
+        let command = versions::put_back(&versions::pending(&kept.application), "");
         let output = self.remote.run(&command, Input::Empty).await?;
         if output.exit == crate::remote::Exit::Code(NOTHING_KEPT) {
             return Ok(None);
@@ -132,7 +132,7 @@ impl<R: Remote> Runner<'_, R> {
         if !String::from_utf8_lossy(&said).lines().any(|line| line == "containers") {
             return Ok(None);
         }
-        self.see_running(&bringing.project.name, &kept.running, bringing.wait, begin).await.map(Some)
+        self.see_running(&bringing.project.name, &kept.snapshot.running(), bringing.wait, begin).await.map(Some)
     }
 
     /// Waits until services run and are healthy; gives when all of them ran first, in seconds since `begin`. The way back has a
@@ -219,7 +219,7 @@ pub(super) fn longest_downtime(events: &str) -> Option<Duration> {
 
 /// The time in which an application did not run while it was swapped, as far as the device remembers.
 pub(super) async fn downtime(remote: &impl Remote, bringing: &Bringing, since: u64) -> Option<Duration> {
-    let output = remote.run(&swap::downtime(&bringing.project.name, since), Input::Empty).await.ok()?;
+    let output = remote.run(&versions::downtime(&bringing.project.name, since), Input::Empty).await.ok()?;
     longest_downtime(&String::from_utf8_lossy(&output.stdout))
 }
 

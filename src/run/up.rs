@@ -10,7 +10,8 @@ use super::{
     swap::downtime,
 };
 use crate::{
-    commands::swap, facts::Container, failure::Failure, plan::Bringing, remote::Remote, report::Event, stage::Stage, text::span,
+    facts::Container, failure::Failure, plan::Bringing, release::versions, remote::Remote, report::Event, stage::Stage,
+    text::span,
 };
 
 /// How often the containers are looked at while waiting.
@@ -50,7 +51,7 @@ impl<R: Remote> Runner<'_, R> {
         self.remote.check(&bringing.project.release()).await?;
         let mut since = None;
         if let Some(keeping) = &bringing.keeping {
-            let version = swap::pending(&keeping.application);
+            let version = versions::pending(&keeping.application);
             since = Some(self.begin_swap(&version, bringing.wait, bringing.settle).await?);
         } else if bringing.fresh {
             self.guard_first(bringing).await?;

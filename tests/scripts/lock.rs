@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use o3r_deploy::commands::lock::{self, Claim};
+use o3r_deploy::release::lock::{self, Claim};
 
 use super::shell::{BOTH, Device, Userland};
 

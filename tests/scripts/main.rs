@@ -18,7 +18,8 @@ mod userland;
 #[test]
 fn shellcheck_has_nothing_to_say() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let scripts = std::fs::read_dir(root.join("src/commands/scripts")).expect("scripts");
+    let folders = ["src/commands/scripts", "src/release/scripts"].map(|folder| root.join(folder));
+    let scripts = folders.into_iter().flat_map(|folder| std::fs::read_dir(folder).expect("scripts"));
     let scripts = scripts
         .map(|entry| entry.expect("a script").path())
         .chain(["probe.sh", "compose_tool.sh"].map(|name| root.join("src/facts").join(name)));

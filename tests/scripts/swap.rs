@@ -1,6 +1,9 @@
 //! A version that is kept, confirmed, and put back; secrets. docker only notes what it is asked.
 
-use o3r_deploy::commands::{files, swap};
+use o3r_deploy::{
+    commands::files,
+    release::{KeptLink, Snapshot, versions as swap},
+};
 
 use super::shell::{BOTH, Device, Userland};
 
@@ -174,7 +177,8 @@ fn guard_of_a_first_version_removes_its_containers_and_nothing_else() {
         assert!(asked(&device, "container rm --force c1"), "{userland:?}");
         assert!(!device.here(HOME).exists(), "{userland:?}");
         assert_eq!(device.read("/home/oem/settings/motto"), "one");
-        // Once confirmed it is no version that can be gone back to.
+        // Once confirmed it is no version that can be gone back to. The guard of the first try may still be at work on its device.
+        let device = self::device(userland);
         device.must(&swap::keep(&first, "app", ""), state);
         device.must(&swap::begin(&first, 600), b"");
         device.must(&swap::settle("app", "{}", "{}"), b"");
@@ -199,6 +203,38 @@ fn identical_file_is_not_put_back() {
         assert_eq!(std::fs::metadata(&motto).expect("there").ino(), before, "{userland:?}");
         assert_eq!(device.names("/home/oem/settings"), ["more", "motto"], "a directory is none of the update's");
         assert!(!device.here(HOME).exists(), "{userland:?}");
+    }
+}
+
+#[test]
+fn snapshot_is_kept_and_told_again_as_the_program_reads_it() {
+    for userland in BOTH {
+        let device = device(userland);
+        let odd = "/home/oem/settings/a\\b\nc d";
+        device.write(odd, "odd");
+        let snapshot = Snapshot {
+            project: "app".into(),
+            files: vec!["/home/oem/app/docker-compose.yml".into()],
+            replaced: vec![odd.into()],
+            new: vec!["/home/oem/settings/more\\".into()],
+            units: vec![("oem-dc@app.service".into(), true)],
+            links: vec![KeptLink { place: "/usr/share/oem/docker/compose/app".into(), target: None }],
+            stamp: Some(("/home/oem/share/my stamps".into(), "26.11.25".into())),
+            ..Snapshot::default()
+        };
+        device.must(&swap::keep(&swap::pending("app"), "app", ""), format!("{}end\n", snapshot.text()).as_bytes());
+        let kept = Snapshot { replaced: Vec::new(), ..snapshot.clone() };
+        let text = device.must(&swap::look("app"), b"").out;
+        let lines: Vec<_> = text.trim_end_matches('\n').split('\n').skip(1).collect();
+        // What is replaced lies beside it, under its name.
+        assert_eq!(Snapshot::parse(lines), Ok(kept), "{userland:?}");
+        assert_eq!(device.read(&format!("{HOME}/swap/files{}", device.here(odd).display())), "odd", "{userland:?}");
+        // One that a newer program has kept is refused, and nothing is touched.
+        let newer = device.read(&format!("{HOME}/swap/state")).replacen("format 1", "format 2", 1);
+        device.write(&format!("{HOME}/swap/state"), newer);
+        let ran = device.run(&swap::put_back(&swap::pending("app"), ""), b"");
+        assert!(ran.code == 5 && ran.err.contains("kept by a newer o3r-deploy (format 2)"), "{userland:?} {ran:?}");
+        assert!(device.here(&format!("{HOME}/swap/state")).exists());
     }
 }
 

@@ -216,12 +216,8 @@ fn lock_directory_of_another_user_is_named_and_nothing_hangs() {
     vpu.succeed(&deploy);
     vpu.write(
         "take",
-        o3r_deploy::commands::lock::take(&o3r_deploy::commands::lock::Claim {
-            token: "other",
-            who: "{}",
-            ..Default::default()
-        })
-        .line(),
+        o3r_deploy::release::lock::take(&o3r_deploy::release::lock::Claim { token: "other", who: "{}", ..Default::default() })
+            .line(),
     );
     let line = std::fs::read_to_string(vpu.home.path().join("take")).expect("it is there");
     vpu.ssh_command("cat >/tmp/take")

@@ -247,7 +247,7 @@ fn env_file_that_is_no_longer_here_is_removed_and_kept_for_the_way_back() {
     assert!(shown.contains("remove /home/oem/app/.env, which is no longer part of the deployment"), "{shown}");
     let plan = made(&wanted, &facts);
     let keeps = plan.stages.iter().flat_map(|stage| &stage.actions).any(|action| match action {
-        crate::plan::Action::Keep(keeping) => keeping.lines.contains(&"keep /home/oem/app/.env".to_owned()),
+        crate::plan::Action::Keep(keeping) => keeping.snapshot.replaced.contains(&"/home/oem/app/.env".to_owned()),
         _ => false,
     });
     assert!(keeps, "{plan:?}");

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     config::Attach,
     plan::{Attaching, Keeping},
+    release::{KeptService, Snapshot},
     remote::Stream,
 };
 
@@ -26,7 +27,9 @@ fn settling(first: bool, autostart: Option<Action>) -> Plan {
         }
     }
     if !first {
-        let keeping = Keeping { running: vec!["web".into()], ..Keeping::default() };
+        let service = KeptService { name: "web".into(), runs: true, ..KeptService::default() };
+        let snapshot = Snapshot { services: vec![service], ..Snapshot::default() };
+        let keeping = Keeping { snapshot: Box::new(snapshot), ..Keeping::default() };
         all.stages.insert(0, stage(Stage::Transfers, vec![Action::Keep(keeping)]));
     }
     all.stages.extend(autostart.map(|action| stage(Stage::Autostart, vec![action])));

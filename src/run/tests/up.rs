@@ -66,7 +66,7 @@ fn an_application_is_up_when_it_is_healthy_and_what_is_waited_for_is_told_once()
     ");
     insta::assert_snapshot!(fake.log(), @"
     sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
-    sh -c '# keeps the version that runs, for the way back…' sh /home/oem/.o3r-deploy//first '' '# puts the version that was kept back…' '# puts the previous version back unless the new one is confirmed in time…' '# looks after the lock of the device…' /tmp/o3r-deploy '' <<< project app compose docker-compose recreate no file /home/oem/app/docker-compose.yml end
+    sh -c '# keeps the version that runs, for the way back…' sh /home/oem/.o3r-deploy//first '' '# puts the version that was kept back…' '# puts the previous version back unless the new one is confirmed in time…' '# looks after the lock of the device…' /tmp/o3r-deploy '' <<< format 1 project app compose docker-compose recreate no file /home/oem/app/docker-compose.yml end
     sh -c '# arms the guard that puts the version that was kept back, and notes that the containers change from now on…' sh /home/oem/.o3r-deploy//first 480 20 '# puts the previous version back unless the new one is confirmed in time…' '# looks after the lock of the device…' /tmp/o3r-deploy
     docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
     sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'
@@ -91,7 +91,7 @@ fn a_first_application_that_ends_is_shown_with_its_last_lines_and_taken_down() {
     ");
     insta::assert_snapshot!(fake.log(), @"
     sh -c '# ends what else works on the containers of an application…' sh app /home/oem/app/docker-compose.yml
-    sh -c '# keeps the version that runs, for the way back…' sh /home/oem/.o3r-deploy//first '' '# puts the version that was kept back…' '# puts the previous version back unless the new one is confirmed in time…' '# looks after the lock of the device…' /tmp/o3r-deploy '' <<< project app compose docker-compose recreate no file /home/oem/app/docker-compose.yml end
+    sh -c '# keeps the version that runs, for the way back…' sh /home/oem/.o3r-deploy//first '' '# puts the version that was kept back…' '# puts the previous version back unless the new one is confirmed in time…' '# looks after the lock of the device…' /tmp/o3r-deploy '' <<< format 1 project app compose docker-compose recreate no file /home/oem/app/docker-compose.yml end
     sh -c '# arms the guard that puts the version that was kept back, and notes that the containers change from now on…' sh /home/oem/.o3r-deploy//first 480 20 '# puts the previous version back unless the new one is confirmed in time…' '# looks after the lock of the device…' /tmp/o3r-deploy
     docker-compose --project-name app --project-directory /home/oem/app --file /home/oem/app/docker-compose.yml up --detach --no-build --remove-orphans
     sh -c '# describes the containers of a compose project…' sh app '{{/* container */ -}}…'

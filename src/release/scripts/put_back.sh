@@ -10,6 +10,9 @@ main() {
     echo "$version: no version is kept here" >&2
     exit 4
   fi
+  # What a newer program has kept may mean something else. One that names no format is of the first.
+  format=$(value format)
+  if [ "${format:-1}" -gt 1 ]; then echo "$version: kept by a newer o3r-deploy (format $format)" >&2; exit 5; fi
   # From here on nobody can confirm the other version.
   if [ -e "$version/armed" ]; then mv -f -- "$version/armed" "$version/putting_back" || exit; fi
 

@@ -1,0 +1,50 @@
+//! The history of an application: a line of `history.jsonl` on the device for each attempt to deploy it.
+
+use serde::{Deserialize, Serialize};
+
+/// One deployment in the history of an application, a line of `history.jsonl` on the device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Entry {
+    /// When, by the clock of the computer that did it: the stem of its log file.
+    pub at: String,
+    /// By whom, as `user@host`.
+    pub by: String,
+    /// Which application.
+    pub application: String,
+    /// `deployment` or `rollback`.
+    pub kind: String,
+    /// The services that were brought up.
+    pub services: Vec<String>,
+    /// The images.
+    pub images: Vec<EntryImage>,
+    /// How it ended: [`Entry::DONE`], `rolled back`, `failed`, or `interrupted`; not told in entries of earlier releases.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub result: String,
+}
+
+impl Entry {
+    /// The result of what was confirmed.
+    pub const DONE: &str = "done";
+    /// The result of what failed and left nothing behind.
+    pub const FAILED: &str = "failed";
+    /// The result of what somebody interrupted, or something cut off.
+    pub const INTERRUPTED: &str = "interrupted";
+
+    /// Returns its line in the history.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// An image of an [`Entry`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EntryImage {
+    /// Its ID.
+    pub id: String,
+    /// Its references.
+    pub references: Vec<String>,
+    /// The archive it came from, or the name it had in that computer's docker.
+    pub archive: String,
+}
