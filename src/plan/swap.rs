@@ -120,7 +120,7 @@ impl Keeping {
     }
 
     fn has_files(&self) -> bool {
-        self.lines.iter().any(|line| ["keep ", "new ", "made "].iter().any(|key| line.starts_with(key)))
+        self.lines.iter().any(|line| ["keep ", "new ", "made ", "mode "].iter().any(|key| line.starts_with(key)))
     }
 
     /// What it is, in a few words.
@@ -191,11 +191,19 @@ impl Planner<'_> {
             keeping.add_files(replaced.iter().map(|link| link.remote.as_str()), new.iter().map(|link| link.remote.as_str()));
             let made = sending.directories.iter().filter(|(path, _)| !before.paths.contains_key(path));
             keeping.lines.extend(made.map(|(path, _)| line("made", path)));
+            let changed = sending.modes.iter().filter_map(|(path, mode)| Some((path, before.paths.get(path)?.mode, *mode)));
+            let changed = changed.filter(|(_, before, mode)| before != mode);
+            keeping.lines.extend(changed.map(|(path, before, _)| line(&format!("mode {before:o}"), path)));
         }
         for action in self.plan.stages.iter().flat_map(|stage| &stage.actions) {
             match action {
                 Action::WriteSecret(writing) => {
                     keeping.lines.push(line(if writing.new { "new" } else { "keep" }, &writing.path));
+                    let directory = writing.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+                    let made = line("made", directory);
+                    if !before.paths.contains_key(directory) && !keeping.lines.contains(&made) {
+                        keeping.lines.push(made);
+                    }
                 }
                 Action::RemoveFile(path) => keeping.lines.push(line("keep", path)),
                 _ => {}

@@ -102,6 +102,7 @@ fn what_the_deployment_itself_wants_stays() {
     compose(&mut wanted, &mut facts, text);
     deployed(&mut facts, text, "base web");
     wants_volume(&mut wanted);
+    put(&mut facts, "/home/oem/share", DIRECTORY);
     wanted.image = vec![crate::config::Image {
         source: crate::config::ImageSource::Here("web.tar".into()),
         name: None,

@@ -321,3 +321,43 @@ fn probe_archives(case: &Case, facts: &mut Facts) {
         .collect();
     facts.archives.extend(there);
 }
+
+/// The facts after an update has failed while its project was brought up, and the device has put back what was kept.
+pub(super) fn after_way_back(case: &Case, plan: &Plan) -> Option<Facts> {
+    let actions = || plan.stages.iter().flat_map(|stage| &stage.actions);
+    let mut facts = case.facts.clone();
+    let mut kept = None;
+    for action in actions() {
+        match action {
+            Action::Keep(keeping) => kept = Some((keeping, facts.clone())),
+            Action::Up(_) => break,
+            _ => {}
+        }
+        apply(case, action, &mut facts);
+    }
+    let (keeping, before) = kept?;
+    let lines =
+        |key: &str| keeping.lines.iter().filter_map(move |line| line.strip_prefix(key)?.strip_prefix(' ')).collect::<Vec<_>>();
+    for path in lines("new") {
+        facts.paths.remove(path);
+        facts.links.remove(path);
+        facts.secrets.entry(path.to_owned()).and_modify(|there| *there = SecretThere::None);
+    }
+    for path in lines("keep") {
+        before.paths.get(path).map(|fact| facts.paths.insert(path.to_owned(), fact.clone()));
+        before.links.get(path).map(|target| facts.links.insert(path.to_owned(), target.clone()));
+        before.secrets.get(path).map(|there| facts.secrets.insert(path.to_owned(), *there));
+    }
+    let mut made = lines("made");
+    made.sort_by(|a, b| b.cmp(a));
+    for path in made {
+        let below = format!("{path}/");
+        if !facts.paths.keys().chain(facts.links.keys()).any(|name| name.starts_with(&below)) {
+            facts.paths.remove(path);
+        }
+    }
+    for (mode, path) in lines("mode").iter().filter_map(|line| line.split_once(' ')) {
+        facts.paths.get_mut(path).expect("it is there").mode = u32::from_str_radix(mode, 8).expect("a mode");
+    }
+    Some(facts)
+}

@@ -114,4 +114,36 @@ proptest! {
             prop_assert!(left.contains(&id), "{id} is gone, and {why}: {:#?}", work(&plan));
         }
     }
+
+    #[test]
+    fn files_and_secrets_are_as_before_on_the_way_back(numbers in proptest::collection::vec(any::<u16>(), TAPE)) {
+        let mut case = Case::new(&mut Tape::new(&numbers));
+        // What is left over goes for good, and the stamp stays.
+        (case.wanted.leftovers, case.wanted.stamp) = (Vec::new(), None);
+        let Some(plan) = planned(&case) else { return Ok(()) };
+        let Some(after) = effects::after_way_back(&case, &plan) else { return Ok(()) };
+        let own = |path: &&String| !path.starts_with("/home/oem/.o3r-deploy");
+        let files = |facts: &Facts| {
+            let paths = facts.paths.iter().filter(|(path, _)| own(path));
+            paths.map(|(path, fact)| format!("{path} {:?} {:o} {:?}", fact.kind, fact.mode, fact.sha256)).collect::<BTreeSet<_>>()
+        };
+        let (before, after_it) = (files(&case.facts), files(&after));
+        let differs: Vec<_> = before.symmetric_difference(&after_it).collect();
+        prop_assert!(differs.is_empty(), "{differs:#?}\nafter {:#?}", work(&plan));
+        prop_assert_eq!(&case.facts.links, &after.links);
+        prop_assert_eq!(&case.facts.secrets, &after.secrets);
+    }
+
+    #[test]
+    fn each_volume_has_its_directory_after_an_update_was_taken_back(numbers in proptest::collection::vec(any::<u16>(), TAPE)) {
+        let case = Case::new(&mut Tape::new(&numbers));
+        let Some(first) = planned(&case) else { return Ok(()) };
+        let Some(facts) = effects::after_way_back(&case, &first) else { return Ok(()) };
+        let case = Case { facts, ..case };
+        let Some(again) = planned(&case) else { return Ok(()) };
+        let after = effects::after(&case, &again);
+        for volume in &case.wanted.volume {
+            prop_assert!(after.is_directory(volume.path.as_str()), "{} is missing after {:#?}", volume.path, work(&again));
+        }
+    }
 }
