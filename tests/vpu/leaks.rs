@@ -253,7 +253,15 @@ fn secret_of_any_shape_is_found_nowhere_but_in_its_own_file() {
         .flat_map(|(_, value)| {
             let json = serde_json::to_string(value).expect("JSON");
             let url = value.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
-            [json.clone(), serde_json::to_string(&json).expect("JSON"), format!("{value:?}"), url]
+            let basic = BASE64_STANDARD.encode(format!("user:{value}"));
+            [
+                basic,
+                BASE64_STANDARD.encode(value),
+                json.clone(),
+                serde_json::to_string(&json).expect("JSON"),
+                format!("{value:?}"),
+                url,
+            ]
         })
         .map(|line| line + "\n")
         .collect();
