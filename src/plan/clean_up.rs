@@ -10,7 +10,7 @@ use crate::{
     commands::docker,
     config::Volume,
     delivery,
-    facts::{Container, DockerImage, DockerVolume, Facts, Record},
+    facts::{Container, Docker, DockerImage, DockerVolume, Facts, Record},
     release::versions,
     stage::Stage,
     text::fits,
@@ -33,7 +33,8 @@ impl Planner<'_> {
         let images = if wanted.images { self.images_to_go() } else { Vec::new() };
         if let Some(docker) = &mut self.facts.docker {
             docker.volumes.retain(|volume| !volumes.contains(&volume.name));
-            docker.images.retain(|image| !images.contains(&image.id));
+            let with_them = pruned(&images, docker);
+            docker.images.retain(|image| !images.contains(&image.id) && !with_them.contains(&image.id));
         }
         let parts = [(containers.len(), "container"), (volumes.len(), "volume"), (images.len(), "image")];
         let says: Vec<_> =
@@ -149,12 +150,13 @@ impl Planner<'_> {
             let is_parent = parents.values().any(|parent| parent.as_ref() == Some(&image.id));
             let user = self.docker().containers.iter().find(|container| container.image == image.id);
             let child = staying.iter().find(|(parent, _)| parent.as_ref() == Some(&image.id)).map(|(_, child)| child.clone());
+            let base = nameless_bases(&image.id, self.docker()).find(|base| wanted.contains(*base)).cloned();
             // What an interrupted delivery left is of use to the next one, which removes it.
             // The version that can be gone back to is nobody's to remove.
             let kept = image.tags.iter().any(|tag| tag.starts_with(delivery::PARTIAL) || tag.starts_with(versions::PREVIOUS));
             let stays = if kept || wanted.contains(&image.id) || image.tags.iter().any(|tag| self.keeps_image(tag)) {
                 true
-            } else if image.tags.is_empty() && is_parent {
+            } else if is_nameless(&image) && is_parent && user.is_none() {
                 // Not listed by docker either; it goes with the last image that was built on it.
                 child.is_some()
             } else if let Some(user) = user {
@@ -163,6 +165,9 @@ impl Planner<'_> {
             } else if let Some(child) = &child {
                 self.plan.warnings.push(format!("image `{shown}` stays: image `{child}` was built on it"));
                 true
+            } else if let Some(base) = &base {
+                self.plan.warnings.push(format!("image `{shown}` stays: docker would remove image `{base}` with it"));
+                true
             } else if self.goes(format!("image {shown}"), |record| record.images.contains(&image.id)) {
                 going.push(image.id.clone());
                 false
@@ -170,7 +175,8 @@ impl Planner<'_> {
                 true
             };
             if stays {
-                staying.push((image.parent, child.filter(|_| image.tags.is_empty()).unwrap_or(shown)));
+                let name = child.filter(|_| is_nameless(&image)).unwrap_or(shown);
+                staying.push((image.parent, name));
             }
         }
         going
@@ -193,6 +199,36 @@ impl Planner<'_> {
         // The last colon: a registry may have a port.
         self.is_kept(tag) || tag.rsplit_once(':').is_some_and(|(name, _)| self.is_kept(name))
     }
+}
+
+/// Whether nothing names an image: docker lists it only as what another one was built on.
+fn is_nameless(image: &DockerImage) -> bool {
+    image.tags.is_empty() && image.digests.is_empty()
+}
+
+/// The images without a name that an image was built on, the nearest first: docker removes them with it, unless something else
+/// needs them.
+pub(super) fn nameless_bases<'a>(id: &str, docker: &'a Docker) -> impl Iterator<Item = &'a String> {
+    let base = |id: &str| {
+        let parent = docker.images.iter().find(|image| image.id == id)?.parent.as_ref()?;
+        let parent = docker.images.iter().find(|image| image.id == *parent)?;
+        is_nameless(parent).then_some(&parent.id)
+    };
+    // Each image once, whatever docker tells.
+    std::iter::successors(base(id), move |id| base(id)).take(docker.images.len())
+}
+
+/// The images that docker removes together with others: those without a name that nothing else was built on.
+fn pruned(removed: &[String], docker: &Docker) -> BTreeSet<String> {
+    let mut gone: BTreeSet<String> = removed.iter().cloned().collect();
+    for base in removed.iter().flat_map(|id| nameless_bases(id, docker)) {
+        let is_base = docker.images.iter().any(|image| image.parent.as_ref() == Some(base) && !gone.contains(&image.id));
+        let is_used = docker.containers.iter().any(|container| container.image == *base);
+        if !is_base && !is_used {
+            gone.insert(base.clone());
+        }
+    }
+    gone.into_iter().filter(|id| !removed.contains(id)).collect()
 }
 
 /// How many images an image was built on.

@@ -51,8 +51,15 @@ impl Planner<'_> {
             return Err(PlanError::NoDocker);
         }
         let mut actions = Vec::new();
-        let (mut created, mut own) = (Vec::new(), Vec::new());
+        let (mut created, mut own, mut directories) = (Vec::new(), Vec::new(), Vec::new());
         for volume in &self.wanted.volume {
+            // One that was cut off or taken back leaves the volume without the directory that it binds.
+            let mut making = Sending::default();
+            making.make(&volume.path, 0o755, &self.facts)?;
+            if !making.is_empty() {
+                directories.push(volume.path.as_str());
+                actions.push(Action::Send(making));
+            }
             match self.docker().volumes.iter().find(|there| there.name == volume.name) {
                 Some(there) => {
                     if let Some(how) = difference(there, volume) {
@@ -68,11 +75,6 @@ impl Planner<'_> {
                     );
                 }
                 None => {
-                    let mut making = Sending::default();
-                    making.make(&volume.path, 0o755, &self.facts)?;
-                    if !making.is_empty() {
-                        actions.push(Action::Send(making));
-                    }
                     actions.push(Action::Make {
                         make: docker::create_bind_volume(&volume.name, volume.path.as_str(), &self.application),
                         undo: docker::remove_volumes(std::slice::from_ref(&volume.name)),
@@ -81,7 +83,11 @@ impl Planner<'_> {
                 }
             }
         }
-        let says = if created.is_empty() { "there already".to_owned() } else { format!("create {}", created.join(", ")) };
+        let says = match (created.is_empty(), directories.is_empty()) {
+            (false, _) => format!("create {}", created.join(", ")),
+            (true, false) => format!("make {}", directories.join(", ")),
+            (true, true) => "there already".to_owned(),
+        };
         self.wanted.volume.iter().for_each(|volume| self.expect_directory(&volume.path));
         own.extend(created);
         actions.extend(self.remember(|record| record.volumes.extend(own)));

@@ -1,6 +1,6 @@
 //! What will be true: each stage leaves behind in the facts what it changes, and the next one decides from there.
 
-use super::{Action, Planner, Sending};
+use super::{Action, Planner, Sending, room::Removable};
 use crate::{
     config::RemotePath,
     facts::{DockerImage, PathFact, PathKind},
@@ -54,6 +54,13 @@ impl Planner<'_> {
         match docker.images.iter_mut().find(|image| image.id == expected.id) {
             Some(image) => image.tags.extend(expected.tags),
             None => docker.images.push(expected),
+        }
+    }
+
+    /// From here on these images are gone.
+    pub(super) fn expect_images_gone(&mut self, gone: &[Removable]) {
+        if let Some(docker) = &mut self.facts.docker {
+            docker.images.retain(|image| gone.iter().all(|gone| gone.id != image.id));
         }
     }
 

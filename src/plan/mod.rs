@@ -342,16 +342,12 @@ pub struct Circumstances {
 /// # Errors
 /// What is wanted and what is there contradict each other, in the stage that the failure names.
 pub fn plan(wanted: &Deployment, facts: &Facts, circumstances: &Circumstances) -> Result<Plan, Failure> {
-    let mut planner = Planner::walk(wanted, facts, circumstances)?;
+    let mut planner = Planner::walk(wanted, facts, circumstances, &[])?;
     let going = planner.see_to_room(facts)?;
     if !going.is_empty() {
-        let mut facts = facts.clone();
-        if let Some(docker) = &mut facts.docker {
-            docker.images.retain(|image| going.iter().all(|gone| gone.id != image.id));
-        }
         // Layers that an image has which goes are to be sent after all.
-        planner = Planner::walk(wanted, &facts, circumstances)?;
-        planner.make_room(&going, &facts);
+        planner = Planner::walk(wanted, facts, circumstances, &going)?;
+        planner.make_room(&going, facts);
     }
     Ok(planner.plan)
 }
@@ -368,8 +364,13 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// Walks all stages.
-    fn walk(wanted: &'a Deployment, facts: &Facts, circumstances: &'a Circumstances) -> Result<Self, Failure> {
+    /// Walks all stages. The images in `going` make room, right behind the clean-up.
+    fn walk(
+        wanted: &'a Deployment,
+        facts: &Facts,
+        circumstances: &'a Circumstances,
+        going: &[room::Removable],
+    ) -> Result<Self, Failure> {
         let mut planner = Planner {
             wanted,
             circumstances,
@@ -380,6 +381,9 @@ impl<'a> Planner<'a> {
         };
         for stage in Stage::ALL {
             planner.stage(stage).map_err(|error| Failure::from(error).in_stage(stage))?;
+            if stage == Stage::CleanUp {
+                planner.expect_images_gone(going);
+            }
         }
         planner.add_keeping(facts);
         planner.add_note();

@@ -92,6 +92,7 @@ fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
             .iter()
             .for_each(|version| ask(versions::state(version)));
     }
+    application::secret_paths(wanted).values().for_each(|path| ask(path.parent().as_str().into()));
     application::read_by_itself(wanted, here).iter().for_each(|path| ask(path.as_str().into()));
     if let Some(application::Sent { directory, sources }) = application::sent(wanted, here) {
         ask(directory.as_str().into());

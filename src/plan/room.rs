@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Loading, Plan, Planner, StagePlan, count};
+use super::{Action, Loading, Plan, Planner, StagePlan, clean_up::nameless_bases, count};
 use crate::{
     commands::docker,
     config::{REMOTE_HOME, RemotePath},
@@ -296,6 +296,7 @@ impl Planner<'_> {
                 || previous.contains(&image.id)
                 || bases.contains(&image.id)
                 || named(image)
+                || nameless_bases(&image.id, docker).any(|base| wanted.contains(base) || previous.contains(base))
         };
         let going = docker.images.iter().filter(|image| !stays(image));
         let shown = |image: &DockerImage| image.tags.first().unwrap_or(&image.id).clone();

@@ -136,12 +136,21 @@ impl Planner<'_> {
             keeping.add_files(replaced.iter().map(|link| link.remote.as_str()), new.iter().map(|link| link.remote.as_str()));
             let made = sending.directories.iter().filter(|(path, _)| !before.paths.contains_key(path));
             keeping.snapshot.made.extend(made.map(|(path, _)| path.clone()));
+            let changed = sending.modes.iter().filter_map(|(path, mode)| Some((path, before.paths.get(path)?.mode, *mode)));
+            let changed = changed.filter(|(_, before, mode)| before != mode);
+            keeping.snapshot.modes.extend(changed.map(|(path, before, _)| (before, path.clone())));
         }
         for action in self.plan.stages.iter().flat_map(|stage| &stage.actions) {
+            let snapshot = &mut keeping.snapshot;
             match action {
-                Action::WriteSecret(writing) if writing.new => keeping.snapshot.new.push(writing.path.clone()),
-                Action::WriteSecret(writing) => keeping.snapshot.replaced.push(writing.path.clone()),
-                Action::RemoveFile(path) => keeping.snapshot.replaced.push(path.clone()),
+                Action::WriteSecret(writing) => {
+                    if writing.new { &mut snapshot.new } else { &mut snapshot.replaced }.push(writing.path.clone());
+                    let directory = writing.path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
+                    if !before.paths.contains_key(&directory) && !snapshot.made.contains(&directory) {
+                        snapshot.made.push(directory);
+                    }
+                }
+                Action::RemoveFile(path) => snapshot.replaced.push(path.clone()),
                 _ => {}
             }
         }

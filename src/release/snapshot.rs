@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub new: Vec<String>,
     /// Directories that are made: they go on the way back once they are empty.
     pub made: Vec<String>,
+    /// Directories whose permission bits are changed, with those that they had.
+    pub modes: Vec<(u32, String)>,
     /// Units of the user's systemd, and whether each is enabled.
     pub units: Vec<(String, bool)>,
     /// What autostart finds its compose files by.
@@ -92,7 +94,7 @@ impl Explain for SnapshotError {
 impl Snapshot {
     /// Whether there are files that the way back changes.
     pub fn has_files(&self) -> bool {
-        !(self.replaced.is_empty() && self.new.is_empty() && self.made.is_empty())
+        !(self.replaced.is_empty() && self.new.is_empty() && self.made.is_empty() && self.modes.is_empty())
     }
 
     /// Returns the services that run.
@@ -109,6 +111,7 @@ impl Snapshot {
         self.replaced.extend(other.replaced);
         self.new.extend(other.new);
         self.made.extend(other.made);
+        self.modes.extend(other.modes);
         self.units.extend(other.units);
         self.links.extend(other.links);
     }
@@ -131,6 +134,9 @@ impl Snapshot {
         self.replaced.iter().for_each(|path| line("keep", &path_line(path)));
         self.new.iter().for_each(|path| line("new", &path_line(path)));
         self.made.iter().for_each(|path| line("made", &path_line(path)));
+        for (mode, path) in &self.modes {
+            line("mode", &format!("{mode:o} {}", path_line(path)));
+        }
         for (unit, enabled) in &self.units {
             line("unit", &format!("{unit} {}", if *enabled { "enabled" } else { "disabled" }));
         }
@@ -178,6 +184,10 @@ impl Snapshot {
                 "keep" => snapshot.replaced.push(unescaped(value)),
                 "new" => snapshot.new.push(unescaped(value)),
                 "made" => snapshot.made.push(unescaped(value)),
+                "mode" => {
+                    let (mode, path) = value.split_once(' ').ok_or_else(wrong)?;
+                    snapshot.modes.push((u32::from_str_radix(mode, 8).map_err(|_| wrong())?, unescaped(path)));
+                }
                 "unit" => {
                     let (unit, state) = value.split_once(' ').ok_or_else(wrong)?;
                     snapshot.units.push((unit.into(), state == "enabled"));
@@ -243,6 +253,7 @@ mod tests {
                 replaced: paths[..1].to_vec(),
                 new: paths[1..2].to_vec(),
                 made: paths[2..].to_vec(),
+                modes: vec![(0o1755, paths[2].clone())],
                 units: vec![(unit, enabled)],
                 links: vec![KeptLink { place: paths[0].clone(), target }],
                 stamp: Some((paths[1].clone(), stamp)),

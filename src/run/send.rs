@@ -103,6 +103,11 @@ impl<R: Remote> Runner<'_, R> {
         let links = sending.links.iter().filter(|link| link.new).map(|link| link.remote.as_str().to_owned());
         let new: Vec<_> = new.map(|file| file.remote.as_str().to_owned()).chain(links).collect();
         self.open_directories(sending).await;
+        let made = sending.directories.iter().filter(|(_, mode)| mode & OWNER != OWNER).map(|(path, _)| path);
+        let made: Vec<_> = made.collect();
+        for some in made.chunks(200) {
+            let _ = self.remote.run(&files::open(some.iter().copied()), Input::Empty).await;
+        }
         for some in new.chunks(200) {
             let _ = self.remote.run(&files::remove(some), Input::Empty).await;
         }

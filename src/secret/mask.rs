@@ -3,13 +3,16 @@
 //! On that way white space is replaced, control characters are dropped, and others are quoted and escaped by shells, JSON, Python
 //! or URLs, sometimes twice. Both sides are therefore compared without white space, control characters, quotes and backslashes,
 //! see [`essence`]. Of long values each piece of [`PIECE`] bytes is looked for, so that one stays hidden that comes in parts, as
-//! docker passes on long lines. Encodings that leave no character as it was (base64) are not recognised.
+//! docker passes on long lines. Base64 leaves no character as it was: the characters that a value has in it are looked for as well,
+//! wherever the value begins in what was encoded.
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     ops::Range,
 };
+
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine};
 
 use super::MASK;
 use essence::{Essence, essence, is_escape, readings};
@@ -30,6 +33,12 @@ const LONGEST_NAME: usize = 64;
 
 /// The longest escape that a cut may tear, in bytes.
 const LONGEST_ESCAPE: usize = 16;
+
+/// What is shorter in base64 is part of too much else, in characters.
+const ENCODED_MIN: usize = 6;
+
+/// What is longer is not looked for in base64, in bytes: each has up to six forms there.
+const ENCODED_MAX: usize = 16 << 10;
 
 /// The secrets that are known.
 #[derive(Default)]
@@ -53,6 +62,10 @@ impl Mask {
         }
         if whole.len() < LONG {
             self.add_essence(whole);
+        }
+        let assigned = value.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| is_name(name));
+        for value in assigned.map(|(_, value)| value.trim()).chain([value]) {
+            encoded(value).into_iter().for_each(|encoded| self.add_essence(encoded.into_bytes()));
         }
         for line in value.lines() {
             let assigned = line.split_once('=').filter(|(name, _)| is_name(name)).map(|(_, value)| essence(value));
@@ -144,6 +157,24 @@ impl Mask {
 fn is_name(text: &str) -> bool {
     let text = text.trim().trim_start_matches("export ");
     !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+/// Returns the characters that a value has in base64, behind any number of other bytes: those that nothing beside it changes.
+fn encoded(value: &str) -> BTreeSet<String> {
+    let mut forms = BTreeSet::new();
+    if value.len() > ENCODED_MAX {
+        return forms;
+    }
+    // A character has six bits. Of those bytes before the value that share a group of three with it there may be none, one or two.
+    for (before, first) in [(0, 0), (1, 2), (2, 3)] {
+        let bytes: Vec<u8> = std::iter::repeat_n(0, before).chain(value.bytes()).collect();
+        let end = bytes.len() * 8 / 6;
+        for engine in [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD] {
+            let text = engine.encode(&bytes);
+            forms.extend(text.get(first..end).filter(|form| form.len() >= ENCODED_MIN).map(str::to_owned));
+        }
+    }
+    forms
 }
 
 /// Returns where the bytes end with the beginning of `known`, but not with the whole.
@@ -266,6 +297,29 @@ mod tests {
         assert_eq!(mask.masked("s3cr&t/one\nsecond line"), "‹secret›\n‹secret›");
         assert_eq!(mask.masked("plain C:\\new\\path 100%"), "plain C:\\new\\path 100%");
         assert_eq!(mask.masked("odd \"'\" \\' one"), "odd ‹secret› one");
+    }
+
+    #[test]
+    fn secret_is_masked_in_base64_wherever_it_begins_in_it() {
+        use base64::prelude::BASE64_STANDARD;
+        for value in HARD.into_iter().chain(["TOKEN=s3cr&t/one"]) {
+            let mask = mask(&[value]);
+            let secret = value.strip_prefix("TOKEN=").unwrap_or(value);
+            for before in ["", "u", "us", "user:", "Basic of somebody:"] {
+                for engine in [BASE64_STANDARD, base64::prelude::BASE64_URL_SAFE] {
+                    let form = engine.encode(format!("{before}{secret} and more"));
+                    let shown = mask.masked(&form).into_owned();
+                    // One character on each side has bits of both.
+                    let rest = shown.replace(MASK, "").len();
+                    let others = engine.encode(format!("{before} and more")).len();
+                    assert!(shown.contains(MASK) && rest <= others + 4, "{value:?} behind {before:?}: {form} {shown}");
+                    let wrapped = format!("{}\n{}", &form[..form.len() / 2], &form[form.len() / 2..]);
+                    assert!(mask.masked(&wrapped).contains(MASK), "{wrapped}");
+                }
+            }
+        }
+        assert_eq!(mask(&["hunter2"]).masked("aHVudGVyMg=="), "‹secret›g==");
+        assert_eq!(mask(&["abcd"]).masked("YWJjZA=="), "YWJjZA==", "too short to be told from chance");
     }
 
     fn long() -> String {

@@ -303,3 +303,49 @@ fn interim_names_of_docker_compose_are_put_right() {
         assert!(!asked(&device, "container rename c3"), "a name that only looks so: {userland:?}");
     }
 }
+
+#[test]
+fn files_are_put_back_in_directories_that_are_closed_to_their_owner() {
+    for userland in BOTH {
+        let device = device(userland);
+        device.write("/home/oem/settings/more/closed/kept", "one");
+        let mode = |path: &str, mode: u32| {
+            std::fs::set_permissions(device.here(path), std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("allowed");
+        };
+        let state = "project app\ncompose docker-compose\nrecreate no\nfile /home/oem/app/docker-compose.yml\n\
+             keep /home/oem/settings/motto\nkeep /home/oem/settings/more/closed/kept\nnew /home/oem/settings/new/file\n\
+             new /home/oem/settings/more/closed/new\nmade /home/oem/settings/new\nmode 711 /home/oem/settings/more\nend\n";
+        for path in ["/home/oem", "/home/oem/settings", "/home/oem/settings/more", "/home/oem/settings/more/closed"] {
+            device.open(path);
+        }
+        mode("/home/oem/settings/more", 0o711);
+        let device_user = device.unprivileged();
+        let device = &device_user;
+        own(device);
+        device.must(&swap::keep(&swap::pending("app"), "app", ""), state.as_bytes());
+        let sends = "cd /home/oem/settings && echo two >motto.new && mv motto.new motto && echo two >more/closed/x && \
+             mv more/closed/x more/closed/kept && echo two >more/closed/new && mkdir new && echo two >new/file && \
+             chmod 555 new more/closed && chmod 755 more && chmod 555 .";
+        device.must(&o3r_deploy::command::Command::new("sh").args(["-c", sends]), b"");
+        device.must(&swap::put_back(&swap::pending("app"), ""), b"");
+        assert_eq!(device.read("/home/oem/settings/motto"), "one", "{userland:?}");
+        assert_eq!(device.read("/home/oem/settings/more/closed/kept"), "one", "{userland:?}");
+        assert_eq!(device.names("/home/oem/settings"), ["more", "motto"], "{userland:?}");
+        assert_eq!(device.names("/home/oem/settings/more/closed"), ["kept"], "{userland:?}");
+        let modes =
+            ["/home/oem/settings", "/home/oem/settings/more", "/home/oem/settings/more/closed"].map(|path| device.mode(path));
+        assert_eq!(modes, [0o555, 0o711, 0o555], "{userland:?}");
+        assert!(!device.here(HOME).exists(), "{userland:?}");
+    }
+}
+
+/// Gives all that is in the home to the user who is not root.
+fn own(device: &Device) {
+    if rustix::process::getuid().is_root() {
+        let home = device.here("/home/oem").display().to_string();
+        let paths = [home, device.here("/state").display().to_string()];
+        assert!(
+            std::process::Command::new("chown").args(["-R", "65534:65534"]).args(paths).status().expect("it runs").success()
+        );
+    }
+}

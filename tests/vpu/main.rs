@@ -19,6 +19,7 @@ mod guard;
 mod images;
 mod interrupt;
 mod layers;
+mod leaks;
 mod library;
 mod names;
 mod pipeline;

@@ -102,6 +102,7 @@ fn what_the_deployment_itself_wants_stays() {
     compose(&mut wanted, &mut facts, text);
     deployed(&mut facts, text, "base web");
     wants_volume(&mut wanted);
+    put(&mut facts, "/home/oem/share", DIRECTORY);
     wanted.image = vec![crate::config::Image {
         source: crate::config::ImageSource::Here("web.tar".into()),
         name: None,
@@ -147,5 +148,48 @@ fn a_volume_that_is_wanted_otherwise_goes_with_the_containers_that_use_it() {
       watch web for 10 s more
       sh -c '# makes the version that was kept the previous one…' sh /home/oem/.o3r-deploy/app '{"images":[],"volumes":["share"],"projects":["app"],"up":"ef1551e493fba18a0688313c42e08267c4b974e048c806730917853d74dd4743 web"}' '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":["web"],"images":[],"result":"done"}'
     foreign: volume share
+    "#);
+}
+
+#[test]
+fn image_that_docker_would_prune_with_its_child_stays_where_it_is_wanted() {
+    let (mut wanted, mut facts) = (Deployment { clean_up: all(), ..nothing() }, device());
+    let child = |id: &str, tags: &[&str], parent: &str| DockerImage { parent: Some(parent.into()), ..image_there(id, tags) };
+    // The image that is delivered is there without a name, below one that was built on it.
+    wanted.image = vec![crate::config::Image {
+        source: crate::config::ImageSource::Here("web.tar".into()),
+        name: None,
+        metadata: crate::config::ImageMetadata::default(),
+    }];
+    facts.here.images = vec![local_image("sha256:web", "web:1")];
+    let images =
+        vec![image_there("sha256:web", &[]), child("sha256:5", &[], "sha256:web"), child("sha256:1", &["top:1"], "sha256:5")];
+    docker(&mut facts).images = images;
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
+    clean_up: nothing to do: nothing to remove
+    image: tag web:1, which is there
+      docker image tag -- sha256:web web:1
+      sh -c '# writes a file…' sh /home/oem/.o3r-deploy/app/record.json '{"images":["sha256:web"],"volumes":[],"projects":[],"up":null}'
+      sh -c '# notes a deployment in the history…' sh /home/oem/.o3r-deploy/app '{"at":"26.11.21_07.00.00+0100","by":"","application":"app","kind":"deployment","services":[],"images":[{"id":"sha256:web","references":["web:1"],"archive":"web.tar"}],"result":"done"}'
+    warning: image `top:1` stays: docker would remove image `sha256:web` with it
+    "#);
+}
+
+#[test]
+fn image_below_a_nameless_one_that_a_container_uses_stays() {
+    let (wanted, mut facts) = (Deployment { clean_up: CleanUp { images: true, ..CleanUp::default() }, ..nothing() }, device());
+    let child = |id: &str, tags: &[&str], parent: &str| DockerImage { parent: Some(parent.into()), ..image_there(id, tags) };
+    docker(&mut facts).containers = vec![foreign("theirs", "sha256:5")];
+    docker(&mut facts).images = vec![
+        image_there("sha256:9", &["base:1"]),
+        child("sha256:5", &[], "sha256:9"),
+        child("sha256:1", &["top:1"], "sha256:5"),
+    ];
+    insta::assert_snapshot!(shown(&wanted, &facts), @r#"
+    clean_up: remove 1 image
+      docker image rm --force -- sha256:1
+    foreign: image top:1
+    warning: image `sha256:5` stays: container `theirs` uses it
+    warning: image `base:1` stays: image `sha256:5` was built on it
     "#);
 }

@@ -51,6 +51,7 @@ fn an_identical_volume_is_left_and_a_different_one_is_an_error_that_says_how() {
     let (mut wanted, mut facts) = (nothing(), device());
     wants_volume(&mut wanted);
     docker(&mut facts).volumes = vec![volume("share", "/home/oem/share")];
+    put(&mut facts, "/home/oem/share", DIRECTORY);
     insta::assert_snapshot!(shown(&wanted, &facts), @"volume: nothing to do: there already");
     // A deployment that was cut off has made it and did not come to note it.
     docker(&mut facts).volumes = vec![DockerVolume { application: Some("app".into()), ..volume("share", "/home/oem/share") }];
@@ -223,4 +224,16 @@ fn a_root_file_system_is_imported_once_with_what_it_does_not_say_itself() {
     "#);
     docker(&mut facts).images = vec![DockerImage { archive: Some("abc".into()), ..image_there("sha256:1", &["app:1"]) }];
     insta::assert_snapshot!(shown(&wanted, &facts), @"image: nothing to do: 1 image there already");
+}
+
+#[test]
+fn volume_whose_directory_is_gone_gets_it_again() {
+    let (mut wanted, mut facts) = (nothing(), device());
+    wants_volume(&mut wanted);
+    // An update that made both was taken back: the volume stays in docker, and no container starts that mounts it.
+    docker(&mut facts).volumes = vec![volume("share", "/home/oem/share")];
+    insta::assert_snapshot!(shown(&wanted, &facts), @r"
+    volume: make /home/oem/share
+      make /home/oem/share (mode 755)
+    ");
 }

@@ -23,6 +23,7 @@ mod autostart;
 mod clean_up;
 mod engine;
 mod files;
+mod properties;
 mod room;
 
 /// A deployment that wants nothing.

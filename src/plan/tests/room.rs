@@ -161,3 +161,34 @@ fn what_a_clean_up_frees_is_counted_on_and_seen_to_afterwards() {
     hint: nothing can go without touching what runs, what is wanted and what ran before: remove files, or old volumes
     ");
 }
+
+#[test]
+fn images_that_make_room_go_once_and_behind_those_that_were_built_on_them() {
+    let (mut wanted, mut facts) = with_room(50, 50, false);
+    let child = |id: &str, tag: &str, parent: &str| DockerImage { parent: Some(parent.into()), ..sized(id, tag, 300) };
+    // The clean-up takes what this application has delivered, and docker the nameless one below it.
+    wanted.clean_up = CleanUp { images: true, only_this_application: true, ..CleanUp::default() };
+    facts.records.entry("app".into()).or_default().images.insert("sha256:2".into());
+    docker(&mut facts).images = vec![
+        sized("sha256:9", "base:1", 300),
+        DockerImage { tags: Vec::new(), ..child("sha256:5", "", "sha256:9") },
+        child("sha256:2", "mine:1", "sha256:5"),
+        sized("sha256:7", "other:1", 300),
+    ];
+    insta::assert_snapshot!(said(&wanted, &facts, true), @r#"
+    remove 1 image, remove 2 images to make room
+    docker image rm --force -- sha256:2
+    docker image rm --force -- sha256:9 sha256:7
+    see that 144 MB are free in /var/lib/docker
+    foreign: image base:1
+    foreign: image other:1
+    "#);
+    // One that makes room was built on one that the clean-up takes: that stays.
+    docker(&mut facts).images = vec![sized("sha256:2", "mine:1", 300), child("sha256:5", "theirs:1", "sha256:2")];
+    insta::assert_snapshot!(said(&wanted, &facts, true), @r#"
+    remove 1 image to make room
+    docker image rm --force -- sha256:5
+    see that 144 MB are free in /var/lib/docker
+    foreign: image theirs:1
+    "#);
+}

@@ -16,8 +16,26 @@ main() {
   # From here on nobody can confirm the other version.
   if [ -e "$version/armed" ]; then mv -f -- "$version/armed" "$version/putting_back" || exit; fi
 
+  # Does something in a directory that may be closed even to its owner.
+  # shellcheck disable=SC2016 # a part of two scripts
+  within='
+  within() {
+    directory=$1 closed=
+    shift
+    if [ -d "$directory" ] && [ ! -w "$directory" ]; then closed=$(stat -c %a -- "$directory") && chmod u+rwx -- "$directory" || return; fi
+    "$@"
+    status=$?
+    if [ -n "$closed" ] && [ -d "$directory" ]; then chmod "$closed" -- "$directory" || return; fi
+    return "$status"
+  }'
+  eval "$within"
   # shellcheck disable=SC2016 # a script of its own
   restore='
+  place() {
+    rm -rf -- "$back"
+    mkdir -p -- "$back" && { ln -- "$kept" "$back/${path##*/}" 2>/dev/null || cp -p -- "$kept" "$back/${path##*/}"; } &&
+      mv -f -- "$back/${path##*/}" "$path" && rm -rf -- "$back"
+  }
   files=$1
   shift
   for kept do
@@ -31,18 +49,20 @@ main() {
       continue
     fi
     back=${path%/*}/.o3r-deploy-back
-    rm -rf -- "$back"
-    mkdir -p -- "$back" && { ln -- "$kept" "$back/${path##*/}" 2>/dev/null || cp -p -- "$kept" "$back/${path##*/}"; } &&
-      mv -f -- "$back/${path##*/}" "$path" && rm -rf -- "$back" || exit
+    within "${path%/*}" place || exit
   done'
   # What is new goes first: the disk may be full of it.
   value new | while IFS= read -r path; do
     unescape "$path"
     # A directory under its name is none of the update's.
-    if [ -L "$text" ] || { [ -e "$text" ] && [ ! -d "$text" ]; }; then rm -f -- "$text" || exit; fi
+    if [ -L "$text" ] || { [ -e "$text" ] && [ ! -d "$text" ]; }; then within "${text%/*}" rm -f -- "$text" || exit; fi
   done || exit
-  find "$version/files" \( -type f -o -type l \) -exec sh -c "$restore" sh "$version/files" {} + || exit
-  value made | sort -r | while IFS= read -r path; do unescape "$path"; rmdir -- "$text" 2>/dev/null; done
+  find "$version/files" \( -type f -o -type l \) -exec sh -c "$within$restore" sh "$version/files" {} + || exit
+  value made | sort -r | while IFS= read -r path; do unescape "$path"; within "${text%/*}" rmdir -- "$text" 2>/dev/null; done
+  value mode | sort -r -k 2 | while IFS= read -r line; do
+    unescape "${line#* }"
+    if [ -d "$text" ] && [ ! -L "$text" ]; then chmod "${line%% *}" -- "$text" || exit; fi
+  done || exit
 
   while read -r key _ _ _ id reference; do
     if [ "$key" != service ]; then continue; fi

@@ -17,6 +17,7 @@ use crate::{
 
 mod attach;
 mod files;
+mod history;
 mod image;
 mod settle;
 mod up;
