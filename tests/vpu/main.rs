@@ -22,6 +22,7 @@ mod layers;
 mod names;
 mod pipeline;
 mod program;
+mod projects;
 #[expect(dead_code, reason = "the tests against sshd use the rest")]
 #[path = "../support/proxy.rs"]
 mod proxy;
