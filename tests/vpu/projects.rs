@@ -41,9 +41,10 @@ const REFUSED_ON_PURPOSE: [(&str, &str); 3] = [
 /// Why the program takes what docker-compose refuses, each by words of docker-compose's message. What is sent it takes.
 const TAKEN_ON_PURPOSE: [(&str, &str); 1] = [("build path", "the folder of a build is created on the device")];
 /// The projects of `tests/compose` that each run of the tests looks at.
-const SAMPLE: [&str; 10] = [
+const SAMPLE: [&str; 11] = [
     "anchors_bom_crlf",
     "binds",
+    "build_with_image",
     "driver_options",
     "env_file_absent",
     "env_names_files_by_variables",
@@ -88,11 +89,20 @@ struct Answer {
     text: String,
 }
 
+/// What docker-compose makes of the two copies of a project.
+struct ByHand<'a> {
+    whole: Answer,
+    sent: Option<&'a Answer>,
+}
+
 /// One row of the table.
 struct Row {
     name: String,
-    program: Result<Understood, String>,
-    hand: Answer,
+    /// Why the plan refuses it.
+    refusal: Option<String>,
+    /// Why docker-compose refuses it.
+    errors: Option<String>,
+    services: usize,
     differences: Vec<String>,
     purpose: Option<&'static str>,
 }
@@ -326,11 +336,11 @@ fn compare(vpu: &Vpu, projects: &[Project], with_plan: bool) -> Vec<Row> {
     let sent = by_hand_of_sent(vpu, projects, &programs);
     let rows = projects.iter().zip(programs).zip(hand).enumerate();
     rows.map(|(number, ((project, program), hand))| {
-        let program = match program {
-            Ok(_) if with_plan || !hand.accepted => vpu.planned(&folder(number)).map_or(program, Err),
-            other => other,
-        };
-        judge(project, number, program, hand, sent.get(&number))
+        let asked = program.is_ok() && (with_plan || !hand.accepted);
+        let refusal = if asked { vpu.planned(&folder(number)) } else { None };
+        let refusal = refusal.or_else(|| program.as_ref().err().cloned());
+        let by_hand = ByHand { whole: hand, sent: sent.get(&number) };
+        judge(project, number, (program.ok(), refusal), &by_hand)
     })
     .collect()
 }
@@ -362,39 +372,49 @@ fn by_hand_of_sent(vpu: &Vpu, projects: &[Project], programs: &[Result<Understoo
     numbers.into_iter().zip(vpu.compose_by_hand(&lines)).collect()
 }
 
-fn judge(project: &Project, number: usize, program: Result<Understood, String>, hand: Answer, sent: Option<&Answer>) -> Row {
+fn judge(
+    project: &Project,
+    number: usize,
+    (understood, refusal): (Option<Understood>, Option<String>),
+    by_hand: &ByHand<'_>,
+) -> Row {
+    let ByHand { whole: hand, sent } = by_hand;
     let purpose = |table: &[(&str, &'static str)], message: &str| {
         table.iter().find(|(words, _)| message.contains(words)).map(|(_, why)| *why)
     };
     let (mut differences, mut on_purpose) = (Vec::new(), None);
-    let whole = hand.text.replace(&format!("{WHOLE}/{:04}", project.repository.0), "");
-    match (&program, hand.accepted) {
-        (Err(_), false) => {}
-        (Err(message), true) => {
-            on_purpose = purpose(&REFUSED_ON_PURPOSE, message);
-            differences.push(format!("only the program refuses it: {message}"));
-        }
-        (Ok(_), false) => {
+    match (&refusal, hand.accepted) {
+        (Some(message), true) => match purpose(&REFUSED_ON_PURPOSE, message) {
+            Some(why) => on_purpose = Some(why),
+            None => differences.push(format!("only the program refuses it: {message}")),
+        },
+        (None, false) => {
             on_purpose = purpose(&TAKEN_ON_PURPOSE, &hand.errors).filter(|_| sent.is_some_and(|sent| sent.accepted));
-            differences.push(format!("only docker-compose refuses it: {}", hand.errors));
-        }
-        (Ok(understood), true) => {
-            differences = disagreements(understood, &hand, &whole);
-            differences.extend(unsent_binds(project, &whole, understood));
-            let text = sent.map(|sent| sent.text.replace(&format!("{SENT}/{number:04}"), ""));
-            match (sent, text) {
-                (Some(sent), Some(text)) => differences.extend(of_sent(sent, &whole, &text)),
-                _ => on_purpose = Some("it reaches out of its repository"),
-            }
-            if FOUND.iter().filter(|name| project.directory.join(name).exists()).count() > 1 && !differences.is_empty() {
-                on_purpose = Some("of several compose files, that of Docker Compose 2 counts");
+            if on_purpose.is_none() {
+                differences.push(format!("only docker-compose refuses it: {}", hand.errors));
             }
         }
+        _ => {}
     }
-    if on_purpose.is_some() {
-        differences.clear();
+    // What the plan refuses on purpose is understood all the same.
+    if let (Some(understood), true) = (&understood, hand.accepted) {
+        let whole = hand.text.replace(&format!("{WHOLE}/{:04}", project.repository.0), "");
+        let mut found = disagreements(understood, hand, &whole);
+        found.extend(unsent_binds(project, &whole, understood));
+        match sent {
+            Some(sent) => found.extend(of_sent(sent, &whole, &sent.text.replace(&format!("{SENT}/{number:04}"), ""))),
+            None => on_purpose = Some("it reaches out of its repository"),
+        }
+        let of_several = FOUND.iter().filter(|name| project.directory.join(name).exists()).count() > 1;
+        if of_several && project.files.is_empty() && !found.is_empty() {
+            on_purpose = Some("of several compose files, that of Docker Compose 2 counts");
+        } else {
+            differences.extend(found);
+        }
     }
-    Row { name: project.name.clone(), program, hand, differences, purpose: on_purpose }
+    let errors = (!hand.accepted).then(|| hand.errors.clone());
+    let services = understood.map_or(0, |understood| understood.images.len());
+    Row { name: project.name.clone(), refusal, errors, services, differences, purpose: on_purpose }
 }
 
 /// Differences between what the program understands and docker-compose's answer.
@@ -488,29 +508,26 @@ fn unsent_binds(project: &Project, whole: &str, understood: &Understood) -> Vec<
 fn table(tool: &str, rows: &[Row]) -> String {
     let mut text = format!("docker-compose {tool}\n");
     for row in rows {
-        let program = match &row.program {
-            Ok(understood) => format!("takes, {} services", understood.images.len()),
-            Err(message) => format!("refuses: {}", message.lines().last().unwrap_or_default()),
+        let verdict_of = |refusal: &Option<String>| match refusal {
+            None => "accepts".to_owned(),
+            Some(message) => format!("refuses: {}", message.lines().last().unwrap_or_default()),
         };
-        let hand = match row.hand.accepted {
-            true => "takes".to_owned(),
-            false => format!("refuses: {}", row.hand.errors.lines().last().unwrap_or_default()),
-        };
+        let (program, hand) = (verdict_of(&row.refusal), verdict_of(&row.errors));
         let verdict = match (row.purpose, row.differences.as_slice()) {
-            (Some(purpose), _) => format!("on purpose: {purpose}"),
+            (Some(purpose), []) => format!("on purpose: {purpose}"),
             (None, []) => "same".into(),
-            (None, differences) => format!("DIFFERENT: {}", differences.join("; ")),
+            (_, differences) => format!("DIFFERENT: {}", differences.join("; ")),
         };
-        let _ = writeln!(text, "{} | {program} | {hand} | {verdict}", row.name);
+        let _ = writeln!(text, "{} | {} services | {program} | {hand} | {verdict}", row.name, row.services);
     }
     let count = |is: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| is(row)).count();
     let _ = writeln!(
         text,
-        "{} projects: {} taken by both, {} refused by both, {} different on purpose, {} different\n",
+        "{} projects: {} accepted by both, {} refused by both, {} different on purpose, {} different\n",
         rows.len(),
-        count(&|row| row.program.is_ok() && row.hand.accepted),
-        count(&|row| row.program.is_err() && !row.hand.accepted),
-        count(&|row| row.purpose.is_some()),
+        count(&|row| row.refusal.is_none() && row.errors.is_none()),
+        count(&|row| row.refusal.is_some() && row.errors.is_some()),
+        count(&|row| row.purpose.is_some() && row.differences.is_empty()),
         count(&|row| !row.differences.is_empty()),
     );
     text
