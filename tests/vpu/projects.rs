@@ -39,7 +39,10 @@ const REFUSED_ON_PURPOSE: [(&str, &str); 3] = [
     ("is neither on this computer nor at", "a file would be missing when it starts"),
 ];
 /// Why the program takes what docker-compose refuses, each by words of docker-compose's message. What is sent it takes.
-const TAKEN_ON_PURPOSE: [(&str, &str); 1] = [("build path", "the folder of a build is created on the device")];
+const TAKEN_ON_PURPOSE: [(&str, &str); 2] = [
+    ("build path", "the folder of a build is created on the device"),
+    ("No such file or directory: './\"", "quotes in a `.env` are understood for every version"),
+];
 /// The projects of `tests/compose` that each run of the tests looks at.
 const SAMPLE: [&str; 11] = [
     "anchors_bom_crlf",
