@@ -40,14 +40,21 @@ impl DotEnv {
     }
 
     /// Returns the value of a variable; the last line that sets it counts.
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.lines.iter().rev().filter_map(|line| entry(line)).find(|(name, _)| *name == key).map(|(_, value)| plain(value))
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.variables().remove(key)
     }
 
-    /// Returns all its variables.
+    /// Returns all its variables. A value may name variables of earlier lines, as docker-compose allows from 1.26 on; one in single
+    /// quotes stands as it is.
     pub fn variables(&self) -> BTreeMap<String, String> {
-        let entries = self.lines.iter().filter_map(|line| entry(line));
-        entries.map(|(key, value)| (key.to_owned(), plain(value).to_owned())).collect()
+        let mut variables = BTreeMap::new();
+        for (key, value) in self.lines.iter().filter_map(|line| entry(line)) {
+            let lookup = |name: &str| variables.get(name).cloned();
+            let is_literal = value.starts_with('\'');
+            let value = if is_literal { plain(value).to_owned() } else { interpolate(plain(value), &lookup) };
+            variables.insert(key.to_owned(), value);
+        }
+        variables
     }
 
     /// Sets a variable, or takes it out; earlier lines that set it go.
@@ -161,10 +168,18 @@ mod tests {
     #[test]
     fn a_variable_that_is_set_replaces_its_lines_and_leaves_the_others() {
         let mut env = DotEnv::parse("# kept\nA=1\r\nexport B='two # words' # why\nA = 3\nC=x # y\n");
-        assert_eq!((env.get("A"), env.get("B"), env.get("C"), env.get("D")), (Some("3"), Some("two # words"), Some("x"), None));
+        let values = ["A", "B", "C", "D"].map(|name| env.get(name));
+        assert_eq!(values.each_ref().map(Option::as_deref), [Some("3"), Some("two # words"), Some("x"), None]);
         env.set("A", Some("4"));
         env.set("C", None);
         assert_eq!(env.text(), "# kept\nexport B='two # words' # why\nA=4\n");
         assert_eq!(env.variables().len(), 2);
+    }
+
+    #[test]
+    fn values_may_name_variables_of_earlier_lines() {
+        let env = DotEnv::parse("ROOT=./conf\nDEEP=\"${ROOT}/${STAGE:-prod}\"\nLITERAL='${ROOT}'\nLATER=${LAST}x\nLAST=1\n");
+        let values = ["DEEP", "LITERAL", "LATER"].map(|name| env.get(name).unwrap_or_default());
+        assert_eq!(values, ["./conf/prod", "${ROOT}", "x"]);
     }
 }

@@ -30,7 +30,7 @@ pub fn collect(
     read: &dyn Fn(&Path) -> Option<String>,
     lookup: &VariableLookup<'_>,
 ) -> Inputs {
-    let mut collector = Collector { inputs: Inputs::default(), read, lookup };
+    let mut collector = Collector { inputs: Inputs::default(), seen: BTreeSet::new(), read, lookup };
     for file in files {
         collector.compose_file(file, file, project);
     }
@@ -39,6 +39,8 @@ pub fn collect(
 
 struct Collector<'a> {
     inputs: Inputs,
+    /// Files that were read, and services of files of which only these count.
+    seen: BTreeSet<(PathBuf, Option<String>)>,
     read: &'a dyn Fn(&Path) -> Option<String>,
     lookup: &'a VariableLookup<'a>,
 }
@@ -46,20 +48,33 @@ struct Collector<'a> {
 impl Collector<'_> {
     /// Reads a compose file whose relative paths start at `base`.
     fn compose_file(&mut self, file: &Path, named_by: &Path, base: &Path) {
-        if self.inputs.files.contains(file) {
+        if !self.seen.insert((file.to_owned(), None)) {
             return;
         }
-        let Some(text) = self.file(file, named_by) else { return };
-        // What is no YAML names nothing; docker-compose says what is wrong with it.
-        let Ok(node) = Node::parse(&text) else { return };
+        let Some(node) = self.parsed(file, named_by) else { return };
         for include in node.get("include").map(Node::elements).unwrap_or_default() {
             self.include(include, file, base);
         }
-        // The first file format has its services at the top.
-        let services = node.get("services").unwrap_or(&node);
-        for (_, service) in services.entries() {
+        for (_, service) in services(&node).entries() {
             self.service(service, file, base);
         }
+    }
+
+    /// Reads the one service of a file that another service extends: docker-compose passes over the others there.
+    fn extended(&mut self, name: &str, file: &Path, named_by: &Path, base: &Path) {
+        if !self.seen.insert((file.to_owned(), Some(name.to_owned()))) {
+            return;
+        }
+        let Some(node) = self.parsed(file, named_by) else { return };
+        if let Some(service) = services(&node).get(name) {
+            self.service(service, file, base);
+        }
+    }
+
+    /// A compose file as YAML. What is none names nothing; docker-compose says what is wrong with it.
+    fn parsed(&mut self, file: &Path, named_by: &Path) -> Option<Node> {
+        let text = self.file(file, named_by)?;
+        Node::parse(&text).ok()
     }
 
     fn include(&mut self, include: &Node, file: &Path, base: &Path) {
@@ -67,10 +82,10 @@ impl Collector<'_> {
         let paths: Vec<_> = paths.collect();
         let directory = include.get("project_directory").and_then(|path| self.path(path, base));
         let first = paths.first().and_then(|path| path.parent()).map(Path::to_owned);
-        let Some(base) = directory.or(first) else { return };
         for env in include.get("env_file").map(Node::elements).unwrap_or_default() {
-            self.named(env, file, &base);
+            self.named(env, file, base);
         }
+        let Some(base) = directory.or(first) else { return };
         if include.get("env_file").is_none() && (self.read)(&base.join(".env")).is_some() {
             self.inputs.files.insert(base.join(".env"));
         }
@@ -96,11 +111,17 @@ impl Collector<'_> {
         {
             self.inputs.directories.insert(directory);
         }
-        if let Some(path) =
-            service.get("extends").and_then(|extends| extends.get("file")).and_then(|path| self.path(path, base))
+        if let Some(extends) = service.get("extends")
+            && let Some(name) = extends.get("service").unwrap_or(extends).text()
         {
-            let base = path.parent().unwrap_or(base).to_owned();
-            self.compose_file(&path, file, &base);
+            match extends.get("file") {
+                None => self.extended(name, file, file, base),
+                Some(other) => {
+                    let Some(other) = self.path(other, base) else { return };
+                    let base = other.parent().unwrap_or(base).to_owned();
+                    self.extended(name, &other, file, &base);
+                }
+            }
         }
     }
 
@@ -126,6 +147,11 @@ impl Collector<'_> {
         let on_device = text.is_empty() || text.starts_with(['/', '~']);
         (!on_device).then(|| clean(&base.join(text)))
     }
+}
+
+/// The services of a compose file; the first file format has them at the top.
+fn services(node: &Node) -> &Node {
+    node.get("services").unwrap_or(node)
 }
 
 /// Returns a path without `.` and `..` in it, as far as they can be resolved by the names alone.
@@ -175,7 +201,7 @@ mod tests {
     fn files_that_docker_compose_reads_are_collected() {
         let main = "
 x-base: &base { env_file: [app.env, {path: ./optional.env, required: false}] }
-include: [../common/c.yml, {path: [more.yml], env_file: inc.env}]
+include: [../common/c.yml, {path: [more.yml], project_directory: ../common, env_file: inc.env}]
 services:
   web: { <<: *base, extends: { file: ../common/base.yml, service: x }, build: { context: ./src } }
   job: { env_file: '${STAGE:-prod}.env', volumes: ['./data:/data'], build: https://x/y.git }
@@ -204,6 +230,25 @@ services:
         assert_eq!(names(&inputs.files), read);
         assert_eq!(names(inputs.missing.keys()), ["/p/app/inc.env", "/p/common/x.env"]);
         assert_eq!(names(&inputs.directories), ["/p/app/src"]);
+    }
+
+    #[test]
+    fn of_an_extended_file_only_the_extended_services_count() {
+        let base = "
+services:
+  x: { extends: y, env_file: x.env }
+  y: { extends: { service: z } }
+  z: { env_file: z.env, extends: { file: c.yml, service: x } }
+  other: { env_file: absent.env, build: ./absent }
+";
+        let inputs = collected(&[
+            ("app/c.yml", "services: { web: { extends: { file: ../common/c.yml, service: x } } }"),
+            ("common/c.yml", base),
+            ("common/x.env", ""),
+            ("common/z.env", ""),
+        ]);
+        assert_eq!(names(&inputs.files), ["/p/app/c.yml", "/p/common/c.yml", "/p/common/x.env", "/p/common/z.env"]);
+        assert!(inputs.missing.is_empty() && inputs.directories.is_empty(), "{inputs:?}");
     }
 
     #[test]

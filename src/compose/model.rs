@@ -27,7 +27,7 @@ pub struct Answer {
 pub struct Model {
     /// All services, those that only start with a profile too.
     pub services: BTreeMap<String, Service>,
-    /// Files of its `secrets` and `configs`.
+    /// Files of its `secrets` and `configs`, and directories that its volumes bind.
     pub files: BTreeSet<Bind>,
 }
 
@@ -50,7 +50,7 @@ pub struct Service {
     pub completes: bool,
 }
 
-/// The source of a bind, of a secret or of a config.
+/// The source of a bind, of a secret, of a config or of a volume that is a bind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bind {
     /// Its path: below the project's directory where it is of the project, else an absolute one on the device.
@@ -87,6 +87,8 @@ impl Model {
             let files = entries.iter().filter_map(|(_, entry)| entry.get("file")?.text());
             model.files.extend(files.map(|file| Bind::of(file, false, stage)));
         }
+        let volumes = node.get("volumes").map(Node::entries).unwrap_or_default();
+        model.files.extend(volumes.iter().filter_map(|(_, volume)| Bind::of_driver(volume.get("driver_opts")?, stage)));
         Ok(model)
     }
 
@@ -140,7 +142,7 @@ impl Model {
         }
     }
 
-    /// Returns all that it binds, with the files of its secrets and configs.
+    /// Returns all that it binds, with the files of its secrets and configs and what its volumes bind.
     pub fn binds(&self) -> impl Iterator<Item = &Bind> {
         self.services.values().flat_map(|service| &service.binds).chain(&self.files)
     }
@@ -178,6 +180,13 @@ impl Bind {
         let made = volume.get("bind").and_then(|bind| bind.get("create_host_path")).and_then(Node::text) == Some("true");
         let is_bind = volume.get("type").and_then(Node::text) == Some("bind");
         Some(Self::of(volume.get("source").filter(|_| is_bind)?.text()?, made, stage))
+    }
+
+    /// The directory that a volume of the local driver binds, which docker wants to be there.
+    fn of_driver(options: &Node, stage: &str) -> Option<Self> {
+        let is_bind = options.get("o").and_then(Node::text)?.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"));
+        let device = options.get("device").filter(|_| is_bind)?.text()?;
+        device.starts_with('/').then(|| Self::of(device, false, stage))
     }
 }
 
@@ -222,6 +231,10 @@ services:
     volumes: ['/tmp/stage/p/app/conf:/conf:ro', '/home/oem/share:/share:rw', 'data:/data:rw', /anonymous,
       {type: bind, source: /tmp/stage/p/src, target: /src}]
 secrets: {key: {file: /tmp/stage/p/app/key.pem}}
+volumes:
+  bound: {driver_opts: {type: none, o: 'ro,bind', device: /tmp/stage/p/app/volume}}
+  memory: {driver_opts: {type: tmpfs, o: size=1m, device: tmpfs}}
+  remote: {driver_opts: {type: nfs, o: addr=10.0.0.1, device: ':/share'}}
 version: '2.4'
 ";
 
@@ -234,7 +247,8 @@ version: '2.4'
         assert_eq!((web.image.as_deref(), web.container_name.as_deref()), (Some("docker.io/acme/web:1"), Some("web")));
         assert!(!web.builds && model.services["init"].completes);
         let shown: Vec<_> = model.binds().map(|bind| format!("{} {} {}", bind.source, bind.of_project, bind.made)).collect();
-        assert_eq!(shown, ["../src true false", "/home/oem/share false true", "conf true true", "key.pem true false"]);
+        let of_services = ["../src true false", "/home/oem/share false true", "conf true true"];
+        assert_eq!(shown, [&of_services[..], &["key.pem true false", "volume true false"]].concat());
     }
 
     #[test]

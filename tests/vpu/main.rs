@@ -24,6 +24,7 @@ mod library;
 mod names;
 mod pipeline;
 mod program;
+mod projects;
 #[expect(dead_code, reason = "the tests against sshd use the rest")]
 #[path = "../support/proxy.rs"]
 mod proxy;

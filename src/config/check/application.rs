@@ -297,8 +297,8 @@ impl<'a> Check<'a> {
 fn compose_files_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let env = small_file::read(&folder.join(".env")).map(|text| DotEnv::parse(&text)).unwrap_or_default();
     if let Some(named) = env.get("COMPOSE_FILE") {
-        let separator = env.get("COMPOSE_PATH_SEPARATOR").filter(|separator| !separator.is_empty()).unwrap_or(":");
-        let files: Vec<_> = named.split(separator).map(|name| compose::clean(&folder.join(name))).collect();
+        let separator = env.get("COMPOSE_PATH_SEPARATOR").filter(|separator| !separator.is_empty()).unwrap_or(":".into());
+        let files: Vec<_> = named.split(&separator).map(|name| compose::clean(&folder.join(name))).collect();
         return match files.iter().find(|file| !file.is_file()) {
             Some(file) => Err(format!("names `{}` in its `.env`, and there is no such file", file.display())),
             None => Ok(files),

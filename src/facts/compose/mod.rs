@@ -205,8 +205,8 @@ impl LocalCompose {
 
     /// Returns the profiles that its `.env` enables.
     pub fn profiles(&self) -> BTreeSet<String> {
-        let listed = self.env.get("COMPOSE_PROFILES").unwrap_or_default().split(',').map(str::trim);
-        listed.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        let listed = self.env.get("COMPOSE_PROFILES").unwrap_or_default();
+        listed.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     /// Returns the project as docker-compose understands it.
@@ -314,7 +314,7 @@ fn complete(env: &mut DotEnv, directory: &Path, files: &[PathBuf], wanted: &Comp
     let names: Vec<_> = files.iter().map(|file| compose::relative(directory, file)).collect();
     let is_default = names == ["docker-compose.yml"] || names == ["docker-compose.yml", "docker-compose.override.yml"];
     if !is_default || env.get("COMPOSE_FILE").is_some() {
-        let separator = env.get("COMPOSE_PATH_SEPARATOR").filter(|separator| !separator.is_empty()).unwrap_or(":").to_owned();
+        let separator = env.get("COMPOSE_PATH_SEPARATOR").filter(|separator| !separator.is_empty()).unwrap_or(":".into());
         env.set("COMPOSE_FILE", Some(&names.join(&separator)));
     }
 }

@@ -126,13 +126,10 @@ impl LocalCompose {
                     self.sources.remove(name);
                 }
             }
-            // A tree within another one.
-            if trees.iter().any(|outer| {
-                outer != tree
-                    && below(tree, outer).is_some_and(
-                        |_| matches!(self.sources.get(tree), Some(Source::Tree { files, .. }) if !files.is_empty()),
-                    )
-            }) {
+            // A tree within another one; the folder of a build is empty, and holds none.
+            let has_files =
+                |name: &str| matches!(self.sources.get(name), Some(Source::Tree { files, .. }) if !files.is_empty());
+            if has_files(tree) && trees.iter().any(|outer| outer != tree && has_files(outer) && below(tree, outer).is_some()) {
                 self.sources.remove(tree);
             }
         }
@@ -148,5 +145,31 @@ fn mode_of(path: &Path) -> Option<u32> {
     match here::source(path).ok()? {
         Source::File(file) => Some(file.mode),
         Source::Tree { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[&str]) -> Source {
+        let file = |name: &&str| {
+            let file = LocalFile { path: (*name).into(), mode: 0o644, size: 1, digests: BTreeMap::new() };
+            ((*name).to_owned(), file)
+        };
+        let files = files.iter().map(file).collect();
+        Source::Tree { files, directories: BTreeMap::new(), links: BTreeMap::new(), left_out: BTreeMap::new() }
+    }
+
+    #[test]
+    fn trees_within_trees_are_sent_once_and_those_in_the_folder_of_a_build_are_sent() {
+        let merged = |outer: Source| {
+            let sources = BTreeMap::from([(String::new(), outer), ("src".to_owned(), tree(&["a"]))]);
+            let mut local = LocalCompose { sources, ..LocalCompose::default() };
+            local.merge_sources();
+            local.sources.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(merged(tree(&["other", "src/a"])), [""]);
+        assert_eq!(merged(tree(&[])), ["", "src"]);
     }
 }
