@@ -207,7 +207,7 @@ impl Project {
         let here = gather::gather(&wanted).map_err(|failure| failure.to_string())?;
         let mut local = here.compose.expect("gathered");
         let project = plan::project_name(&wanted);
-        let answer = local.ask(device, &project).await.expect("the device is asked");
+        let (answer, _) = local.ask(device, &project, "").await.expect("the device is asked");
         let model = answer.project.clone().map_err(|lines| lines.join("\n"))?;
         local.take(answer, compose, &project).map_err(|error| error.to_string())?;
         let expected = model.expected(&[], &local.profiles()).expect("none is named").into_iter().collect();
