@@ -9,7 +9,7 @@ use super::{
 use crate::{
     commands::docker,
     deploy::{Access, IdentityRequest, access::Nobody},
-    doctor::{self, Check, Examined, Finding, Missing, Seen, State},
+    doctor::{self, Check, DeviceView, Examined, Finding, Missing, State},
     facts::{Probe, Section},
     failure::{ExitCode, Explain, Failure, FailureKind},
     release::lock,
@@ -53,7 +53,10 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
         Ok(target) => target,
         Err(error) => return session::refuse(style, error),
     };
-    let mut seen = Seen { now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()), ..Seen::default() };
+    let mut seen = DeviceView {
+        now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
+        ..DeviceView::default()
+    };
     let connecting = async {
         let mut nobody = Nobody;
         let firewall = interface.get(&["/device/network/firewall/active"]);
@@ -96,7 +99,7 @@ pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
 }
 
 /// Looks at what is inside a device that lets this computer in.
-async fn look_inside(remote: &Ssh, hold_off: &str, seen: &mut Seen) -> Result<(), Failure> {
+async fn look_inside(remote: &Ssh, hold_off: &str, seen: &mut DeviceView) -> Result<(), Failure> {
     use Section::{Autostart, Compose, Containers, Docker, DockerRoot, Images, Volumes};
     let rest = [Docker, DockerRoot, Compose, Autostart];
     let probe = |sections: &[Section]| Probe {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::told;
+use super::option_layer;
 use crate::{
     config::{self, ConfigError, Deployment, Layer, Problem},
     delivery::Strategy,
@@ -277,7 +277,7 @@ pub struct Options {
     /// How long to show it, in seconds; 0: until it ends or Ctrl-C [default: 0]
     ///
     /// Example: --run_duration 2.5
-    #[arg(long = "run_duration", alias = "run-duration", value_name = "SECONDS", value_parser = told::seconds, allow_negative_numbers = true, help_heading = "Attach")]
+    #[arg(long = "run_duration", alias = "run-duration", value_name = "SECONDS", value_parser = option_layer::seconds, allow_negative_numbers = true, help_heading = "Attach")]
     pub run_duration: Option<f64>,
 
     /// Remove the container at the end; --dont_stop_upon_exit takes it back
@@ -307,7 +307,7 @@ pub struct Options {
     /// The pauses grow from 1 s to 30 s. The run then goes on where it was. 0: not at all.
     ///
     /// Example: --reconnects 0
-    #[arg(long, value_name = "TIMES", value_parser = told::times, allow_negative_numbers = true, help_heading = "This run")]
+    #[arg(long, value_name = "TIMES", value_parser = option_layer::times, allow_negative_numbers = true, help_heading = "This run")]
     pub reconnects: Option<u32>,
 
     /// How the lock of the device is taken.
@@ -365,7 +365,12 @@ pub struct Wanted {
 /// # Errors
 /// All that is wrong, at once where possible.
 pub fn deployment(options: &Options, working_directory: &Path) -> Result<Wanted, ConfigError> {
-    with_file(told::layer(options, working_directory), options.device.config.as_deref(), working_directory, config::check)
+    with_file(
+        option_layer::layer(options, working_directory),
+        options.device.config.as_deref(),
+        working_directory,
+        config::check,
+    )
 }
 
 /// The same for commands that deploy nothing: what a deployment takes from this computer need not be there.
@@ -374,7 +379,7 @@ pub fn deployment(options: &Options, working_directory: &Path) -> Result<Wanted,
 /// As [`deployment`].
 pub fn application(options: &ApplicationOptions, working_directory: &Path) -> Result<Deployment, ConfigError> {
     let compose = options.docker_compose_to_initialize.as_ref();
-    let told = told::part(&options.device, compose, working_directory);
+    let told = option_layer::part(&options.device, compose, working_directory);
     Ok(with_file(told, options.device.config.as_deref(), working_directory, config::check_without_sources)?.deployment)
 }
 
@@ -383,7 +388,7 @@ pub fn application(options: &ApplicationOptions, working_directory: &Path) -> Re
 /// # Errors
 /// As [`deployment`].
 pub fn device(options: &DeviceOptions, working_directory: &Path) -> Result<Deployment, ConfigError> {
-    let told = told::part(options, None, working_directory);
+    let told = option_layer::part(options, None, working_directory);
     Ok(with_file(told, options.config.as_deref(), working_directory, config::check_without_sources)?.deployment)
 }
 

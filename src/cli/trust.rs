@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{
+    option_layer,
     options::{self, DeviceOptions},
     session::{self, Session},
-    told,
 };
 use crate::{
     config::{ConfigError, Device, LocalPath},
@@ -31,16 +31,16 @@ pub(super) struct TrustOptions {
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
     /// The device's address [default: 192.168.0.69]
-    #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", hide_env_values = true, value_name = "ADDRESS", value_parser = told::something)]
+    #[arg(long = "IP", alias = "ip", env = "IFM3D_IP", hide_env_values = true, value_name = "ADDRESS", value_parser = option_layer::something)]
     ip: Option<String>,
     /// The port of the device's sshd [default: 22]
-    #[arg(long, value_name = "PORT", value_parser = told::port, allow_negative_numbers = true)]
+    #[arg(long, value_name = "PORT", value_parser = option_layer::port, allow_negative_numbers = true)]
     port: Option<u16>,
     /// The user to log in as [default: oem]
-    #[arg(long, value_name = "USER", value_parser = told::something)]
+    #[arg(long, value_name = "USER", value_parser = option_layer::something)]
     user: Option<String>,
     /// The private key to give to the device; made if it is not there [default: ~/.ssh/id_o3r]
-    #[arg(long, value_name = "FILE", value_parser = told::something)]
+    #[arg(long, value_name = "FILE", value_parser = option_layer::something)]
     identity: Option<String>,
     /// Pin the host key of a device that is not known yet, without asking
     ///

@@ -19,7 +19,7 @@ use crate::{
     plan::{application_name, count},
     remote::{Remote, ssh::Ssh},
     report::{Event, Outcome, Report},
-    run::{Hold, Interrupt, RunError},
+    run::{Interrupt, LockGuard, RunError},
     small_file,
     stage::Stage,
 };
@@ -136,7 +136,7 @@ async fn reboot(
 ) -> Result<String, Failure> {
     let owner = requester::owner(wanted, "reboots the device of");
     let wish = requester::wish(wanted, &options.lock.settings(), &owner);
-    let mut hold = Hold::take(remote, &wish, &mut session.report, interrupt).await?;
+    let mut hold = LockGuard::take(remote, &wish, &mut session.report, interrupt).await?;
     let begin = Instant::now();
     let boot = match hold.during(begin_reboot(session, &access.interface, remote)).await {
         Ok(boot) => boot,

@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{
     config::{Compose, Deployment},
-    delivery::Supply,
+    delivery::ImageSources,
     deploy::{Access, access, requester},
     failure::{ExitCode, Failure},
     plan::application_name,
     release::{Entry, EntryImage, versions},
     remote::{Remote, ssh::Ssh},
     report::{Event, Outcome, Report, data},
-    run::{Hold, Interrupt, Progress, Runner},
+    run::{Interrupt, LockGuard, Progress, Runner},
     stage::Stage,
     text::printable,
 };
@@ -105,7 +105,7 @@ async fn go_back(
 ) -> Result<(), Failure> {
     let owner = requester::owner(wanted, "goes back to the previous version of");
     let wish = requester::wish(wanted, &options.settings(), &owner);
-    let mut hold = Hold::take(remote, &wish, &mut session.report, &interrupt).await?;
+    let mut hold = LockGuard::take(remote, &wish, &mut session.report, &interrupt).await?;
     let entry = Entry {
         at: session.stem.to_string(),
         by: requester::by(),
@@ -115,17 +115,17 @@ async fn go_back(
     };
     let times = wanted.compose.as_ref().map(|compose| (compose.wait, compose.settle));
     let (wait, settle) = times.unwrap_or((Compose::DEFAULT_WAIT, Compose::DEFAULT_SETTLE));
-    let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
+    let on_new_connection = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
         Box::pin(async move { access::on_new_connection(wanted, accept_new, &command).await })
     };
-    let (access, supply, mut progress) = (Access::to(&wanted.device).await?, Supply::default(), Progress::default());
+    let (access, supply, mut progress) = (Access::to(&wanted.device).await?, ImageSources::default(), Progress::default());
     let mut runner = Runner {
         remote,
         interface: &access.interface,
         report: &mut session.report,
         supply: &supply,
         interrupt,
-        aside: Some(&aside),
+        on_new_connection: Some(&on_new_connection),
         progress: &mut progress,
     };
     let begin = std::time::Instant::now();

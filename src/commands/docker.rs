@@ -142,7 +142,7 @@ pub fn stop(container: &str) -> Command {
 
 /// Looks for what often goes wrong. With the file `hold_off` an application holds updates off, where there is one.
 pub fn examine(hold_off: &str) -> Command {
-    Command::script_with(include_str!("scripts/within.sh"), include_str!("scripts/examine.sh"))
+    Command::script_with(include_str!("scripts/within.sh"), include_str!("scripts/diagnose.sh"))
         .silent_for(DISK_SILENCE_MAX)
         .arg(hold_off)
 }

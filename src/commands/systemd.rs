@@ -43,7 +43,7 @@ pub fn disable_single(project: &str) -> Command {
 /// Ends the unit that follows the containers of a project, without ending them: when the containers are replaced, it would stop the
 /// new ones.
 pub fn release(project: &str, file: &str) -> Command {
-    Command::script(concat!(include_str!("scripts/release.sh"), include_str!("../release/scripts/let_go.sh")))
+    Command::script(concat!(include_str!("scripts/release.sh"), include_str!("../release/scripts/stop_competing_writers.sh")))
         .waits_for_docker()
         .arg(project)
         .arg(file)

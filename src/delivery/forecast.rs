@@ -8,7 +8,7 @@ use std::{ops::Range, time::Duration};
 use flate2::{Compression, write::ZlibEncoder};
 
 use super::{
-    Delivery, Rebuild, Speeds, Way,
+    Delivery, ParcelRoute, Rebuild, Speeds,
     compress::{LINK, Packing},
 };
 use crate::image::{Archive, Layer};
@@ -210,8 +210,8 @@ impl Costs<'_> {
     fn with_files(&self, mut delivery: Delivery) -> Delivery {
         let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
         for (way, bytes) in delivery.ways.iter_mut().zip(sizes) {
-            if *way == Way::Stream && (self.wire(bytes).0 > LONG || (self.speeds.cut && bytes > LARGE)) {
-                *way = Way::Files;
+            if *way == ParcelRoute::Stream && (self.wire(bytes).0 > LONG || (self.speeds.cut && bytes > LARGE)) {
+                *way = ParcelRoute::Files;
             }
         }
         delivery
@@ -225,7 +225,7 @@ impl Costs<'_> {
             let size = delivery.bytes(parcel);
             flash += 2 * size;
             match delivery.ways.get(number) {
-                Some(Way::Rebuild(rebuild)) => {
+                Some(ParcelRoute::Rebuild(rebuild)) => {
                     arrived = arrived.max(done) + self.rebuilt(rebuild);
                     bytes += self.wire(rebuild.inserted).1;
                 }
@@ -233,7 +233,7 @@ impl Costs<'_> {
                     let (seconds, sent) = self.wire(size);
                     arrived += seconds;
                     bytes += sent;
-                    if way == Some(&Way::Files) {
+                    if way == Some(&ParcelRoute::Files) {
                         flash += size;
                     }
                 }
@@ -293,9 +293,9 @@ mod tests {
     fn what_takes_long_goes_by_way_of_a_file_and_after_a_cut_all_that_is_large() {
         let delivery = Delivery::new(vec![300 * MB, 100 * MB], 0);
         let ways = |speeds: &Speeds| choose(&delivery, &Offer::default(), speeds, Strategy::Auto).0.ways;
-        assert_eq!(ways(&speeds(6 * MB)), [Way::Files, Way::Stream]);
-        assert_eq!(ways(&speeds(50 * MB)), [Way::Stream, Way::Stream]);
-        assert_eq!(ways(&Speeds { cut: true, ..speeds(50 * MB) }), [Way::Files, Way::Files]);
+        assert_eq!(ways(&speeds(6 * MB)), [ParcelRoute::Files, ParcelRoute::Stream]);
+        assert_eq!(ways(&speeds(50 * MB)), [ParcelRoute::Stream, ParcelRoute::Stream]);
+        assert_eq!(ways(&Speeds { cut: true, ..speeds(50 * MB) }), [ParcelRoute::Files, ParcelRoute::Files]);
     }
 
     #[test]

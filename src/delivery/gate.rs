@@ -21,7 +21,7 @@ pub type Pieces = mpsc::Receiver<std::io::Result<Vec<u8>>>;
 
 /// What the parcels of one delivery share.
 #[derive(Clone, Debug, Default)]
-pub struct Gate {
+pub struct ParcelSequencer {
     shared: Rc<Shared>,
 }
 
@@ -42,14 +42,14 @@ struct Shared {
 
 /// A parcel's place in the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct ParcelSlot {
     /// Which parcel.
     pub parcel: usize,
     /// How many bytes of it may pass while the one before it is still being unpacked.
     pub early: u64,
 }
 
-impl Turn {
+impl ParcelSlot {
     /// The turns of a delivery: together, two neighbours lie in no more room than [`Delivery::peak`].
     pub fn of(delivery: &Delivery) -> Vec<Self> {
         let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
@@ -60,10 +60,10 @@ impl Turn {
     }
 }
 
-impl Gate {
+impl ParcelSequencer {
     /// Passes the pieces of a parcel on, the last of them only when the device has unpacked the parcel before: until then
     /// docker cannot put its layers on anything.
-    pub fn pass(&self, turn: Turn, mut pieces: Pieces) -> Pieces {
+    pub fn pass(&self, turn: ParcelSlot, mut pieces: Pieces) -> Pieces {
         let (sender, receiver) = mpsc::channel(1);
         let gate = self.clone();
         tokio::task::spawn_local(async move {
@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn the_last_piece_waits_for_the_parcel_before() {
         run(async {
-            let gate = Gate::default();
-            let mut out = gate.pass(Turn { parcel: 1, early: 1000 }, pieces(3));
+            let gate = ParcelSequencer::default();
+            let mut out = gate.pass(ParcelSlot { parcel: 1, early: 1000 }, pieces(3));
             assert_eq!(out.recv().await.map(|piece| piece.expect("a piece")[0]), Some(0));
             assert_eq!(out.recv().await.map(|piece| piece.expect("a piece")[0]), Some(1));
             tokio::task::yield_now().await;
@@ -185,8 +185,8 @@ mod tests {
     fn how_fast_the_device_unpacks_is_told_by_large_parcels_that_come_as_they_are() {
         run(async {
             for (bytes, told) in [(Some(TELLING), TELLING), (Some(TELLING - 1), 0), (None, 0)] {
-                let gate = Gate::default();
-                let mut out = gate.pass(Turn { parcel: 0, early: 1000 }, pieces(2));
+                let gate = ParcelSequencer::default();
+                let mut out = gate.pass(ParcelSlot { parcel: 0, early: 1000 }, pieces(2));
                 while out.recv().await.is_some() {}
                 std::thread::sleep(CALL + Duration::from_millis(50));
                 gate.unpacked(bytes);
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn no_more_arrives_early_than_the_device_has_room_for() {
         run(async {
-            let gate = Gate::default();
-            let mut out = gate.pass(Turn { parcel: 1, early: 10 }, pieces(3));
+            let gate = ParcelSequencer::default();
+            let mut out = gate.pass(ParcelSlot { parcel: 1, early: 10 }, pieces(3));
             assert!(out.recv().await.is_some());
             tokio::task::yield_now().await;
             assert!(out.try_recv().is_err());
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn neighbours_share_the_room_of_the_largest() {
         let delivery = Delivery::new(vec![100 << 20, 40 << 20, 100 << 20], 0);
-        let early: Vec<_> = Turn::of(&delivery).iter().map(|turn| turn.early >> 20).collect();
+        let early: Vec<_> = ParcelSlot::of(&delivery).iter().map(|turn| turn.early >> 20).collect();
         assert_eq!(early, [108, 8, 68]);
     }
 

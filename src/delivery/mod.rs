@@ -19,10 +19,10 @@ mod supply;
 
 pub use compress::{Packing, compress};
 pub use forecast::{Forecast, Offer, Strategy, choose};
-pub use gate::{Gate, Pieces, Turn, behind};
-pub use rebuild::{Rebuild, Run, Shelf};
+pub use gate::{ParcelSequencer, ParcelSlot, Pieces, behind};
+pub use rebuild::{LayerIndexCache, Rebuild, Run};
 pub use speeds::{Measured, Speeds};
-pub use supply::Supply;
+pub use supply::ImageSources;
 
 pub use crate::commands::docker::PARTIAL;
 
@@ -41,14 +41,14 @@ pub struct Delivery {
     /// The layers of each parcel; together all that are missing.
     pub parcels: Vec<Range<usize>>,
     /// How each parcel comes to the device's docker.
-    pub ways: Vec<Way>,
+    pub ways: Vec<ParcelRoute>,
     /// Sizes of all layers in bytes, as they are stored here.
     pub sizes: Vec<u64>,
 }
 
 /// How a parcel comes to the device's docker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Way {
+pub enum ParcelRoute {
     /// As a stream, straight into docker.
     #[default]
     Stream,
@@ -66,7 +66,7 @@ impl Delivery {
         if parcels.is_empty() {
             parcels.push(sizes.len()..sizes.len());
         }
-        let ways = vec![Way::Stream; parcels.len()];
+        let ways = vec![ParcelRoute::Stream; parcels.len()];
         Self { present, parcels, ways, sizes }
     }
 
@@ -87,10 +87,10 @@ impl Delivery {
         for candidate in self.candidates() {
             if let Some(rebuild) = rebuild(&candidate) {
                 parcels.push(candidate);
-                ways.push(Way::Rebuild(rebuild));
+                ways.push(ParcelRoute::Rebuild(rebuild));
             } else {
                 let sent = joined(&self.sizes, candidate, JOINED);
-                ways.extend(sent.iter().map(|_| Way::Stream));
+                ways.extend(sent.iter().map(|_| ParcelRoute::Stream));
                 parcels.extend(sent);
             }
         }
@@ -106,14 +106,14 @@ impl Delivery {
     /// How a parcel is rebuilt, if it is.
     pub fn rebuild(&self, number: usize) -> Option<&Rebuild> {
         match self.ways.get(number) {
-            Some(Way::Rebuild(rebuild)) => Some(rebuild),
+            Some(ParcelRoute::Rebuild(rebuild)) => Some(rebuild),
             _ => None,
         }
     }
 
     /// Whether any parcel is rebuilt.
     pub fn rebuilds(&self) -> bool {
-        self.ways.iter().any(|way| matches!(way, Way::Rebuild(_)))
+        self.ways.iter().any(|way| matches!(way, ParcelRoute::Rebuild(_)))
     }
 
     /// Bytes that travel, before compression.
@@ -220,7 +220,7 @@ mod tests {
         let rebuild = Rebuild { base: "sha256:1".into(), roots: vec![], runs: vec![], read: 0, inserted: 10 };
         let delivery = delivery.with(|parcel| (parcel.start == 0).then(|| rebuild.clone()));
         assert_eq!(delivery.parcels, [0..3, 3..4, 4..5]);
-        assert_eq!(delivery.ways, [Way::Rebuild(rebuild), Way::Stream, Way::Stream]);
+        assert_eq!(delivery.ways, [ParcelRoute::Rebuild(rebuild), ParcelRoute::Stream, ParcelRoute::Stream]);
         assert_eq!(delivery.travels(), 10 + 6 * MB);
         assert_eq!(delivery.thin().parcels.len(), 5);
     }

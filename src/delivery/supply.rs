@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, thread::JoinHandle};
 
-use super::{Delivery, Measured, Offer, PARTIAL, Shelf, Strategy, forecast, gate::Pieces, rebuild};
+use super::{Delivery, LayerIndexCache, Measured, Offer, PARTIAL, Strategy, forecast, gate::Pieces, rebuild};
 use crate::{
     facts::DockerImage,
     image::{Archive, Image, ImageError, ImageId, Load, LoadStream, LocalImages},
@@ -10,23 +10,23 @@ use crate::{
 
 /// The sources of a deployment's images, and what is known of the layers that were sent before.
 #[derive(Debug, Default)]
-pub struct Supply {
-    sources: RefCell<Vec<Option<Stock>>>,
-    shelf: Shelf,
+pub struct ImageSources {
+    sources: RefCell<Vec<Option<SourceState>>>,
+    shelf: LayerIndexCache,
     learning: RefCell<Vec<JoinHandle<()>>>,
     measured: RefCell<Vec<Measured>>,
 }
 
 #[derive(Debug)]
-enum Stock {
+enum SourceState {
     Found(LocalImages),
     Archive(Archive),
 }
 
-impl Supply {
+impl ImageSources {
     /// Takes the sources, each under its number.
-    pub fn new(sources: Vec<Option<LocalImages>>, shelf: Shelf) -> Self {
-        let sources = sources.into_iter().map(|source| source.map(Stock::Found)).collect();
+    pub fn new(sources: Vec<Option<LocalImages>>, shelf: LayerIndexCache) -> Self {
+        let sources = sources.into_iter().map(|source| source.map(SourceState::Found)).collect();
         Self { sources: RefCell::new(sources), shelf, learning: RefCell::default(), measured: RefCell::default() }
     }
 
@@ -37,7 +37,7 @@ impl Supply {
     /// What reading the source says.
     pub fn pieces(&self, source: usize, id: &str, delivery: &Delivery, number: usize) -> Result<Pieces, ImageError> {
         let whole = delivery.present == 0 && delivery.parcels.len() == 1 && delivery.rebuild(number).is_none();
-        if let Some(Some(Stock::Found(found))) = self.sources.borrow().get(source)
+        if let Some(Some(SourceState::Found(found))) = self.sources.borrow().get(source)
             && whole
             && found.images().len() == 1
         {
@@ -127,8 +127,8 @@ impl Supply {
 
     fn is_archived(&self, source: usize) -> bool {
         match self.sources.borrow().get(source) {
-            Some(Some(Stock::Found(found))) => found.is_archive(),
-            Some(Some(Stock::Archive(_))) => true,
+            Some(Some(SourceState::Found(found))) => found.is_archive(),
+            Some(Some(SourceState::Archive(_))) => true,
             _ => false,
         }
     }
@@ -139,10 +139,10 @@ impl Supply {
         let mut sources = self.sources.borrow_mut();
         let stock = sources.get_mut(source).ok_or_else(missing)?;
         let archive = match stock.take().ok_or_else(missing)? {
-            Stock::Found(found) => found.into_archive()?,
-            Stock::Archive(archive) => archive,
+            SourceState::Found(found) => found.into_archive()?,
+            SourceState::Archive(archive) => archive,
         };
-        *stock = Some(Stock::Archive(archive.clone()));
+        *stock = Some(SourceState::Archive(archive.clone()));
         let image = archive.images().iter().find(|image| image.id.to_string() == id).cloned().ok_or_else(missing)?;
         Ok((archive, image))
     }

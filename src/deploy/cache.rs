@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     compose::Answer,
     config::Device,
-    delivery::{Shelf, Speeds},
+    delivery::{LayerIndexCache, Speeds},
     facts::here,
     small_file,
 };
@@ -50,8 +50,8 @@ impl Cache {
     }
 
     /// What is known of layers.
-    pub(super) fn shelf(&self) -> Shelf {
-        Shelf::new(self.below("layers"), self.read_only)
+    pub(super) fn shelf(&self) -> LayerIndexCache {
+        LayerIndexCache::new(self.below("layers"), self.read_only)
     }
 
     /// Returns the answer of docker-compose to this input, if it is kept.

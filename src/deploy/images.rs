@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     config::{Deployment, ImageSource},
-    delivery::{self, Delivery, Offer, Strategy, Supply},
+    delivery::{self, Delivery, ImageSources, Offer, Strategy},
     facts::{Facts, here},
     failure::Failure,
     image::{self, LocalImages},
@@ -38,7 +38,7 @@ pub(super) fn describe(sources: &[Option<LocalImages>]) -> Vec<here::LocalImage>
 }
 
 /// Finds out how each image that the device does not have could be delivered.
-pub(super) fn offers(supply: &Supply, facts: &mut Facts, strategy: Strategy) -> Result<BTreeMap<String, Offer>, Failure> {
+pub(super) fn offers(supply: &ImageSources, facts: &mut Facts, strategy: Strategy) -> Result<BTreeMap<String, Offer>, Failure> {
     let Some(docker) = &facts.docker else { return Ok(BTreeMap::new()) };
     let mut offers = BTreeMap::new();
     for image in facts.here.images.iter_mut().filter(|image| docker.image(&image.id).is_none()) {

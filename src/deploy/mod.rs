@@ -14,13 +14,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     config::Deployment,
-    delivery::{Speeds, Strategy, Supply},
+    delivery::{ImageSources, Speeds, Strategy},
     facts::{Facts, gather, here},
     failure::{Failure, FailureKind},
-    plan::{self, Circumstances, Plan, count},
+    plan::{self, Plan, PlanContext, count},
     remote::{Remote, ssh::Ssh},
     report::{DeviceLabel, DeviceSummary, Event, Question, Report, Stem},
-    run::{Hold, Progress, Runner},
+    run::{LockGuard, Progress, Runner},
     secret::Secret,
     stage::Stage,
 };
@@ -121,7 +121,7 @@ pub async fn deploy(wanted: &Deployment, settings: DeploySettings, report: &mut 
         wanted,
         access,
         here,
-        supply: Supply::new(images, cache.shelf()),
+        supply: ImageSources::new(images, cache.shelf()),
         cache,
         reconnect: Reconnect::new(settings.reconnects),
         progress: Progress::default(),
@@ -148,8 +148,8 @@ struct Run<'a> {
     wanted: &'a Deployment,
     settings: DeploySettings,
     access: Access,
-    here: here::Here,
-    supply: Supply,
+    here: here::LocalState,
+    supply: ImageSources,
     cache: Cache,
     reconnect: Reconnect,
     progress: Progress,
@@ -216,7 +216,7 @@ impl Run<'_> {
             let mut wish = requester::wish(self.wanted, &self.settings.lock, &owner);
             // The lock that a lost connection may have left there is this run's own.
             wish.token = self.token.get_or_insert(wish.token).clone();
-            let taken = Hold::take(work.remote, &wish, report, &interrupt).await?;
+            let taken = LockGuard::take(work.remote, &wish, report, &interrupt).await?;
             // Another one had the lock since the device was read: what was read may no longer be true.
             if work.facts.turn.as_deref() != Some(taken.before()) {
                 self.plan_again(&mut work, report).await?;
@@ -226,11 +226,12 @@ impl Run<'_> {
         let free = self.progress.free();
         let progress = &mut self.progress;
         let (wanted, accept_new) = (self.wanted, self.settings.accept_new);
-        let aside = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
+        let on_new_connection = |command| -> futures_util::future::LocalBoxFuture<'_, _> {
             Box::pin(async move { access::on_new_connection(wanted, accept_new, &command).await })
         };
-        let (interface, supply, aside) = (&self.access.interface, &self.supply, Some(&aside as &crate::run::Aside<'_>));
-        let mut runner = Runner { remote: work.remote, interface, report, supply, interrupt, aside, progress };
+        let (interface, supply, on_new_connection) =
+            (&self.access.interface, &self.supply, Some(&on_new_connection as &crate::run::OnNewConnection<'_>));
+        let mut runner = Runner { remote: work.remote, interface, report, supply, interrupt, on_new_connection, progress };
         match hold {
             // Who looks on for hours keeps nobody from the device.
             Some(hold) => hold.until_free(&free, runner.run(&work.plan)).await,
@@ -247,7 +248,7 @@ impl Run<'_> {
         let settings = &self.settings;
         let offers =
             images::offers(&self.supply, facts, settings.strategy).map_err(|failure| failure.in_stage(Stage::Image))?;
-        let circumstances = Circumstances {
+        let circumstances = PlanContext {
             stem: settings.stem.to_string(),
             by: requester::by(),
             allow_architecture: settings.allow_architecture,

@@ -10,7 +10,7 @@ use crate::{
     device::{DeviceIdentity, InterfaceError},
     facts::{
         Facts, Probe, compare, gather,
-        here::{Here, present},
+        here::{LocalState, present},
     },
     failure::Failure,
     plan,
@@ -32,7 +32,12 @@ pub(super) struct Observer<'a> {
 
 impl Observer<'_> {
     /// Connects and gathers the facts.
-    pub(super) async fn connect(&self, report: &mut dyn Report, accept_new: bool, here: Here) -> Result<(Ssh, Facts), Failure> {
+    pub(super) async fn connect(
+        &self,
+        report: &mut dyn Report,
+        accept_new: bool,
+        here: LocalState,
+    ) -> Result<(Ssh, Facts), Failure> {
         let request = IdentityRequest::start(&self.access.interface);
         let remote = self.access.connect(self.wanted, accept_new, &request, report).await?;
         let identity = async {
@@ -61,7 +66,7 @@ impl Observer<'_> {
     async fn observe(
         &self,
         remote: &Ssh,
-        mut here: Here,
+        mut here: LocalState,
         identity: impl Future<Output = Result<Identity, Failure>>,
     ) -> Result<Facts, Failure> {
         let wanted = self.wanted;
@@ -83,8 +88,9 @@ impl Observer<'_> {
         let mut facts = Facts { here, name_limit, serial, name, firmware, interface_answers, ..facts };
         look_for_secrets(remote, &plan::secret_paths(wanted), &mut facts).await?;
         // What was read leaves doubts: which large files there are those here, which files here are copies.
-        let doubtful = plan::doubtful(wanted, &facts);
-        gather::add_digests(&mut facts.here, &doubtful).map_err(|error| Failure::from(error).in_stage(Stage::Transfers))?;
+        let digests_needed = plan::digests_needed(wanted, &facts);
+        gather::add_digests(&mut facts.here, &digests_needed)
+            .map_err(|error| Failure::from(error).in_stage(Stage::Transfers))?;
         let copies = compare::copies(remote, &plan::copies(wanted, &facts)).await?;
         (facts.here.copies, facts.here.untold) = (copies.found, copies.untold);
         facts.here.present = present(plan::places(wanted, &facts));
@@ -92,7 +98,7 @@ impl Observer<'_> {
     }
 
     /// Returns what the device is asked, with what it said before.
-    fn questions(&self, here: &Here) -> Probe {
+    fn questions(&self, here: &LocalState) -> Probe {
         Probe { known_compose: self.cache.compose_line(&self.wanted.device), ..plan::questions(self.wanted, here) }
     }
 

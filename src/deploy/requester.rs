@@ -4,7 +4,7 @@ use super::LockSettings;
 use crate::{
     config::Deployment,
     plan::application_name,
-    run::{Owner, Wish},
+    run::{LockRequest, Owner},
 };
 
 /// Returns this process as an owner of the lock that `does` something with the application.
@@ -22,9 +22,9 @@ pub(crate) fn owner(wanted: &Deployment, does: &str) -> Owner {
 }
 
 /// Returns how the lock is to be taken.
-pub(crate) fn wish<'a>(wanted: &Deployment, settings: &LockSettings, owner: &'a Owner) -> Wish<'a> {
+pub(crate) fn wish<'a>(wanted: &Deployment, settings: &LockSettings, owner: &'a Owner) -> LockRequest<'a> {
     let hold_off = wanted.hold_off.as_ref().filter(|_| !settings.ignore_hold_off);
-    Wish {
+    LockRequest {
         owner,
         token: token().to_owned(),
         hold_off: hold_off.map(|path| path.as_str().to_owned()),

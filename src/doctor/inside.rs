@@ -1,7 +1,7 @@
 //! Judges what is inside a device that lets this computer in.
 
 use super::{
-    Check, Examined, Seen, State,
+    Check, DeviceView, Examined, State,
     judge::{Verdict, attention, fine, unknown, wrong},
 };
 use crate::{
@@ -16,7 +16,7 @@ const RECENT_RESTART: i64 = 600;
 const LOOP_RESTARTS: u64 = 3;
 
 /// What there is to say of a check.
-pub(super) fn inside(check: Check, seen: &Seen, facts: &Facts) -> Verdict {
+pub(super) fn inside(check: Check, seen: &DeviceView, facts: &Facts) -> Verdict {
     let docker = facts.docker.as_ref();
     match check {
         Check::Clock => clock(facts.clock, seen.now),

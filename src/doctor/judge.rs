@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Check, Seen, State, inside::inside};
+use super::{Check, DeviceView, State, inside::inside};
 
 /// How it is, what was found, what can be done.
 pub(super) type Verdict = (State, String, String);
@@ -24,7 +24,7 @@ pub(super) fn unknown() -> Verdict {
 }
 
 /// What there is to say of a check.
-pub(super) fn judge(check: Check, seen: &Seen) -> Verdict {
+pub(super) fn judge(check: Check, seen: &DeviceView) -> Verdict {
     match check {
         Check::Address | Check::Port | Check::Ssh | Check::HostKey | Check::Key => way(check, seen),
         Check::Interface => match &seen.identity {
@@ -62,7 +62,7 @@ pub(super) fn judge(check: Check, seen: &Seen) -> Verdict {
 }
 
 /// The way to the device: what failed, what comes before it and was passed, what comes after it and is not known.
-fn way(check: Check, seen: &Seen) -> Verdict {
+fn way(check: Check, seen: &DeviceView) -> Verdict {
     let Some(missing) = &seen.connection else { return fine("as it should be") };
     match (check as u8).cmp(&(missing.check as u8)) {
         Ordering::Less if missing.tried => fine("as it should be"),

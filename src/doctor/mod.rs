@@ -75,7 +75,7 @@ pub struct Finding {
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct DeviceView {
     /// Why there is no connection; none where there is one.
     pub connection: Option<Missing>,
     /// What the configuration interface says of the device.
@@ -84,7 +84,7 @@ pub struct Seen {
     pub firewall: Option<bool>,
     /// What the probe read.
     pub facts: Option<Facts>,
-    /// What `examine.sh` said.
+    /// What `diagnose.sh` said.
     pub examined: Examined,
     /// Whose deployment is under way, as the lock of the device tells.
     pub lock: Option<String>,
@@ -135,7 +135,7 @@ impl Examined {
         self.driver.is_some() || self.nvidia.is_some() || !self.containers.is_empty()
     }
 
-    /// Reads what `examine.sh` said.
+    /// Reads what `diagnose.sh` said.
     pub fn parse(said: &str) -> Self {
         let mut examined = Self::default();
         for line in said.lines() {
@@ -220,7 +220,7 @@ impl Check {
 }
 
 /// Judges each check.
-pub fn examine(seen: &Seen) -> Vec<Finding> {
+pub fn examine(seen: &DeviceView) -> Vec<Finding> {
     let finding = |check: Check| {
         let (state, found, advice) = judge(check, seen);
         Finding { check, state, found, advice }
@@ -232,7 +232,7 @@ pub fn examine(seen: &Seen) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    fn shown(seen: &Seen) -> String {
+    fn shown(seen: &DeviceView) -> String {
         let of_note = examine(seen).into_iter().filter(|finding| matches!(finding.state, State::Wrong | State::Attention));
         of_note.map(|finding| format!("{}: {}", finding.check.name(), finding.found)).collect::<Vec<_>>().join("\n")
     }
@@ -248,7 +248,7 @@ mod tests {
             for (tried, before) in [(true, State::Fine), (false, State::Unknown)] {
                 let (why, hint) = ("it failed".into(), "do something".into());
                 let missing = Missing { check, tried, kind: FailureKind::Unreachable, why, hint };
-                let findings = examine(&Seen { connection: Some(missing), ..Seen::default() });
+                let findings = examine(&DeviceView { connection: Some(missing), ..DeviceView::default() });
                 let wrong = findings.iter().filter(|finding| finding.state == State::Wrong);
                 assert_eq!(wrong.map(|finding| finding.check).collect::<Vec<_>>(), [check]);
                 let state = |finding: &Finding| if (finding.check as u8) < check as u8 { before } else { State::Unknown };
@@ -263,10 +263,10 @@ mod tests {
     #[test]
     fn a_clock_is_off_by_so_much_as_one_can_grasp() {
         let said = |off: u64| {
-            shown(&Seen {
+            shown(&DeviceView {
                 facts: Some(Facts { clock: 1_000_000, ..Facts::default() }),
                 now: 1_000_000 + off,
-                ..Seen::default()
+                ..DeviceView::default()
             })
         };
         for (off, words) in [(150, "2 minutes"), (3_700, "1 hour"), (86_400, "1 day"), (200_000, "2 days")] {
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn what_only_docker_knows_is_not_known_where_it_does_not_answer() {
         let examined = Examined::parse("linger yes\ndriver \nforeign 0\n");
-        let findings = examine(&Seen { facts: Some(Facts::default()), examined, ..Seen::default() });
+        let findings = examine(&DeviceView { facts: Some(Facts::default()), examined, ..DeviceView::default() });
         let names = |found: &str| {
             let of = findings.iter().filter(|finding| finding.found == found).map(|finding| finding.check.name());
             of.collect::<Vec<_>>().join(" ")
@@ -290,7 +290,7 @@ mod tests {
     fn nobody_is_told_to_unlock_the_guard_of_the_device() {
         let seen = |guard| {
             let lock = Some("somebody".to_owned());
-            let seen = Seen { facts: Some(Facts::default()), lock, guard, ..Seen::default() };
+            let seen = DeviceView { facts: Some(Facts::default()), lock, guard, ..DeviceView::default() };
             examine(&seen).into_iter().find(|finding| finding.check == Check::Locks).expect("looked at").advice
         };
         assert!(seen(false).contains("unlock"));
@@ -312,7 +312,8 @@ mod tests {
             "HostConfig":{"RestartPolicy":{"Name":"no"}}}"#;
         let containers = crate::facts::containers(json).expect("valid");
         let docker = crate::facts::Docker { containers, ..crate::facts::Docker::default() };
-        let inside = shown(&Seen { facts: Some(Facts { docker: Some(docker), ..facts.clone() }), ..Seen::default() });
+        let inside =
+            shown(&DeviceView { facts: Some(Facts { docker: Some(docker), ..facts.clone() }), ..DeviceView::default() });
         let of_containers: Vec<_> =
             inside.lines().filter(|line| line.starts_with("restarts") || line.starts_with("health")).collect();
         insta::assert_snapshot!(of_containers.join("\n"), @r"
@@ -322,7 +323,8 @@ mod tests {
         let examined = Examined::parse(
             "linger no\ndriver journald\nnvidia no\nforeign 3\ncontainer none /quiet \ncontainer journald /web driver failed: port is already allocated\nheld 7\n",
         );
-        let seen = Seen { facts: Some(facts), examined, firewall: Some(true), now: 1_800_000_000, ..Seen::default() };
+        let seen =
+            DeviceView { facts: Some(facts), examined, firewall: Some(true), now: 1_800_000_000, ..DeviceView::default() };
         insta::assert_snapshot!(shown(&seen), @"
         interface: port 80 does not answer
         firewall: the device's firewall is on

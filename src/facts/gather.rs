@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     compose::{Brought, LocalCompose},
-    here::{self, Here, HereError, Source},
+    here::{self, HereError, LocalState, Source},
 };
 use crate::{
     config::{Deployment, RemotePath, Transfer},
@@ -19,8 +19,8 @@ use crate::{
 ///
 /// # Errors
 /// The first thing that cannot be used, with the stage that needs it.
-pub fn gather(wanted: &Deployment) -> Result<Here, Failure> {
-    let mut found = Here::default();
+pub fn gather(wanted: &Deployment) -> Result<LocalState, Failure> {
+    let mut found = LocalState::default();
     for transfer in &wanted.transfers.to_device {
         if !found.sources.contains_key(&transfer.local) {
             let source = here::source(&transfer.local).map_err(|error| Failure::from(error).in_stage(Stage::Transfers))?;
@@ -42,7 +42,7 @@ pub fn gather(wanted: &Deployment) -> Result<Here, Failure> {
 }
 
 /// Looks which devices have folders where logs are collected: a run may have made one, over a connection that was lost since.
-pub fn add_archives(here: &mut Here, wanted: &Deployment) {
+pub fn add_archives(here: &mut LocalState, wanted: &Deployment) {
     here.archives = wanted.logs.iter().map(|pull| (pull.local.clone(), here::archives(&pull.local))).collect();
 }
 
@@ -50,7 +50,7 @@ pub fn add_archives(here: &mut Here, wanted: &Deployment) {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn add_digests(here: &mut Here, wanted: &BTreeMap<PathBuf, BTreeSet<u64>>) -> Result<(), HereError> {
+pub fn add_digests(here: &mut LocalState, wanted: &BTreeMap<PathBuf, BTreeSet<u64>>) -> Result<(), HereError> {
     let compose = here.compose.iter_mut().flat_map(|compose| compose.sources.values_mut());
     for source in here.sources.values_mut().chain(compose) {
         let files: Vec<_> = match source {

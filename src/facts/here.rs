@@ -18,7 +18,7 @@ use crate::{
 
 /// What was found here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Here {
+pub struct LocalState {
     /// Each source of a transfer.
     pub sources: BTreeMap<PathBuf, Source>,
     /// Files here that are files on the device or their beginnings, by where they are to be.

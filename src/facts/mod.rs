@@ -80,7 +80,7 @@ pub struct Facts {
     /// What there is of each secret that is wanted, by its path.
     pub secrets: BTreeMap<String, SecretThere>,
     /// What is on this computer.
-    pub here: here::Here,
+    pub here: here::LocalState,
 }
 
 /// What there is of a secret.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    DiffId, Flaw, Image, ImageError, LayerReader, Load, LoadStream,
+    ArchiveError, DiffId, Image, ImageError, LayerReader, Load, LoadStream,
     bytes::Bytes,
     contents::{Blob, Contents},
     directory, docker_archive, load_stream, oci_archive, root_file_system,
@@ -56,7 +56,7 @@ impl Archive {
         Self::survey(&path, &ImageMetadata::default(), Some(file)).map_err(|flaw| flaw.at(&path))
     }
 
-    fn survey(path: &Path, metadata: &ImageMetadata, temporary: Option<tempfile::TempPath>) -> Result<Self, Flaw> {
+    fn survey(path: &Path, metadata: &ImageMetadata, temporary: Option<tempfile::TempPath>) -> Result<Self, ArchiveError> {
         let whole = Bytes::compression_of(path)?;
         let mut survey = Survey::of(path, whole)?;
         let is_layout = survey.has(oci_archive::INDEX) && survey.has(oci_archive::LAYOUT);
@@ -78,7 +78,7 @@ impl Archive {
         };
         let Contents { images, blobs } = contents;
         if images.is_empty() {
-            return Err(Flaw::NoImages);
+            return Err(ArchiveError::NoImages);
         }
         Ok(Self { images, store: Arc::new(Store { path: path.to_owned(), compression, blobs, _temporary: temporary }) })
     }
@@ -124,7 +124,7 @@ impl Archive {
     /// # Errors
     /// A layer that is not in the archive, and a file that cannot be read any more.
     pub fn open_layer(&self, diff_id: &DiffId) -> Result<LayerReader<Box<dyn Read + Send>>, ImageError> {
-        let open = || -> Result<_, Flaw> {
+        let open = || -> Result<_, ArchiveError> {
             let blob = self.store.blob(diff_id)?;
             let mut bytes = self.store.bytes()?;
             bytes.go_to(blob.offset)?;
@@ -137,7 +137,7 @@ impl Archive {
     /// At most `length` bytes of a layer from `at` on, where they can be had without decompressing what is before them; else
     /// none.
     pub fn sample(&self, diff_id: &DiffId, at: u64, length: usize) -> Vec<u8> {
-        let read = || -> Result<Vec<u8>, Flaw> {
+        let read = || -> Result<Vec<u8>, ArchiveError> {
             let blob = self.store.blob(diff_id)?;
             let mut sample = Vec::new();
             if self.store.compression == super::Compression::None && at < blob.size {
@@ -162,12 +162,12 @@ impl Archive {
 
 impl Store {
     /// Where a layer is.
-    pub(super) fn blob(&self, diff_id: &DiffId) -> Result<Blob, Flaw> {
-        self.blobs.get(diff_id).copied().ok_or_else(|| Flaw::Missing(format!("layer {diff_id}")))
+    pub(super) fn blob(&self, diff_id: &DiffId) -> Result<Blob, ArchiveError> {
+        self.blobs.get(diff_id).copied().ok_or_else(|| ArchiveError::Missing(format!("layer {diff_id}")))
     }
 
     /// The archive from its beginning.
-    pub(super) fn bytes(&self) -> Result<Bytes, Flaw> {
+    pub(super) fn bytes(&self) -> Result<Bytes, ArchiveError> {
         Bytes::open(&self.path, self.compression)
     }
 }

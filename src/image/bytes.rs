@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Compression, Flaw};
+use super::{ArchiveError, Compression};
 
 /// Reads a file as what it holds. Going forward is cheap: a plain file is sought in, a compressed one is decompressed once
 /// from its beginning to the last byte needed; going backward in a compressed one begins anew.
@@ -24,7 +24,7 @@ enum Source {
 
 impl Bytes {
     /// Opens `path`, compressed in this way.
-    pub(super) fn open(path: &Path, compression: Compression) -> Result<Self, Flaw> {
+    pub(super) fn open(path: &Path, compression: Compression) -> Result<Self, ArchiveError> {
         let file = File::open(path)?;
         let source = match compression {
             Compression::None => {
@@ -37,12 +37,12 @@ impl Bytes {
     }
 
     /// How the file `path` is compressed, as told by its first bytes.
-    pub(super) fn compression_of(path: &Path) -> Result<Compression, Flaw> {
+    pub(super) fn compression_of(path: &Path) -> Result<Compression, ArchiveError> {
         let mut beginning = Vec::new();
         File::open(path)?.take(6).read_to_end(&mut beginning)?;
         match Compression::of(&beginning) {
-            _ if beginning.is_empty() => Err(Flaw::Empty),
-            packed @ (Compression::Xz | Compression::Bzip2) => Err(Flaw::Packed(packed)),
+            _ if beginning.is_empty() => Err(ArchiveError::Empty),
+            packed @ (Compression::Xz | Compression::Bzip2) => Err(ArchiveError::Packed(packed)),
             compression => Ok(compression),
         }
     }
@@ -58,12 +58,12 @@ impl Bytes {
     }
 
     /// Goes to `position`; an error if that is beyond the end.
-    pub(super) fn go_to(&mut self, position: u64) -> Result<(), Flaw> {
+    pub(super) fn go_to(&mut self, position: u64) -> Result<(), ArchiveError> {
         match &mut self.source {
-            Source::Plain { length, .. } if position > *length => return Err(Flaw::Truncated),
+            Source::Plain { length, .. } if position > *length => return Err(ArchiveError::Truncated),
             Source::Plain { file, .. } => {
                 let distance = i128::from(position) - i128::from(self.position);
-                file.seek_relative(i64::try_from(distance).map_err(|_| Flaw::Truncated)?)?;
+                file.seek_relative(i64::try_from(distance).map_err(|_| ArchiveError::Truncated)?)?;
             }
             Source::Packed(_) if position < self.position => {
                 *self = Self::open(&self.path, self.compression)?;
@@ -72,7 +72,7 @@ impl Bytes {
             Source::Packed(reader) => {
                 let distance = position - self.position;
                 if io::copy(&mut reader.take(distance), &mut io::sink())? < distance {
-                    return Err(Flaw::Truncated);
+                    return Err(ArchiveError::Truncated);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DiffId, Flaw, Platform, json};
+use super::{ArchiveError, DiffId, Platform, json};
 use crate::config::ImageMetadata;
 
 /// What an image's configuration says of its platform and its layers.
@@ -25,12 +25,13 @@ struct Layers<T> {
 }
 
 /// Reads platform and diff IDs, bottom first, from the configuration called `name`.
-pub(super) fn read(name: &str, content: &[u8]) -> Result<(Platform, Vec<DiffId>), Flaw> {
+pub(super) fn read(name: &str, content: &[u8]) -> Result<(Platform, Vec<DiffId>), ArchiveError> {
     let Configuration { os, architecture, variant, rootfs } = json::read(name, content)?;
     let os = if os.is_empty() { "linux".to_owned() } else { os };
     let platform = Platform { os, architecture, variant: variant.filter(|variant| !variant.is_empty()) };
     let diff_ids = rootfs.diff_ids.iter().map(|text| text.parse()).collect::<Result<_, _>>();
-    let diff_ids = diff_ids.map_err(|error| Flaw::Json { name: name.into(), source: serde::de::Error::custom(error) })?;
+    let diff_ids =
+        diff_ids.map_err(|error| ArchiveError::Json { name: name.into(), source: serde::de::Error::custom(error) })?;
     Ok((platform, diff_ids))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Compression, DiffId, Flaw, Image, ImageId, Layer, Reference, chain_ids, config,
+    ArchiveError, Compression, DiffId, Image, ImageId, Layer, Reference, chain_ids, config,
     survey::{Place, Survey},
 };
 
@@ -31,7 +31,7 @@ impl Contents {
         name: &str,
         references: Vec<Reference>,
         layers: &[String],
-    ) -> Result<(), Flaw> {
+    ) -> Result<(), ArchiveError> {
         let content = survey.content(name)?;
         let id = ImageId::of(&content);
         check_name(name, &id)?;
@@ -40,17 +40,17 @@ impl Contents {
             return Ok(());
         }
         if self.images.len() >= MOST_IMAGES {
-            return Err(Flaw::TooMany("images"));
+            return Err(ArchiveError::TooMany("images"));
         }
         let (platform, diff_ids) = config::read(name, &content)?;
         if diff_ids.len() != layers.len() {
-            return Err(Flaw::Layers { image: id, listed: layers.len(), layers: diff_ids.len() });
+            return Err(ArchiveError::Layers { image: id, listed: layers.len(), layers: diff_ids.len() });
         }
         let places = layers.iter().map(|name| survey.place(name)).collect::<Result<Vec<_>, _>>()?;
         let mut described = Vec::with_capacity(places.len());
         for (((diff_id, chain_id), place), name) in diff_ids.iter().zip(chain_ids(&diff_ids)).zip(places).zip(layers) {
             if let compression @ (Compression::Xz | Compression::Bzip2) = place.compression {
-                return Err(Flaw::PackedLayer { name: name.clone(), compression });
+                return Err(ArchiveError::PackedLayer { name: name.clone(), compression });
             }
             let blob = *self.blobs.entry(*diff_id).or_insert(place);
             let size = (blob.compression == Compression::None).then_some(blob.size);
@@ -104,10 +104,10 @@ impl Contents {
 }
 
 /// A configuration is named by its digest in every layout but hand-made ones: `<hex>.json` or `blobs/sha256/<hex>`.
-fn check_name(name: &str, id: &ImageId) -> Result<(), Flaw> {
+fn check_name(name: &str, id: &ImageId) -> Result<(), ArchiveError> {
     let stem = name.rsplit('/').next().unwrap_or(name).trim_end_matches(".json");
     match stem.parse::<ImageId>() {
-        Ok(promised) if promised != *id => Err(Flaw::Digest { name: name.into(), found: id.to_string() }),
+        Ok(promised) if promised != *id => Err(ArchiveError::Digest { name: name.into(), found: id.to_string() }),
         _ => Ok(()),
     }
 }

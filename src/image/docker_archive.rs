@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Flaw, Reference, contents::Contents, survey::Survey};
+use super::{ArchiveError, Reference, contents::Contents, survey::Survey};
 
 /// The part that makes an archive one of these.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -19,7 +19,7 @@ struct Entry {
 }
 
 /// Reads the images of such an archive.
-pub(super) fn read(survey: &mut Survey) -> Result<Contents, Flaw> {
+pub(super) fn read(survey: &mut Survey) -> Result<Contents, ArchiveError> {
     survey.complete()?;
     let entries: Vec<Entry> = survey.json(MANIFEST)?;
     let mut contents = Contents::default();

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Archive, DiffId, Flaw, Image, ImageError, ImageId, Layer, Platform, Reference, chain_ids, docker_archive::MANIFEST,
+    Archive, ArchiveError, DiffId, Image, ImageError, ImageId, Layer, Platform, Reference, chain_ids, docker_archive::MANIFEST,
     layer::copy,
 };
 
@@ -169,7 +169,7 @@ impl Saved {
         let mut content = Vec::new();
         manifest.take(LARGEST_MANIFEST).read_to_end(&mut content)?;
         let mut entries: Vec<ManifestEntry> =
-            serde_json::from_slice(&content).map_err(|source| Flaw::Json { name: MANIFEST.into(), source })?;
+            serde_json::from_slice(&content).map_err(|source| ArchiveError::Json { name: MANIFEST.into(), source })?;
         for entry in &mut entries {
             if !entry.config.contains(&self.id.hex()) {
                 return Err(io::Error::other(format!("docker saved another image than {}", self.id)));

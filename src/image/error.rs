@@ -50,7 +50,7 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        flaw: Flaw,
+        flaw: ArchiveError,
     },
     /// One name for several images.
     #[error("`{}` holds {} images, and none or several of them are named `{name}`", path.display(), found.len())]
@@ -69,7 +69,7 @@ pub enum ImageError {
 
 /// What is wrong with an archive.
 #[derive(Debug, thiserror::Error)]
-pub enum Flaw {
+pub enum ArchiveError {
     /// No bytes.
     #[error("it is empty")]
     Empty,
@@ -162,7 +162,7 @@ pub enum Flaw {
     Io(#[from] io::Error),
 }
 
-impl Flaw {
+impl ArchiveError {
     /// With the file it was found in. What the operating system refuses is no flaw of the file.
     pub(super) fn at(self, path: &Path) -> ImageError {
         let path = path.to_owned();
@@ -179,10 +179,10 @@ impl Flaw {
     }
 }
 
-impl From<Flaw> for io::Error {
-    fn from(flaw: Flaw) -> Self {
+impl From<ArchiveError> for io::Error {
+    fn from(flaw: ArchiveError) -> Self {
         match flaw {
-            Flaw::Io(error) => error,
+            ArchiveError::Io(error) => error,
             flaw => Self::new(io::ErrorKind::InvalidData, flaw),
         }
     }
@@ -212,22 +212,27 @@ impl Explain for ImageError {
             }
             Self::Spool(_) => "free some room where temporary files go, or set `TMPDIR` to a roomier place".into(),
             Self::Ambiguous { found, .. } => format!("it has {}; leave the name out to send all", found.join(", ")),
-            Self::Flawed { path, flaw: Flaw::Packed(compression) } => {
+            Self::Flawed { path, flaw: ArchiveError::Packed(compression) } => {
                 format!("unpack it first: `{} -dc {} >unpacked.tar`", compression.name(), quoted(path))
             }
-            Self::Flawed { flaw: Flaw::PackedLayer { .. }, .. } => {
+            Self::Flawed { flaw: ArchiveError::PackedLayer { .. }, .. } => {
                 "build it with layers in gzip: `--output type=docker,compression=gzip,force-compression=true,dest=app.tar`"
                     .into()
             }
-            Self::Flawed { flaw: Flaw::Sparse(_), .. } => {
+            Self::Flawed { flaw: ArchiveError::Sparse(_), .. } => {
                 "unpack it and make the archive again without `--sparse` (`-S`)".into()
             }
             Self::Flawed {
-                flaw: Flaw::NotTar | Flaw::NoImage | Flaw::NoImages | Flaw::Artifacts | Flaw::UnknownMachine(_),
+                flaw:
+                    ArchiveError::NotTar
+                    | ArchiveError::NoImage
+                    | ArchiveError::NoImages
+                    | ArchiveError::Artifacts
+                    | ArchiveError::UnknownMachine(_),
                 ..
             } => "write the image with `docker save -o app.tar IMAGE`, or build it with `--output type=docker,dest=app.tar`"
                 .into(),
-            Self::Flawed { flaw: Flaw::Reference(_), .. } | Self::Name(_) => {
+            Self::Flawed { flaw: ArchiveError::Reference(_), .. } | Self::Name(_) => {
                 "a name is like `app` or `registry:5000/team/app:1.0`".into()
             }
             Self::Flawed { .. } => "write or copy the archive again".into(),

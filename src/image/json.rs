@@ -4,12 +4,12 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Flaw;
+use super::ArchiveError;
 
 /// Reads the part `name`. Fields have their names in lower case.
-pub(super) fn read<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, Flaw> {
+pub(super) fn read<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, ArchiveError> {
     let read = serde_json::from_slice(content).map(folded).and_then(T::deserialize);
-    read.map_err(|source| Flaw::Json { name: name.into(), source })
+    read.map_err(|source| ArchiveError::Json { name: name.into(), source })
 }
 
 fn folded(value: Value) -> Value {

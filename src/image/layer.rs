@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use flate2::write::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
-use super::{DiffId, Flaw};
+use super::{ArchiveError, DiffId};
 
 /// Reads an uncompressed layer. Its end is an error if what came is not what the diff ID promises.
 pub struct LayerReader<R> {
@@ -45,7 +45,7 @@ impl Proof {
     fn finish(self) -> io::Result<()> {
         match DiffId::finish(self.hasher) == self.diff_id {
             true => Ok(()),
-            false => Err(Flaw::Layer(self.diff_id).into()),
+            false => Err(ArchiveError::Layer(self.diff_id).into()),
         }
     }
 }

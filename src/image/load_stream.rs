@@ -14,7 +14,7 @@ use tar::{EntryType, Header};
 use tokio::sync::mpsc;
 
 use super::{
-    Compression, DiffId, Flaw, Image,
+    ArchiveError, Compression, DiffId, Image,
     archive::Store,
     bytes::Bytes,
     contents::Blob,
@@ -87,11 +87,11 @@ pub(super) fn of_engine(saved: Saved) -> LoadStream {
 }
 
 /// The stream of images whose layers are in `store`.
-pub(super) fn of_archive(store: &Arc<Store>, loads: &[Load<'_>]) -> Result<LoadStream, Flaw> {
+pub(super) fn of_archive(store: &Arc<Store>, loads: &[Load<'_>]) -> Result<LoadStream, ArchiveError> {
     let mut manifest = Vec::new();
     let (mut configs, mut layers, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for Load { image, present, plain } in loads {
-        let config = image.config.clone().ok_or_else(|| Flaw::Missing(format!("the configuration of {}", image.id)))?;
+        let config = image.config.clone().ok_or_else(|| ArchiveError::Missing(format!("the configuration of {}", image.id)))?;
         let name = format!("{}.json", image.id.hex());
         manifest.push(ManifestEntry {
             config: name.clone(),
@@ -120,7 +120,7 @@ fn layer_name(diff_id: &DiffId) -> String {
 }
 
 /// The size of a layer as it is sent. A tar header needs it first: a layer that is decompressed is read once more.
-fn sent_size(store: &Store, diff_id: &DiffId, blob: Blob, form: Form) -> Result<u64, Flaw> {
+fn sent_size(store: &Store, diff_id: &DiffId, blob: Blob, form: Form) -> Result<u64, ArchiveError> {
     if form == Form::Gzip || blob.compression == Compression::None {
         return Ok(blob.size);
     }
@@ -128,7 +128,7 @@ fn sent_size(store: &Store, diff_id: &DiffId, blob: Blob, form: Form) -> Result<
     Ok(copy(&mut unpacked(&mut bytes, diff_id, blob)?, |_| Ok(()))?)
 }
 
-fn unpacked<'a>(bytes: &'a mut Bytes, diff_id: &DiffId, blob: Blob) -> Result<LayerReader<impl Read + use<'a>>, Flaw> {
+fn unpacked<'a>(bytes: &'a mut Bytes, diff_id: &DiffId, blob: Blob) -> Result<LayerReader<impl Read + use<'a>>, ArchiveError> {
     bytes.go_to(blob.offset)?;
     let stored = BufReader::with_capacity(64 << 10, bytes.take(blob.size));
     Ok(LayerReader::new(blob.compression.decode(stored)?, *diff_id))

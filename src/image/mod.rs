@@ -29,7 +29,7 @@ mod tests;
 pub use archive::Archive;
 pub use compression::Compression;
 pub use digest::{BlobId, ChainId, DiffId, DigestError, ImageId, chain_ids};
-pub use error::{Flaw, ImageError};
+pub use error::{ArchiveError, ImageError};
 pub use layer::LayerReader;
 pub use load_stream::{Load, LoadStream, PIECE};
 pub use platform::{Platform, runs_on};

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{BlobId, Flaw, Reference, contents::Contents, json, survey::Survey};
+use super::{ArchiveError, BlobId, Reference, contents::Contents, json, survey::Survey};
 
 /// The parts that make an archive one of these.
 pub(super) const INDEX: &str = "index.json";
@@ -100,14 +100,14 @@ impl Descriptor {
         name?.parse().ok()
     }
 
-    fn blob(&self) -> Result<(String, BlobId), Flaw> {
-        let id: BlobId = self.digest.parse().map_err(|_| Flaw::Missing(self.digest.clone()))?;
+    fn blob(&self) -> Result<(String, BlobId), ArchiveError> {
+        let id: BlobId = self.digest.parse().map_err(|_| ArchiveError::Missing(self.digest.clone()))?;
         Ok((format!("blobs/sha256/{}", id.hex()), id))
     }
 }
 
 /// Reads the images of such an archive; where one is there for several platforms, the one that a VPU runs.
-pub(super) fn read(survey: &mut Survey) -> Result<Contents, Flaw> {
+pub(super) fn read(survey: &mut Survey) -> Result<Contents, ArchiveError> {
     survey.complete()?;
     let index: Document = survey.json(INDEX)?;
     let mut reader =
@@ -123,7 +123,7 @@ pub(super) fn read(survey: &mut Survey) -> Result<Contents, Flaw> {
     let Reader { mut contents, groups, passed_over, .. } = reader;
     contents.keep_vpu_platform(&groups);
     match contents.images.is_empty() {
-        true => Err(passed_over.unwrap_or(Flaw::NoImages)),
+        true => Err(passed_over.unwrap_or(ArchiveError::NoImages)),
         false => Ok(contents),
     }
 }
@@ -134,29 +134,35 @@ struct Reader<'a> {
     groups: Vec<usize>,
     manifests_left: usize,
     /// Why a manifest was passed over that is no image for a device.
-    passed_over: Option<Flaw>,
+    passed_over: Option<ArchiveError>,
 }
 
 impl Reader<'_> {
-    fn pass_over(&mut self, flaw: Flaw) {
-        if matches!(self.passed_over, None | Some(Flaw::Artifacts)) {
+    fn pass_over(&mut self, flaw: ArchiveError) {
+        if matches!(self.passed_over, None | Some(ArchiveError::Artifacts)) {
             self.passed_over = Some(flaw);
         }
     }
 
-    fn descend(&mut self, descriptor: &Descriptor, name: Option<&Reference>, group: usize, depth: usize) -> Result<(), Flaw> {
+    fn descend(
+        &mut self,
+        descriptor: &Descriptor,
+        name: Option<&Reference>,
+        group: usize,
+        depth: usize,
+    ) -> Result<(), ArchiveError> {
         if descriptor.is_attestation() {
-            self.pass_over(Flaw::Artifacts);
+            self.pass_over(ArchiveError::Artifacts);
             return Ok(());
         }
-        self.manifests_left = self.manifests_left.checked_sub(1).ok_or(Flaw::TooMany("manifests"))?;
+        self.manifests_left = self.manifests_left.checked_sub(1).ok_or(ArchiveError::TooMany("manifests"))?;
         if depth > DEEPEST {
-            return Err(Flaw::TooMany("nested indexes"));
+            return Err(ArchiveError::TooMany("nested indexes"));
         }
         let (path, id) = descriptor.blob()?;
         let content = match self.survey.content(&path) {
             // An index stays whole where only some of its platforms were saved.
-            Err(flaw @ Flaw::Missing(_)) => {
+            Err(flaw @ ArchiveError::Missing(_)) => {
                 self.pass_over(flaw);
                 return Ok(());
             }
@@ -164,7 +170,7 @@ impl Reader<'_> {
         };
         let found = BlobId::of(&content);
         if found != id {
-            return Err(Flaw::Digest { name: path, found: found.to_string() });
+            return Err(ArchiveError::Digest { name: path, found: found.to_string() });
         }
         let document: Document = json::read(&path, &content)?;
         if document.config.is_none() {
@@ -172,7 +178,7 @@ impl Reader<'_> {
         }
         match self.add(&document, name) {
             Ok(()) => self.groups.resize(self.contents.images.len(), group),
-            Err(flaw @ Flaw::Artifacts) => self.pass_over(flaw),
+            Err(flaw @ ArchiveError::Artifacts) => self.pass_over(flaw),
             Err(flaw) if descriptor.is_for_others() => self.pass_over(flaw),
             Err(flaw) => return Err(flaw),
         }
@@ -180,14 +186,16 @@ impl Reader<'_> {
     }
 
     /// Adds the image of a manifest.
-    fn add(&mut self, manifest: &Document, name: Option<&Reference>) -> Result<(), Flaw> {
-        let Some(config) = manifest.config.as_ref().filter(|_| !manifest.is_artifact()) else { return Err(Flaw::Artifacts) };
+    fn add(&mut self, manifest: &Document, name: Option<&Reference>) -> Result<(), ArchiveError> {
+        let Some(config) = manifest.config.as_ref().filter(|_| !manifest.is_artifact()) else {
+            return Err(ArchiveError::Artifacts);
+        };
         let config = config.blob()?.0;
         // Older signatures call themselves images, and say nothing of what they run on.
         if self.survey.json::<Said>(&config)?.is_none() {
-            return Err(Flaw::Artifacts);
+            return Err(ArchiveError::Artifacts);
         }
-        let layers = manifest.layers.iter().map(|layer| Ok(layer.blob()?.0)).collect::<Result<Vec<_>, Flaw>>()?;
+        let layers = manifest.layers.iter().map(|layer| Ok(layer.blob()?.0)).collect::<Result<Vec<_>, ArchiveError>>()?;
         self.contents.add(self.survey, &config, name.cloned().into_iter().collect(), &layers)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Flaw, Platform};
+use super::{ArchiveError, Platform};
 
 /// Counts ELF programs and libraries by processor. The majority decides: a root file system for ARM may well hold an emulator
 /// or firmware for something else, and a vote needs neither paths nor links to be followed.
@@ -30,8 +30,8 @@ impl Programs {
     }
 
     /// The platform that most of them are for.
-    pub(super) fn platform(&self) -> Result<Platform, Flaw> {
-        let (machine, _) = self.0.iter().max_by_key(|(_, count)| **count).ok_or(Flaw::NoImage)?;
+    pub(super) fn platform(&self) -> Result<Platform, ArchiveError> {
+        let (machine, _) = self.0.iter().max_by_key(|(_, count)| **count).ok_or(ArchiveError::NoImage)?;
         let architecture = match (machine.number, machine.is_64_bit, machine.is_big_endian) {
             (183, true, false) => "arm64",
             (62, true, false) => "amd64",
@@ -40,7 +40,7 @@ impl Programs {
             (243, true, false) => "riscv64",
             (21, true, false) => "ppc64le",
             (22, true, true) => "s390x",
-            _ => return Err(Flaw::UnknownMachine(machine.number)),
+            _ => return Err(ArchiveError::UnknownMachine(machine.number)),
         };
         Ok(Platform::linux(architecture))
     }
@@ -71,8 +71,8 @@ pub(super) mod tests {
     #[test]
     fn without_programs_or_with_unknown_ones_there_is_no_platform() {
         let mut programs = Programs::default();
-        assert!(matches!(programs.platform(), Err(Flaw::NoImage)));
+        assert!(matches!(programs.platform(), Err(ArchiveError::NoImage)));
         programs.count(&elf(99)[..20]);
-        assert!(matches!(programs.platform(), Err(Flaw::UnknownMachine(99))));
+        assert!(matches!(programs.platform(), Err(ArchiveError::UnknownMachine(99))));
     }
 }

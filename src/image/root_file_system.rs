@@ -10,7 +10,7 @@ use std::{collections::HashMap, path::Path};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Compression, DiffId, Flaw, Image, ImageId, Layer,
+    ArchiveError, Compression, DiffId, Image, ImageId, Layer,
     bytes::Bytes,
     chain_ids, config,
     contents::{Blob, Contents},
@@ -20,7 +20,12 @@ use super::{
 use crate::config::ImageMetadata;
 
 /// Makes an image of the tar archive `path`, compressed as a whole in this way. Reads it to its end, for the digest.
-pub(super) fn read(path: &Path, compression: Compression, survey: &Survey, metadata: &ImageMetadata) -> Result<Contents, Flaw> {
+pub(super) fn read(
+    path: &Path,
+    compression: Compression,
+    survey: &Survey,
+    metadata: &ImageMetadata,
+) -> Result<Contents, ArchiveError> {
     let platform = survey.programs.platform()?;
     survey.inside()?;
     let (diff_id, size) = digest(Bytes::open(path, compression)?)?;
@@ -33,7 +38,7 @@ pub(super) fn read(path: &Path, compression: Compression, survey: &Survey, metad
     Ok(Contents { images: vec![image], blobs: HashMap::from([(diff_id, blob)]) })
 }
 
-fn digest(mut bytes: Bytes) -> Result<(DiffId, u64), Flaw> {
+fn digest(mut bytes: Bytes) -> Result<(DiffId, u64), ArchiveError> {
     let mut hasher = Sha256::new();
     let size = copy(&mut bytes, |piece| {
         hasher.update(piece);

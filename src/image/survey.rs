@@ -8,7 +8,7 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Compression, Flaw,
+    ArchiveError, Compression,
     bytes::Bytes,
     json,
     programs::Programs,
@@ -57,7 +57,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Walks over the archive `path`, compressed as a whole in this way.
-    pub(super) fn of(path: &Path, compression: Compression) -> Result<Self, Flaw> {
+    pub(super) fn of(path: &Path, compression: Compression) -> Result<Self, ArchiveError> {
         let mut walk = Walk::new(Bytes::open(path, compression)?);
         let (mut files, mut links, mut sparse, mut kept) = (HashMap::new(), HashMap::new(), HashSet::new(), HashMap::new());
         let (mut names_left, mut kept_left) = (ALL_NAMES, LARGEST_JSON);
@@ -112,32 +112,32 @@ impl Survey {
     }
 
     /// That it is fit to be an image archive: all of its members are known.
-    pub(super) fn complete(&self) -> Result<(), Flaw> {
+    pub(super) fn complete(&self) -> Result<(), ArchiveError> {
         if self.too_many {
-            return Err(Flaw::TooMany("members"));
+            return Err(ArchiveError::TooMany("members"));
         }
         self.inside()
     }
 
     /// That none of its members leads out of it.
-    pub(super) fn inside(&self) -> Result<(), Flaw> {
-        self.outside.as_ref().map_or(Ok(()), |name| Err(Flaw::Outside(name.clone())))
+    pub(super) fn inside(&self) -> Result<(), ArchiveError> {
+        self.outside.as_ref().map_or(Ok(()), |name| Err(ArchiveError::Outside(name.clone())))
     }
 
     /// Where the content of `name` is; links are followed.
-    pub(super) fn place(&self, name: &str) -> Result<Place, Flaw> {
-        let mut path = clean(name).ok_or_else(|| Flaw::Outside(name.into()))?;
+    pub(super) fn place(&self, name: &str) -> Result<Place, ArchiveError> {
+        let mut path = clean(name).ok_or_else(|| ArchiveError::Outside(name.into()))?;
         for _ in 0..LONGEST_CHAIN {
             if let Some(place) = self.files.get(&path) {
                 return Ok(*place);
             }
             if self.sparse.contains(&path) {
-                return Err(Flaw::Sparse(name.into()));
+                return Err(ArchiveError::Sparse(name.into()));
             }
-            let target = self.links.get(&path).ok_or_else(|| Flaw::Missing(name.into()))?;
-            path = clean(target).ok_or_else(|| Flaw::Outside(name.into()))?;
+            let target = self.links.get(&path).ok_or_else(|| ArchiveError::Missing(name.into()))?;
+            path = clean(target).ok_or_else(|| ArchiveError::Outside(name.into()))?;
         }
-        Err(Flaw::Missing(name.into()))
+        Err(ArchiveError::Missing(name.into()))
     }
 
     /// How much a member comes to once it is unpacked, at least. The last four bytes of a gzip stream tell that, in 32 bits; they
@@ -153,12 +153,12 @@ impl Survey {
     }
 
     /// The content of a JSON part.
-    pub(super) fn content(&mut self, name: &str) -> Result<Vec<u8>, Flaw> {
+    pub(super) fn content(&mut self, name: &str) -> Result<Vec<u8>, ArchiveError> {
         let Place { offset, size, .. } = self.place(name)?;
         if size > LARGEST_JSON {
-            return Err(Flaw::TooLarge { name: name.into(), size });
+            return Err(ArchiveError::TooLarge { name: name.into(), size });
         }
-        self.json_left = self.json_left.checked_sub(size).ok_or(Flaw::TooMany("metadata"))?;
+        self.json_left = self.json_left.checked_sub(size).ok_or(ArchiveError::TooMany("metadata"))?;
         if let Some(content) = self.kept.get(&offset) {
             return Ok(content.clone());
         }
@@ -167,7 +167,7 @@ impl Survey {
     }
 
     /// A JSON part as what it says.
-    pub(super) fn json<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, Flaw> {
+    pub(super) fn json<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, ArchiveError> {
         let content = self.content(name)?;
         json::read(name, &content)
     }

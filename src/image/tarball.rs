@@ -7,7 +7,7 @@ use std::io::Read;
 
 use tar::{EntryType, GnuExtSparseHeader, Header, PaxExtensions};
 
-use super::{Flaw, bytes::Bytes};
+use super::{ArchiveError, bytes::Bytes};
 
 /// The size of a tar header and the unit that everything is padded to, in bytes.
 pub(super) const BLOCK: u64 = 512;
@@ -66,12 +66,12 @@ impl Walk {
     }
 
     /// The next member; `None` at the end of the archive.
-    pub(super) fn next(&mut self) -> Result<Option<Member>, Flaw> {
+    pub(super) fn next(&mut self) -> Result<Option<Member>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
             self.bytes.go_to(self.next)?;
             let Some(header) = self.header()? else { return Ok(None) };
-            let damaged = |error: std::io::Error| Flaw::Damaged(error.to_string());
+            let damaged = |error: std::io::Error| ArchiveError::Damaged(error.to_string());
             let mut size = header.entry_size().map_err(damaged)?;
             let kind = header.entry_type();
             if kind == EntryType::GNUSparse && header.as_gnu().is_some_and(|gnu| gnu.is_extended()) {
@@ -81,7 +81,8 @@ impl Walk {
             size = extensions.size.filter(|_| !is_extension).unwrap_or(size);
             let offset = self.bytes.position();
             let end = size.checked_next_multiple_of(BLOCK).and_then(|padded| offset.checked_add(padded));
-            self.next = end.filter(|end| *end < 1 << 60).ok_or_else(|| Flaw::Damaged("a member of absurd size".into()))?;
+            self.next =
+                end.filter(|end| *end < 1 << 60).ok_or_else(|| ArchiveError::Damaged("a member of absurd size".into()))?;
             if is_extension {
                 let content = self.extension(size)?;
                 extensions.read(kind, &content);
@@ -105,14 +106,14 @@ impl Walk {
     }
 
     /// Reads a header; `None` where the archive ends, be it with a block of zeros or without.
-    fn header(&mut self) -> Result<Option<Header>, Flaw> {
+    fn header(&mut self) -> Result<Option<Header>, ArchiveError> {
         let mut block = [0; BLOCK as usize];
         let read = read_up_to(&mut self.bytes, &mut block)?;
         match read {
             0 if self.next > 0 => return Ok(None),
             BLOCK_SIZE => {}
-            _ if self.next == 0 => return Err(Flaw::NotTar),
-            _ => return Err(Flaw::Truncated),
+            _ if self.next == 0 => return Err(ArchiveError::NotTar),
+            _ => return Err(ArchiveError::Truncated),
         }
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
@@ -123,20 +124,24 @@ impl Walk {
         header.set_cksum();
         if claimed.is_none() || claimed != header.cksum().ok() {
             let at = self.next;
-            return Err(if at == 0 { Flaw::NotTar } else { Flaw::Damaged(format!("no tar header at byte {at}")) });
+            return Err(if at == 0 {
+                ArchiveError::NotTar
+            } else {
+                ArchiveError::Damaged(format!("no tar header at byte {at}"))
+            });
         }
         Ok(Some(header))
     }
 
-    fn extension(&mut self, size: u64) -> Result<Vec<u8>, Flaw> {
+    fn extension(&mut self, size: u64) -> Result<Vec<u8>, ArchiveError> {
         if size > LONGEST_EXTENSION {
-            return Err(Flaw::TooLarge { name: "the name of a member".into(), size });
+            return Err(ArchiveError::TooLarge { name: "the name of a member".into(), size });
         }
         read_exactly(&mut self.bytes, size)
     }
 
     /// GNU tar's map of a sparse file goes on in blocks between header and content.
-    fn skip_sparse_map(&mut self) -> Result<(), Flaw> {
+    fn skip_sparse_map(&mut self) -> Result<(), ArchiveError> {
         let mut block = GnuExtSparseHeader::new();
         loop {
             self.bytes.read_exact(block.as_mut_bytes())?;
@@ -178,14 +183,14 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 /// Reads `size` bytes, neither more nor less. The caller has seen to it that `size` is small.
-pub(super) fn read_exactly(reader: &mut impl Read, size: u64) -> Result<Vec<u8>, Flaw> {
+pub(super) fn read_exactly(reader: &mut impl Read, size: u64) -> Result<Vec<u8>, ArchiveError> {
     let mut content = Vec::new();
     reader.take(size).read_to_end(&mut content)?;
-    if (content.len() as u64) < size { Err(Flaw::Truncated) } else { Ok(content) }
+    if (content.len() as u64) < size { Err(ArchiveError::Truncated) } else { Ok(content) }
 }
 
 /// Fills `buffer` as far as the stream goes.
-pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Flaw> {
+pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, ArchiveError> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match reader.read(rest) {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Attaching, Bringing, Keeping, PlanError, Planner, Sending, Settling, WritingSecret, transfers::sending};
+use super::{
+    Action, Commit, ComposeUp, FollowContainer, KeepVersion, PlanError, Planner, Upload, WriteSecretFile, transfers::sending,
+};
 use crate::{
     commands::compose::Project,
     compose::{Model, project_name},
@@ -10,7 +12,7 @@ use crate::{
     facts::{
         Container, ContainerState, Health, SecretThere,
         compose::LocalCompose,
-        here::{Here, Source},
+        here::{LocalState, Source},
     },
     release::Entry,
     secret::Secret,
@@ -37,13 +39,13 @@ fn directory(files: &ComposeFiles) -> RemotePath {
 }
 
 /// The project's own directory on the device: where its first compose file is.
-fn project_directory(files: &ComposeFiles, here: &Here) -> RemotePath {
+fn project_directory(files: &ComposeFiles, here: &LocalState) -> RemotePath {
     let below = here.compose.as_ref().map(|compose| compose.below.as_str()).unwrap_or_default();
     directory(files).join(below)
 }
 
 /// The compose files' paths on the device.
-fn paths(files: &ComposeFiles, here: &Here) -> Vec<String> {
+fn paths(files: &ComposeFiles, here: &LocalState) -> Vec<String> {
     match files {
         ComposeFiles::Here { .. } => {
             let directory = project_directory(files, here).as_str().to_owned();
@@ -68,7 +70,7 @@ fn resolve(directory: &str, name: &str) -> String {
 const READ_BY_ITSELF: [&str; 2] = [".env", "docker-compose.override.yml"];
 
 /// Files on the device that docker-compose would read by itself, if they are not part of the deployment.
-pub fn read_by_itself(wanted: &Deployment, here: &Here) -> Vec<RemotePath> {
+pub fn read_by_itself(wanted: &Deployment, here: &LocalState) -> Vec<RemotePath> {
     match wanted.compose.as_ref().map(|compose| &compose.files) {
         Some(files @ ComposeFiles::Here { .. }) => {
             READ_BY_ITSELF.iter().map(|name| project_directory(files, here).join(name)).collect()
@@ -86,7 +88,7 @@ pub struct Sent<'a> {
 }
 
 /// What the compose stage sends, if it sends anything.
-pub fn sent<'a>(wanted: &'a Deployment, here: &'a Here) -> Option<Sent<'a>> {
+pub fn sent<'a>(wanted: &'a Deployment, here: &'a LocalState) -> Option<Sent<'a>> {
     match wanted.compose.as_ref().map(|compose| &compose.files) {
         Some(ComposeFiles::Here { directory, .. }) => {
             here.compose.as_ref().map(|compose| Sent { directory, sources: &compose.sources })
@@ -153,7 +155,7 @@ impl Planner<'_> {
         let entry = self.entry(&services);
         let attempt = entry.line();
         let keeping = (!is_first)
-            .then(|| Keeping { attempt: attempt.clone(), ..self.keeping(&bringing, recreate, another, &containers) });
+            .then(|| KeepVersion { attempt: attempt.clone(), ..self.keeping(&bringing, recreate, another, &containers) });
         let entry = Entry { result: Entry::DONE.into(), ..entry }.line();
         self.remember(|record| {
             record.projects.insert(project.clone());
@@ -162,8 +164,8 @@ impl Planner<'_> {
         let record = self.facts.records.get(&self.application).cloned().unwrap_or_default();
         let record = serde_json::to_string(&record).unwrap_or_default();
         let stamp = self.wanted.stamp.as_ref().map(|file| (file.as_str().to_owned(), self.circumstances.stem.clone()));
-        let settling = Settling { application: self.application.clone(), record, entry, attempt, stamp };
-        actions.push(Action::Up(Bringing {
+        let settling = Commit { application: self.application.clone(), record, entry, attempt, stamp };
+        actions.push(Action::Up(ComposeUp {
             project: bringing,
             services: compose.services.clone(),
             completing: services.iter().filter(|name| completes(compose, &model, name)).cloned().collect(),
@@ -272,13 +274,13 @@ impl Planner<'_> {
         let missing = wanted.filter(|(path, _)| there(path) != SecretThere::Same);
         let write = |(path, content): (String, &Secret)| {
             let new = there(&path) == SecretThere::None;
-            Action::WriteSecret(WritingSecret { path, content: content.clone(), new })
+            Action::WriteSecret(WriteSecretFile { path, content: content.clone(), new })
         };
         missing.map(write).collect()
     }
 
-    fn compose_sending(&self) -> Result<Sending, PlanError> {
-        let mut all = Sending::default();
+    fn compose_sending(&self) -> Result<Upload, PlanError> {
+        let mut all = Upload::default();
         if let Some(sent) = sent(self.wanted, &self.facts.here) {
             for (name, source) in sent.sources {
                 all.merge(sending(source, &sent.directory.join(name), &self.facts)?);
@@ -289,7 +291,7 @@ impl Planner<'_> {
 
     /// Whether this plan sends files that containers have bound: they go on seeing the old ones until they are made anew, and
     /// docker-compose does not look at them. What changes in compose and environment files it sees by itself.
-    fn replaces_bound_files(&self, sending: &Sending, model: &Model) -> bool {
+    fn replaces_bound_files(&self, sending: &Upload, model: &Model) -> bool {
         let (Some(compose), Some(local)) = (&self.wanted.compose, &self.facts.here.compose) else { return false };
         let top = directory(&compose.files);
         let binds: Vec<_> = model
@@ -376,7 +378,7 @@ impl Planner<'_> {
             return Err(PlanError::NoContainer { container: wanted.container, known: known.join(", ") });
         }
         let says = format!("show the output of `{}`", wanted.container);
-        self.add(Stage::Attach, says, vec![Action::Attach(Attaching { wanted, clock: self.facts.clock })]);
+        self.add(Stage::Attach, says, vec![Action::Attach(FollowContainer { wanted, clock: self.facts.clock })]);
         Ok(())
     }
 }

@@ -74,7 +74,7 @@ impl Planner<'_> {
     }
 
     /// Decides whether something goes, and notes what goes although no deployment by this tool put it there.
-    fn goes(&mut self, what: String, in_record: impl Fn(&Record) -> bool) -> bool {
+    fn may_remove(&mut self, what: String, in_record: impl Fn(&Record) -> bool) -> bool {
         let of_this_application = self.facts.records.get(&self.application).is_some_and(&in_record);
         if self.wanted.clean_up.only_this_application && !of_this_application {
             return false;
@@ -98,7 +98,7 @@ impl Planner<'_> {
                 continue;
             }
             let in_record = |record: &Record| project.as_ref().is_some_and(|name| record.projects.contains(name));
-            if self.goes(format!("container {}", container.name), in_record) {
+            if self.may_remove(format!("container {}", container.name), in_record) {
                 names.push(container.name);
             }
         }
@@ -129,7 +129,7 @@ impl Planner<'_> {
             }
             let of_project = |record: &Record| volume.project.as_ref().is_some_and(|name| record.projects.contains(name));
             let in_record = |record: &Record| record.volumes.contains(&volume.name) || of_project(record);
-            if self.goes(format!("volume {}", volume.name), in_record) {
+            if self.may_remove(format!("volume {}", volume.name), in_record) {
                 names.push(volume.name);
             }
         }
@@ -168,7 +168,7 @@ impl Planner<'_> {
             } else if let Some(base) = &base {
                 self.plan.warnings.push(format!("image `{shown}` stays: docker would remove image `{base}` with it"));
                 true
-            } else if self.goes(format!("image {shown}"), |record| record.images.contains(&image.id)) {
+            } else if self.may_remove(format!("image {shown}"), |record| record.images.contains(&image.id)) {
                 going.push(image.id.clone());
                 false
             } else {

@@ -1,6 +1,6 @@
 //! Volumes and images: what is there already is left, what is missing comes.
 
-use super::{Action, Loading, PlanError, Planner, Sending, count};
+use super::{Action, LoadImage, PlanError, Planner, Upload, count};
 use crate::{
     commands::docker,
     config::{Image, ImageSource, Volume},
@@ -54,7 +54,7 @@ impl Planner<'_> {
         let (mut created, mut own, mut directories) = (Vec::new(), Vec::new(), Vec::new());
         for volume in &self.wanted.volume {
             // One that was cut off or taken back leaves the volume without the directory that it binds.
-            let mut making = Sending::default();
+            let mut making = Upload::default();
             making.make(&volume.path, 0o755, &self.facts)?;
             if !making.is_empty() {
                 directories.push(volume.path.as_str());
@@ -149,7 +149,7 @@ impl Planner<'_> {
                         delivery::choose(&delivery, &offer, &circumstances.speeds, circumstances.strategy);
                     says.push(sent(image, &delivery, &forecast));
                     let (id, references, shown) = (image.id.clone(), tags.clone(), image.shown());
-                    actions.push(Action::Load(Loading { source, id, references, shown, delivery, forecast }));
+                    actions.push(Action::Load(LoadImage { source, id, references, shown, delivery, forecast }));
                 }
                 Some(there) => {
                     for tag in tags.iter().filter(|tag| !there.tags.contains(tag)) {

@@ -1,6 +1,6 @@
 //! What will be true: each stage leaves behind in the facts what it changes, and the next one decides from there.
 
-use super::{Action, Planner, Sending, room::Removable};
+use super::{Action, Planner, Upload, room::Removable};
 use crate::{
     config::RemotePath,
     facts::{DockerImage, PathFact, PathKind},
@@ -15,7 +15,7 @@ impl Planner<'_> {
     }
 
     /// From here on what is sent is there; what an archive held before is no longer known.
-    pub(super) fn expect_sent(&mut self, sending: &Sending) {
+    pub(super) fn expect_sent(&mut self, sending: &Upload) {
         for (directory, mode) in &sending.directories {
             self.facts.paths.insert(directory.clone(), PathFact { mode: *mode, own: true, ..there(PathKind::Directory) });
         }

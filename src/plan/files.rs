@@ -1,10 +1,10 @@
 //! The small stages: name, external storage, directories, stamp and leftovers.
 
-use super::{Action, PlanError, Planner, Sending, StagePlan, count};
+use super::{Action, PlanError, Planner, StagePlan, Upload, count};
 use crate::{commands::files, config::RemotePath, facts::PathKind, stage::Stage};
 
 /// What is never removed, whoever asks.
-const PRECIOUS: [&str; 9] = [
+const PROTECTED_PATHS: [&str; 9] = [
     "/",
     "/home",
     "/home/oem",
@@ -48,7 +48,7 @@ impl Planner<'_> {
         if self.wanted.directories.is_empty() {
             return Ok(());
         }
-        let (mut missing, mut making) = (Vec::new(), Sending::default());
+        let (mut missing, mut making) = (Vec::new(), Upload::default());
         for path in &self.wanted.directories {
             match self.facts.paths.get(path.as_str()).map(|fact| fact.kind) {
                 Some(PathKind::Directory) => {}
@@ -87,7 +87,7 @@ impl Planner<'_> {
         if self.wanted.leftovers.is_empty() {
             return Ok(());
         }
-        if let Some(path) = self.wanted.leftovers.iter().find(|path| is_precious(path)) {
+        if let Some(path) = self.wanted.leftovers.iter().find(|path| is_protected(path)) {
             return Err(PlanError::Precious { path: path.as_str().into() });
         }
         let there = self.wanted.leftovers.iter().filter(|path| self.facts.paths.contains_key(path.as_str()));
@@ -106,8 +106,8 @@ impl Planner<'_> {
     }
 }
 
-pub(super) fn is_precious(path: &RemotePath) -> bool {
-    path.as_str().split('/').any(|part| part == "..") || PRECIOUS.contains(&path.as_str())
+pub(super) fn is_protected(path: &RemotePath) -> bool {
+    path.as_str().split('/').any(|part| part == "..") || PROTECTED_PATHS.contains(&path.as_str())
 }
 
 pub(super) fn not_a_directory(path: &str) -> PlanError {

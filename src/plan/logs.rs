@@ -5,12 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Action, Fetch, FetchLink, Fetching, PlanError, Planner, Renaming, count};
+use super::{Action, Download, Fetch, FetchLink, PlanError, Planner, Renaming, count};
 use crate::{
     facts::{
         Facts, Tree,
         compare::{Candidate, Copy, INCOMING},
-        here::{Here, LARGE, Present, safe_path},
+        here::{LARGE, LocalState, Present, safe_path},
     },
     stage::Stage,
 };
@@ -39,7 +39,7 @@ pub struct Pull {
 
 impl Place {
     /// What of a tree is to be fetched: what is new or has changed. `here` tells what is here.
-    pub fn pull(&self, tree: &Tree, here: &Here) -> Pull {
+    pub fn pull(&self, tree: &Tree, here: &LocalState) -> Pull {
         let (mut pull, mut taken) = (Pull::default(), BTreeSet::new());
         pull.fetch.renames = self.renames(tree, here);
         for (name, fact) in &tree.files {
@@ -59,7 +59,7 @@ impl Place {
             });
             if !copy.as_ref().is_some_and(|copy| copy.bytes == fact.size && copy.path == local) {
                 let (root, archive) = (self.root(tree), self.archive);
-                pull.fetch.files.push(Fetching { remote, local, root, archive, mode: fact.mode, size: fact.size, copy });
+                pull.fetch.files.push(Download { remote, local, root, archive, mode: fact.mode, size: fact.size, copy });
             }
         }
         if self.travels_whole(tree, &pull.fetch.files) {
@@ -73,7 +73,7 @@ impl Place {
     }
 
     /// The files here that the device has renamed.
-    fn renames(&self, tree: &Tree, here: &Here) -> Vec<Renaming> {
+    fn renames(&self, tree: &Tree, here: &LocalState) -> Vec<Renaming> {
         let renaming = |(name, _): (&String, _)| {
             let to = self.here(name)?;
             let copy = here.copies.get(&to).filter(|copy| is_renamed(copy, &to))?;
@@ -83,7 +83,7 @@ impl Place {
     }
 
     /// Adds what a tree holds beside files.
-    fn add_other_things(&self, tree: &Tree, here: &Here, taken: &mut BTreeSet<PathBuf>, pull: &mut Pull) {
+    fn add_other_things(&self, tree: &Tree, here: &LocalState, taken: &mut BTreeSet<PathBuf>, pull: &mut Pull) {
         // The folder of an archive comes with what goes into it.
         for (name, mode) in tree.directories.iter().filter(|(name, _)| !(self.archive && name.is_empty())) {
             let Some(local) = self.usable(name, taken, &mut pull.warnings) else { continue };
@@ -155,7 +155,7 @@ impl Place {
     }
 
     /// Whether nearly all of the tree is to be fetched: then it is asked for as one.
-    fn travels_whole(&self, tree: &Tree, fetch: &[Fetching]) -> bool {
+    fn travels_whole(&self, tree: &Tree, fetch: &[Download]) -> bool {
         let files = &tree.files;
         let new = || fetch.iter().filter(|file| file.copy.is_none());
         let (all, wanted): (u64, u64) = (files.values().map(|fact| fact.size).sum(), new().map(|file| file.size).sum());
@@ -272,7 +272,7 @@ mod tests {
         let files = [("a", 1), ("a.1", 9), ("a.2", 5)].map(|(name, size)| (name.to_owned(), file(size, true)));
         let tree = Tree { files: files.into(), ..Tree::default() };
         let copies = [("here/a.1".into(), copy("here/a", 7)), ("here/a.2".into(), copy("here/a.1", 5))];
-        let here = Here { copies: copies.into(), ..Here::default() };
+        let here = LocalState { copies: copies.into(), ..LocalState::default() };
         insta::assert_snapshot!(place().pull(&tree, &here).fetch.steps().join("\n"), @r"
         rename here/a.1 -> here/a.2, as the device has
         rename here/a -> here/a.1, as the device has
@@ -286,7 +286,7 @@ mod tests {
         let files = [("a", 3), ("b", 3)].map(|(name, size)| (name.to_owned(), file(size, true)));
         let tree = Tree { files: files.into(), ..Tree::default() };
         let copies = [("here/a".into(), copy("here/b", 3)), ("here/b".into(), copy("here/a", 3))];
-        let here = Here { copies: copies.into(), ..Here::default() };
+        let here = LocalState { copies: copies.into(), ..LocalState::default() };
         let steps = place().pull(&tree, &here).fetch.steps();
         assert_eq!(steps.iter().filter(|step| step.starts_with("fetch")).count(), 1, "{steps:?}");
         assert_eq!(steps.iter().filter(|step| step.starts_with("rename")).count(), 1, "{steps:?}");
@@ -304,7 +304,7 @@ mod tests {
         };
         let present = [("here/there", Present::Directory), ("here/old", Present::Link("b".into()))];
         let present = present.map(|(path, present)| (path.into(), present)).into();
-        let pull = place().pull(&tree, &Here { present, ..Here::default() });
+        let pull = place().pull(&tree, &LocalState { present, ..LocalState::default() });
         insta::assert_snapshot!(pull.fetch.steps().into_iter().chain(pull.warnings).collect::<Vec<_>>().join("\n"), @r"
         make here/empty here
         link here/latest -> a here

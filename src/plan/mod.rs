@@ -9,7 +9,7 @@ use crate::{
     command::Command,
     commands::{compose::Project, docker},
     config::{Attach, Deployment},
-    delivery::{Delivery, Forecast, Offer, Speeds, Strategy, Way},
+    delivery::{Delivery, Forecast, Offer, ParcelRoute, Speeds, Strategy},
     facts::Facts,
     failure::Failure,
     report::PlannedStage,
@@ -39,10 +39,10 @@ pub use application::name as application_name;
 pub use application::{project as project_name, secret_paths};
 pub use error::PlanError;
 pub use logs::{Place, Pull};
-pub use questions::{copies, doubtful, places, questions};
-pub use swap::{Keeping, Settling};
+pub use questions::{copies, digests_needed, places, questions};
+pub use swap::{Commit, KeepVersion};
 use traveling::arrival;
-pub use traveling::{Fetch, FetchLink, Fetching, Renaming, SendFile, SendLink, Sending};
+pub use traveling::{Download, Fetch, FetchLink, Renaming, SendFile, SendLink, Upload};
 
 /// All that is to be done, stage by stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,30 +90,30 @@ pub enum Action {
         from: String,
     },
     /// Send files.
-    Send(Sending),
+    Send(Upload),
     /// Remove a file that is no longer part of the deployment.
     RemoveFile(String),
     /// Fetch files.
     Fetch(Fetch),
     /// Stream an image into the device's docker.
-    Load(Loading),
+    Load(LoadImage),
     /// Keep the version that runs before it is replaced.
-    Keep(Keeping),
+    Keep(KeepVersion),
     /// Bring a compose project up and see it healthy.
-    Up(Bringing),
+    Up(ComposeUp),
     /// Show a container's output.
-    Attach(Attaching),
+    Attach(FollowContainer),
     /// Look for logs once more and pull what is new.
     PullAgain(Vec<Place>),
     /// Write what nobody else may read.
-    WriteSecret(WritingSecret),
+    WriteSecret(WriteSecretFile),
     /// See that there is room, now that something was removed.
     CheckRoom(Vec<room::Need>),
 }
 
 /// A secret to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WritingSecret {
+pub struct WriteSecretFile {
     /// There.
     pub path: String,
     /// What it is to hold.
@@ -124,7 +124,7 @@ pub struct WritingSecret {
 
 /// An image to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loading {
+pub struct LoadImage {
     /// Which of [`Deployment::image`] it comes from.
     pub source: usize,
     /// Its ID, read back afterwards.
@@ -141,7 +141,7 @@ pub struct Loading {
 
 /// A compose project to bring up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bringing {
+pub struct ComposeUp {
     /// The project.
     pub project: Project,
     /// The services asked for; all when empty.
@@ -159,21 +159,21 @@ pub struct Bringing {
     /// Whether no container of the project was there before: then a failure removes what it made.
     pub fresh: bool,
     /// What is there to be gone back to; `None` where that would be the same.
-    pub keeping: Option<Keeping>,
+    pub keeping: Option<KeepVersion>,
     /// What makes it the version that is deployed, once it runs.
-    pub settling: Box<Settling>,
+    pub settling: Box<Commit>,
 }
 
 /// A container to attach to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attaching {
+pub struct FollowContainer {
     /// What was asked for.
     pub wanted: Attach,
     /// The device's clock when it was read: output before that is not new.
     pub clock: u64,
 }
 
-impl Attaching {
+impl FollowContainer {
     /// Each command, for people.
     fn steps(&self) -> Vec<String> {
         let Attach { container, run_duration, until, stop_upon_exit } = &self.wanted;
@@ -186,7 +186,7 @@ impl Attaching {
     }
 }
 
-impl Bringing {
+impl ComposeUp {
     /// The command that brings it up.
     pub fn command(&self) -> Command {
         self.project.up(&self.services, self.recreate)
@@ -194,7 +194,7 @@ impl Bringing {
 
     /// The command that makes it the deployed version.
     pub fn confirm(&self) -> Command {
-        let Settling { application, record, entry, .. } = &*self.settling;
+        let Commit { application, record, entry, .. } = &*self.settling;
         crate::release::versions::settle(application, record, entry)
     }
 
@@ -219,7 +219,7 @@ impl Action {
                 | Self::CheckRoom(_)
                 | Self::Fetch(_)
                 | Self::PullAgain(_)
-                | Self::Attach(Attaching { wanted: Attach { stop_upon_exit: false, .. }, .. })
+                | Self::Attach(FollowContainer { wanted: Attach { stop_upon_exit: false, .. }, .. })
         )
     }
 
@@ -250,7 +250,7 @@ impl Action {
                     let layers = format!("layers {}..{} of {}", parcel.start + 1, parcel.end, loading.shown);
                     let size = bytes(delivery.bytes(parcel));
                     match delivery.ways.get(number) {
-                        Some(Way::Rebuild(rebuild)) => {
+                        Some(ParcelRoute::Rebuild(rebuild)) => {
                             let (sent, command) =
                                 (bytes(rebuild.inserted), docker::rebuild(number, &rebuild.base, &rebuild.roots));
                             format!(
@@ -259,7 +259,7 @@ impl Action {
                                 command.shown()
                             )
                         }
-                        Some(Way::Files) => format!("send {layers} ({size}) by way of files that outlive a cut"),
+                        Some(ParcelRoute::Files) => format!("send {layers} ({size}) by way of files that outlive a cut"),
                         _ => format!("stream {layers} ({size}) into {}", docker::load().shown()),
                     }
                 };
@@ -307,7 +307,7 @@ impl Plan {
         let actions = |stage: Stage| {
             self.stages.iter().filter(move |planned| planned.stage == stage).flat_map(|planned| &planned.actions)
         };
-        let goes_back = actions(Stage::Compose).any(|action| matches!(action, Action::Up(Bringing { keeping: Some(_), .. })));
+        let goes_back = actions(Stage::Compose).any(|action| matches!(action, Action::Up(ComposeUp { keeping: Some(_), .. })));
         let shows = actions(Stage::Attach).any(|action| matches!(action, Action::Attach(_)));
         shows && (goes_back || actions(Stage::Autostart).next().is_none())
     }
@@ -320,7 +320,7 @@ impl Plan {
 
 /// What plays a part beside the deployment itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Circumstances {
+pub struct PlanContext {
     /// The stem of this run's log file, which is the deployment's stamp.
     pub stem: String,
     /// Who deploys, as `user@host`.
@@ -341,9 +341,9 @@ pub struct Circumstances {
 ///
 /// # Errors
 /// What is wanted and what is there contradict each other, in the stage that the failure names.
-pub fn plan(wanted: &Deployment, facts: &Facts, circumstances: &Circumstances) -> Result<Plan, Failure> {
+pub fn plan(wanted: &Deployment, facts: &Facts, circumstances: &PlanContext) -> Result<Plan, Failure> {
     let mut planner = Planner::walk(wanted, facts, circumstances, &[])?;
-    let going = planner.see_to_room(facts)?;
+    let going = planner.ensure_space(facts)?;
     if !going.is_empty() {
         // Layers that an image has which goes are to be sent after all.
         planner = Planner::walk(wanted, facts, circumstances, &going)?;
@@ -355,7 +355,7 @@ pub fn plan(wanted: &Deployment, facts: &Facts, circumstances: &Circumstances) -
 /// Walks the stages. `facts` is what will be true when the stage at hand begins: each stage leaves behind what it changes.
 struct Planner<'a> {
     wanted: &'a Deployment,
-    circumstances: &'a Circumstances,
+    circumstances: &'a PlanContext,
     facts: Facts,
     plan: Plan,
     application: String,
@@ -368,7 +368,7 @@ impl<'a> Planner<'a> {
     fn walk(
         wanted: &'a Deployment,
         facts: &Facts,
-        circumstances: &'a Circumstances,
+        circumstances: &'a PlanContext,
         going: &[room::Removable],
     ) -> Result<Self, Failure> {
         let mut planner = Planner {

@@ -11,13 +11,13 @@ use crate::{
     facts::{
         Facts, Probe, Section, Tree,
         compare::Candidate,
-        here::{Here, Source},
+        here::{LocalState, Source},
     },
     release::versions,
 };
 
 /// The probe for a deployment.
-pub fn questions(wanted: &Deployment, here: &Here) -> Probe {
+pub fn questions(wanted: &Deployment, here: &LocalState) -> Probe {
     let mut probe = Probe::default();
     let clean = &wanted.clean_up;
     let needs_compose = wanted.compose.is_some();
@@ -62,7 +62,7 @@ pub fn questions(wanted: &Deployment, here: &Here) -> Probe {
     probe
 }
 
-fn ask_for_paths(wanted: &Deployment, here: &Here, probe: &mut Probe) {
+fn ask_for_paths(wanted: &Deployment, here: &LocalState, probe: &mut Probe) {
     let links = &mut probe.links;
     let mut ask = |path: String| {
         probe.paths.insert(path);
@@ -118,7 +118,7 @@ fn ask_for_source(source: &Source, destination: &RemotePath, ask: &mut impl FnMu
 }
 
 /// Of which files here, and which lengths of them, digests are needed before the plan.
-pub fn doubtful(wanted: &Deployment, facts: &Facts) -> BTreeMap<PathBuf, BTreeSet<u64>> {
+pub fn digests_needed(wanted: &Deployment, facts: &Facts) -> BTreeMap<PathBuf, BTreeSet<u64>> {
     let here = &facts.here;
     let transfers = wanted.transfers.to_device.iter().filter_map(|transfer| {
         let source = here.sources.get(&transfer.local)?;
@@ -126,13 +126,13 @@ pub fn doubtful(wanted: &Deployment, facts: &Facts) -> BTreeMap<PathBuf, BTreeSe
     });
     let sent = application::sent(wanted, here).into_iter();
     let sent = sent.flat_map(|sent| sent.sources.iter().map(move |(name, source)| (source, sent.directory.join(name))));
-    let mut doubtful: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
+    let mut digests_needed: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
     for (source, destination) in transfers.chain(sent) {
-        for (path, length) in super::transfers::doubtful(source, &destination, facts) {
-            doubtful.entry(path.to_owned()).or_default().insert(length);
+        for (path, length) in super::transfers::digests_needed(source, &destination, facts) {
+            digests_needed.entry(path.to_owned()).or_default().insert(length);
         }
     }
-    doubtful
+    digests_needed
 }
 
 /// Which files on the device may have copies here: that is to be known before the plan.

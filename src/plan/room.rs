@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Loading, Plan, Planner, StagePlan, clean_up::nameless_bases, count};
+use super::{Action, LoadImage, Plan, Planner, StagePlan, clean_up::nameless_bases, count};
 use crate::{
     commands::docker,
     config::{REMOTE_HOME, RemotePath},
-    delivery::Way,
+    delivery::ParcelRoute,
     facts::{DockerImage, Facts, Room, here::LocalImage},
     failure::{Explain, FailureKind},
     stage::Stage,
@@ -48,10 +48,10 @@ pub struct Removable {
 
 /// The device has not enough room.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the device has not enough room: {}", lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+#[error("the device has not enough room: {}", shortages.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct RoomError {
     /// What is short.
-    pub lacks: Vec<Lack>,
+    pub shortages: Vec<Shortage>,
     /// What could be removed without touching what runs, what is wanted and what ran before.
     pub removable: Vec<Removable>,
     /// Whether it was to be removed, and would not do.
@@ -60,7 +60,7 @@ pub struct RoomError {
 
 /// One thing that is short on one file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lack {
+pub enum Shortage {
     /// Bytes.
     Bytes {
         /// Where.
@@ -81,7 +81,7 @@ pub enum Lack {
     },
 }
 
-impl std::fmt::Display for Lack {
+impl std::fmt::Display for Shortage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bytes { directory, needed, free } => {
@@ -193,7 +193,7 @@ impl Tally<'_> {
     }
 
     /// Docker unpacks an image parcel by parcel: what has arrived of it and the parcel at hand lie beside each other.
-    fn load(&mut self, loading: &Loading) {
+    fn load(&mut self, loading: &LoadImage) {
         let root = self.root();
         let mut images = self.facts.here.images.iter();
         let image = images.find(|image| image.source == loading.source && image.id == loading.id);
@@ -201,7 +201,7 @@ impl Tally<'_> {
         self.note(&root, METADATA, 0, 0);
         for (parcel, way) in loading.delivery.parcels.iter().zip(&loading.delivery.ways) {
             let sent = loading.delivery.bytes(parcel);
-            if *way == Way::Files {
+            if *way == ParcelRoute::Files {
                 self.note(REMOTE_HOME, 0, sent, 0);
             }
             let unpacked: u64 = layers.get(parcel.clone()).unwrap_or_default().iter().sum();
@@ -213,26 +213,26 @@ impl Tally<'_> {
 }
 
 /// What is short.
-pub fn lacks(needs: &[Need], rooms: &BTreeMap<String, Room>, credit: u64) -> Vec<Lack> {
-    let mut lacks = Vec::new();
+pub fn shortages(needs: &[Need], rooms: &BTreeMap<String, Room>, credit: u64) -> Vec<Shortage> {
+    let mut shortages = Vec::new();
     for need in needs {
         let Some(room) = rooms.get(&need.directory) else { continue };
         let directory = need.directory.clone();
         if need.bytes > room.bytes.saturating_add(credit) {
-            lacks.push(Lack::Bytes { directory, needed: need.bytes, free: room.bytes });
+            shortages.push(Shortage::Bytes { directory, needed: need.bytes, free: room.bytes });
         } else if let Some(free) = room.inodes.filter(|free| *free < need.inodes && credit == 0) {
-            lacks.push(Lack::Inodes { directory, needed: need.inodes, free });
+            shortages.push(Shortage::Inodes { directory, needed: need.inodes, free });
         }
     }
-    lacks
+    shortages
 }
 
 impl Planner<'_> {
     /// Refuses what does not fit, or gives what is to be removed before anything is sent. How much a removal really frees is only
     /// known afterwards, for images share layers: then it is seen to once more.
-    pub(super) fn see_to_room(&mut self, before: &Facts) -> Result<Vec<Removable>, RoomError> {
+    pub(super) fn ensure_space(&mut self, before: &Facts) -> Result<Vec<Removable>, RoomError> {
         let needs = needs(&self.plan, before, self.imported);
-        let short = lacks(&needs, &before.room, 0);
+        let short = shortages(&needs, &before.room, 0);
         if short.is_empty() {
             return Ok(Vec::new());
         }
@@ -241,8 +241,8 @@ impl Planner<'_> {
         let make_room = self.circumstances.make_room;
         let more = if make_room { removable.iter().map(|image| image.size).sum() } else { 0 };
         let credit = freed.saturating_add(more);
-        if credit == 0 || !lacks(&needs, &before.room, credit).is_empty() {
-            return Err(RoomError { lacks: short, removable, in_vain: make_room });
+        if credit == 0 || !shortages(&needs, &before.room, credit).is_empty() {
+            return Err(RoomError { shortages: short, removable, in_vain: make_room });
         }
         if make_room && !removable.is_empty() {
             return Ok(removable);
@@ -347,9 +347,9 @@ mod tests {
     fn bytes_and_inodes_are_held_against_what_is_free() {
         let rooms = rooms(&[("/a", 1, 100), ("/b", 2, 100)]);
         let need = |directory: &str, bytes, inodes| Need { directory: directory.into(), bytes, inodes };
-        assert_eq!(lacks(&[need("/a", 100, 10), need("/b", 5, 1)], &rooms, 0), []);
-        let short = lacks(&[need("/a", 101, 1), need("/b", 5, 11)], &rooms, 0);
-        insta::assert_snapshot!(RoomError { lacks: short, removable: vec![], in_vain: false }, @"the device has not enough room: `/a` takes 101 B at the peak and 100 B are free; `/b` takes 11 files and inodes for 10 are free");
-        assert_eq!(lacks(&[need("/a", 101, 1)], &rooms, 1), []);
+        assert_eq!(shortages(&[need("/a", 100, 10), need("/b", 5, 1)], &rooms, 0), []);
+        let short = shortages(&[need("/a", 101, 1), need("/b", 5, 11)], &rooms, 0);
+        insta::assert_snapshot!(RoomError { shortages: short, removable: vec![], in_vain: false }, @"the device has not enough room: `/a` takes 101 B at the peak and 100 B are free; `/b` takes 11 files and inodes for 10 are free");
+        assert_eq!(shortages(&[need("/a", 101, 1)], &rooms, 1), []);
     }
 }

@@ -1,7 +1,7 @@
 //! The change from the version that runs to the one that is wanted: what has to be kept for the way back, and what the history
 //! is told. `docs/swap.md` is the picture.
 
-use super::{Action, Bringing, Planner, count};
+use super::{Action, ComposeUp, Planner, count};
 use crate::{
     commands::{compose::Project, systemd::COMPOSE_HOME},
     config::ImageSource,
@@ -12,7 +12,7 @@ use crate::{
 
 /// What is kept of the version that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Keeping {
+pub struct KeepVersion {
     /// Whose.
     pub application: String,
     /// What it consists of.
@@ -25,7 +25,7 @@ pub struct Keeping {
 
 /// What makes a version that runs the one that is deployed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settling {
+pub struct Commit {
     /// Whose.
     pub application: String,
     /// The record, as it is then.
@@ -38,7 +38,7 @@ pub struct Settling {
     pub stamp: Option<(String, String)>,
 }
 
-impl Keeping {
+impl KeepVersion {
     /// What there is to keep of a project, beside its files.
     pub fn of(application: &str, project: &Project, recreate: bool, containers: &[Container]) -> Self {
         let kept = |container: &Container| {
@@ -63,7 +63,7 @@ impl Keeping {
     }
 
     /// What is kept where no version was before: nothing but what is to be known on the way back.
-    pub fn nothing(project: &Project, settling: &Settling) -> Self {
+    pub fn nothing(project: &Project, settling: &Commit) -> Self {
         let mut nothing = Self::of(&settling.application, project, false, &[]);
         nothing.snapshot.stamp.clone_from(&settling.stamp);
         Self { attempt: settling.attempt.clone(), ..nothing }
@@ -90,7 +90,7 @@ impl Keeping {
 impl Planner<'_> {
     /// What there is to keep when a project is brought up that is there already.
     /// `another` tells that other services or another compose file were brought up before.
-    pub(super) fn keeping(&self, project: &Project, recreate: bool, another: bool, containers: &[Container]) -> Keeping {
+    pub(super) fn keeping(&self, project: &Project, recreate: bool, another: bool, containers: &[Container]) -> KeepVersion {
         // The files of the version that runs are those that its containers were made of; where they do not tell, those that are
         // there.
         let mut files: Vec<_> = containers.iter().map(|container| container.project_files.clone()).max().unwrap_or_default();
@@ -103,7 +103,7 @@ impl Planner<'_> {
             image.is_some_and(|image| image.id == container.image)
         };
         let differs = recreate || another || !containers.iter().all(is_newest);
-        Keeping { differs, ..Keeping::of(&self.application, &project, recreate, containers) }
+        KeepVersion { differs, ..KeepVersion::of(&self.application, &project, recreate, containers) }
     }
 
     /// Whether the device has an update that was cut off.
@@ -120,7 +120,7 @@ impl Planner<'_> {
     pub(super) fn add_keeping(&mut self, before: &Facts) {
         let ups = self.plan.stages.iter().flat_map(|stage| &stage.actions);
         let Some((mut keeping, stamp)) = ups.into_iter().find_map(|action| match action {
-            Action::Up(Bringing { keeping: Some(keeping), settling, .. }) => Some((keeping.clone(), settling.stamp.clone())),
+            Action::Up(ComposeUp { keeping: Some(keeping), settling, .. }) => Some((keeping.clone(), settling.stamp.clone())),
             _ => None,
         }) else {
             return;

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    Action, Fetch, Place, PlanError, Planner, Pull, SendFile, SendLink, Sending, arrival, count,
-    files::{is_precious, not_a_directory},
+    Action, Fetch, Place, PlanError, Planner, Pull, SendFile, SendLink, Upload, arrival, count,
+    files::{is_protected, not_a_directory},
 };
 use crate::{
     commands::files::INCOMING,
@@ -28,8 +28,8 @@ pub fn destination(transfer: &Transfer, source: &Source, facts: &Facts) -> Remot
 ///
 /// # Errors
 /// A file where a directory has to be, or the other way round.
-pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Result<Sending, PlanError> {
-    let mut sending = Sending::default();
+pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Result<Upload, PlanError> {
+    let mut sending = Upload::default();
     match source {
         Source::File(file) => send_file(file, destination.clone(), facts, &mut sending)?,
         Source::Tree { files, directories, links, left_out } => {
@@ -50,7 +50,7 @@ pub fn sending(source: &Source, destination: &RemotePath, facts: &Facts) -> Resu
     Ok(sending)
 }
 
-fn send_link(target: &str, remote: RemotePath, facts: &Facts, sending: &mut Sending) -> Result<(), PlanError> {
+fn send_link(target: &str, remote: RemotePath, facts: &Facts, sending: &mut Upload) -> Result<(), PlanError> {
     let link = facts.links.get(remote.as_str());
     if link.is_none() && facts.is_directory(remote.as_str()) {
         return Err(PlanError::Conflict {
@@ -74,7 +74,7 @@ const LOOK: u32 = 0o500;
 /// What a file has to let its owner do to be compared.
 const READ: u32 = 0o400;
 
-fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut Sending) -> Result<(), PlanError> {
+fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut Upload) -> Result<(), PlanError> {
     let mode = file.mode | READ;
     if mode != file.mode {
         let (path, had) = (file.path.display(), file.mode);
@@ -130,23 +130,23 @@ fn place(remote: &RemotePath, facts: &Facts) -> RemotePath {
 
 /// Of which lengths the digests of large files here are needed before the plan: where the device has a file that may be the
 /// same, or a part of it that arrived earlier.
-pub(super) fn doubtful<'a>(source: &'a Source, destination: &RemotePath, facts: &Facts) -> Vec<(&'a Path, u64)> {
+pub(super) fn digests_needed<'a>(source: &'a Source, destination: &RemotePath, facts: &Facts) -> Vec<(&'a Path, u64)> {
     let files: Vec<_> = match source {
         Source::File(file) => vec![(destination.clone(), file)],
         Source::Tree { files, .. } => files.iter().map(|(name, file)| (destination.join(name), file)).collect(),
     };
     let large = files.into_iter().filter(|(_, file)| file.size > LARGE);
-    let mut doubtful = Vec::new();
+    let mut digests_needed = Vec::new();
     for (remote, file) in large {
         let there = facts.paths.get(remote.as_str()).filter(|fact| fact.size == file.size);
         let part = facts.paths.get(&arrival(&place(&remote, facts), &remote)).filter(|fact| fact.size <= file.size);
         let known = there.into_iter().chain(part).filter(|fact| fact.sha256.is_some());
-        doubtful.extend(known.map(|fact| (file.path.as_path(), fact.size)));
+        digests_needed.extend(known.map(|fact| (file.path.as_path(), fact.size)));
     }
-    doubtful
+    digests_needed
 }
 
-impl Sending {
+impl Upload {
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.directories.is_empty() && self.links.is_empty() && self.modes.is_empty()
     }
@@ -157,7 +157,7 @@ impl Sending {
     /// A file where a directory has to be.
     fn directory(&mut self, directory: &RemotePath, mode: u32, facts: &Facts) -> Result<(), PlanError> {
         let path = directory.as_str();
-        if facts.paths.get(path).is_some_and(|fact| fact.own) && !is_precious(directory) {
+        if facts.paths.get(path).is_some_and(|fact| fact.own) && !is_protected(directory) {
             self.modes.insert(path.to_owned(), mode | LOOK);
         }
         self.make(directory, mode | LOOK, facts)
@@ -241,7 +241,7 @@ impl Planner<'_> {
             return Ok(());
         }
         let fetch = self.fetching()?;
-        let mut send = Sending::default();
+        let mut send = Upload::default();
         let mut all = 0;
         for transfer in &wanted.to_device {
             let Some(source) = self.facts.here.sources.get(&transfer.local) else { continue };
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Deployment,
-        plan::{self, Circumstances},
+        plan::{self, PlanContext},
     };
 
     fn planned(files: &[(&str, Option<&str>)], kind: PathKind) -> Result<plan::Plan, String> {
@@ -335,7 +335,7 @@ mod tests {
         let transfers =
             crate::config::Transfers { from_device: vec![Transfer { local: "/here/x".into(), remote }], ..bare.transfers };
         let wanted = Deployment { transfers, ..bare };
-        let circumstances = Circumstances { stem: "stem".into(), ..Circumstances::default() };
+        let circumstances = PlanContext { stem: "stem".into(), ..PlanContext::default() };
         plan::plan(&wanted, &facts, &circumstances).map_err(|failure| failure.to_string())
     }
 

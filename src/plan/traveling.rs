@@ -14,7 +14,7 @@ use crate::{
 
 /// Files to send. They arrive in an incoming directory beside their destination and are then renamed into place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sending {
+pub struct Upload {
     /// The files.
     pub files: Vec<SendFile>,
     /// Directories to make first, each with its permission bits.
@@ -94,7 +94,7 @@ pub(super) fn arrival(place: &RemotePath, remote: &RemotePath) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetch {
     /// The files.
-    pub files: Vec<Fetching>,
+    pub files: Vec<Download>,
     /// Trees of which nearly all is wanted: they come whole, and what is not wanted is passed over.
     pub whole: Vec<String>,
     /// Directories to make here, each with its permission bits.
@@ -107,7 +107,7 @@ pub struct Fetch {
 
 /// One file to fetch, to a temporary name and then renamed into place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fetching {
+pub struct Download {
     /// There.
     pub remote: String,
     /// Here.
@@ -150,7 +150,7 @@ pub struct Renaming {
     pub root: PathBuf,
 }
 
-impl Fetching {
+impl Download {
     /// How many bytes of it are here.
     pub fn have(&self) -> u64 {
         self.copy.as_ref().map_or(0, |copy| copy.bytes)

@@ -6,7 +6,7 @@ use crate::command::Command;
 pub const PLACE: &str = "/tmp/o3r-deploy";
 
 /// For how many seconds nothing is heard of a deployer until its lock goes.
-pub const PATIENCE: u32 = 60;
+pub const LEASE_SECONDS: u32 = 60;
 
 /// What it takes to take the lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ fn script(mode: &str) -> Command {
 /// Takes the lock, says so, and holds it as long as a line comes on standard input now and then. The answer has three lines:
 /// `taken` and the word of whoever had it last, `held` with word and owner, or `off` with a process and its name.
 pub fn take(claim: &Claim<'_>) -> Command {
-    script("take").args([claim.token, claim.over, claim.who]).arg(PATIENCE.to_string()).arg(claim.hold_off)
+    script("take").args([claim.token, claim.over, claim.who]).arg(LEASE_SECONDS.to_string()).arg(claim.hold_off)
 }
 
 /// Tells of the lock, if there is one: `alive` or `dead`, its word, its owner.

@@ -35,8 +35,11 @@ pub fn first(application: &str) -> String {
 }
 
 /// Puts the version that is kept in the directory `$1` back.
-const PUT_BACK: &str =
-    concat!(include_str!("scripts/put_back.sh"), include_str!("scripts/note_attempt.sh"), include_str!("scripts/let_go.sh"));
+const PUT_BACK: &str = concat!(
+    include_str!("scripts/put_back.sh"),
+    include_str!("scripts/note_attempt.sh"),
+    include_str!("scripts/stop_competing_writers.sh")
+);
 
 /// Keeps the version that runs in a directory; what there is to keep comes on standard input, a line each. From then on a guard
 /// puts it back at the next start of the device. `attempt` is what the history is told should it come back.

@@ -2,7 +2,9 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use super::{Exit, Giving, Got, Input, OnBytes, OnOutput, Output, Remote, RemoteError, Rest, Stream, Taking};
+use super::{
+    Downloaded, Exit, FileRange, Input, OnBytes, OnOutput, Output, Remote, RemoteError, Stream, TarDownload, TarUpload,
+};
 use crate::command::Command;
 
 /// What a command says and how it ends.
@@ -132,7 +134,7 @@ impl Remote for Fake {
         self.end(answer.end).await
     }
 
-    async fn put(&self, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn put(&self, taking: &TarUpload<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         let head = String::from_utf8_lossy(&taking.head);
         let answer = self.note(format!("{} <<< {}", taking.command.shown(), head.trim_end().replace('\n', ", ")));
         for (path, mode) in taking.directories {
@@ -155,13 +157,13 @@ impl Remote for Fake {
         0
     }
 
-    async fn append(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn append(&self, command: &Command, rest: &FileRange, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         let answer = self.note(command.shown());
         progress(rest.to - rest.from);
         self.ended(command, answer).await
     }
 
-    async fn get(&self, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+    async fn get(&self, giving: &TarDownload<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Downloaded>, RemoteError> {
         let names = String::from_utf8_lossy(&giving.input).trim_end().replace('\n', " ");
         let answer = self.note(format!("{} <<< {names}", giving.command.shown()));
         let mut got = Vec::new();
@@ -170,11 +172,11 @@ impl Remote for Fake {
                 self.end(answer.end).await?;
             }
             got.push(match self.files.get(&file.remote) {
-                None => Got::Vanished,
+                None => Downloaded::Vanished,
                 Some(content) => {
                     std::fs::write(&file.local, content).expect("the directory is there");
                     progress(content.len() as u64);
-                    Got::Bytes(content.len() as u64)
+                    Downloaded::Bytes(content.len() as u64)
                 }
             });
         }
@@ -182,7 +184,7 @@ impl Remote for Fake {
         Ok(got)
     }
 
-    async fn take(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn take(&self, command: &Command, rest: &FileRange, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         let answer = self.note(command.shown());
         let mut came = std::fs::read(&rest.local).unwrap_or_default();
         came.resize(usize::try_from(rest.from).expect("it is small"), 0);

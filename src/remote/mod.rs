@@ -26,27 +26,27 @@ pub trait Remote {
     ///
     /// # Errors
     /// The first file that fails ends it; what was put stays.
-    async fn put(&self, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
+    async fn put(&self, taking: &TarUpload<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
 
     /// Runs a command that takes in the bytes of one local file, from `rest.from` on.
     ///
     /// # Errors
     /// When they could not be read here or written there; what arrived stays.
-    async fn append(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
+    async fn append(&self, command: &Command, rest: &FileRange, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
 
     /// Runs a command that gives files as tar archives, and puts each into a local file that is created or truncated. A file
-    /// that grows meanwhile is taken as far as it goes; one that vanished is [`Got::Vanished`]. The answers stand in the order
+    /// that grows meanwhile is taken as far as it goes; one that vanished is [`Downloaded::Vanished`]. The answers stand in the order
     /// of the files; what was not asked for is passed over.
     ///
     /// # Errors
     /// Anything but a file that vanished.
-    async fn get(&self, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError>;
+    async fn get(&self, giving: &TarDownload<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Downloaded>, RemoteError>;
 
     /// Runs a command that gives the bytes of one file from `rest.from` on, and writes them into the local file from there on.
     ///
     /// # Errors
     /// When it cannot be read there or written here, and when it ends too early; what came stays.
-    async fn take(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
+    async fn take(&self, command: &Command, rest: &FileRange, progress: &mut OnBytes<'_>) -> Result<(), RemoteError>;
 
     /// Bytes sent to it so far, with all that the transport adds.
     fn bytes_sent(&self) -> u64;
@@ -186,7 +186,7 @@ pub fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
 
 /// What is put by one command.
 #[derive(Clone, Debug)]
-pub struct Taking<'a> {
+pub struct TarUpload<'a> {
     /// Reads `head`, and then an archive.
     pub command: &'a Command,
     /// What comes before the archive.
@@ -201,7 +201,7 @@ pub struct Taking<'a> {
 
 /// What is got by one command.
 #[derive(Clone, Debug)]
-pub struct Giving<'a> {
+pub struct TarDownload<'a> {
     /// Reads `input`, and gives archives.
     pub command: &'a Command,
     /// Tells it what to give.
@@ -232,7 +232,7 @@ pub struct Get {
 
 /// A large file, or what is missing of it, on its way by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rest {
+pub struct FileRange {
     /// Its absolute path there.
     pub remote: String,
     /// The file here.
@@ -245,7 +245,7 @@ pub struct Rest {
 
 /// What became of one [`Get`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Got {
+pub enum Downloaded {
     /// Fetched, with so many bytes.
     Bytes(u64),
     /// It was not there any more.

@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     RunError,
-    arriving::{Arrival, state},
     fetch::local,
+    staging::{Arrival, state},
 };
 use crate::{
     facts::compare::generation,
@@ -179,7 +179,7 @@ fn make_link(_: &str, _: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plan::Fetching, run::arriving::Arriving};
+    use crate::{plan::Download, run::staging::Staging};
 
     /// What is in an archive after a file with this content came that was looked at when `before` was there, and `meanwhile` is put
     /// there by another run; the names of generations are cut.
@@ -187,10 +187,10 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let root = home.path().to_owned();
         let local = root.join("sub/a.log");
-        let file = Fetching { local: local.clone(), root: root.clone(), archive: true, ..Fetching::default() };
+        let file = Download { local: local.clone(), root: root.clone(), archive: true, ..Download::default() };
         std::fs::create_dir_all(root.join("sub")).expect("made");
         before.iter().for_each(|text| std::fs::write(&local, text).expect("written"));
-        let mut arriving = Arriving::default();
+        let mut arriving = Staging::default();
         let arrivals = arriving.prepare(std::slice::from_ref(&file)).expect("made");
         std::fs::write(&arrivals[0].place, came).expect("written");
         meanwhile.iter().for_each(|text| std::fs::write(&local, text).expect("written"));
@@ -261,8 +261,8 @@ mod tests {
         link(&to("latest", "b")).expect("linked");
         assert_eq!(root.join("latest").read_link().expect("a link"), Path::new("b"));
         std::os::unix::fs::symlink("../outside", root.join("sub")).expect("linked");
-        let file = Fetching { local: root.join("sub/x"), root: root.clone(), ..Fetching::default() };
-        let mut arriving = Arriving::default();
+        let file = Download { local: root.join("sub/x"), root: root.clone(), ..Download::default() };
+        let mut arriving = Staging::default();
         let arrivals = arriving.prepare(std::slice::from_ref(&file)).expect("made");
         std::fs::write(&arrivals[0].place, "x").expect("written");
         settle(&arrivals[0]).expect("settled");

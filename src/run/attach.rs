@@ -11,7 +11,7 @@ use crate::{
     commands::docker,
     facts::{Container, ContainerState},
     failure::{Failure, FailureKind},
-    plan::Attaching,
+    plan::FollowContainer,
     remote::{Exit, Input, Remote, RemoteError, Stream},
     report::Event,
     stage::Stage,
@@ -63,7 +63,7 @@ pub(super) struct Shown {
 }
 
 impl<R: Remote> Runner<'_, R> {
-    pub(super) async fn attach(&mut self, attaching: &Attaching) -> Result<String, Failure> {
+    pub(super) async fn attach(&mut self, attaching: &FollowContainer) -> Result<String, Failure> {
         let name = &attaching.wanted.container;
         let end = match self.progress.unsettled.take() {
             Some(unsettled) => self.settle_beside(Stage::Attach, unsettled, async |runner| runner.show(attaching).await).await,
@@ -75,7 +75,7 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// Shows the output until something ends that.
-    async fn show(&mut self, attaching: &Attaching) -> Result<End, Failure> {
+    async fn show(&mut self, attaching: &FollowContainer) -> Result<End, Failure> {
         let wanted = &attaching.wanted;
         let name = wanted.container.clone();
         let until = wanted.until.as_deref().and_then(|pattern| regex_lite::Regex::new(pattern).ok());

@@ -4,16 +4,16 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     RunError, Runner, archive,
-    arriving::{Arrival, Arriving},
-    ends,
+    staging::{Arrival, Staging},
+    tail_download,
 };
 use crate::{
     command::path_lines,
     commands::files,
-    facts::{Probe, compare, compare::BLOCK, here, here::Here, here::LARGE},
+    facts::{Probe, compare, compare::BLOCK, here, here::LARGE, here::LocalState},
     failure::Failure,
     plan::{Fetch, Place, count},
-    remote::{Get, Giving, Got, Remote, RemoteError, Rest},
+    remote::{Downloaded, FileRange, Get, Remote, RemoteError, TarDownload},
     report::Event,
     stage::Stage,
 };
@@ -26,7 +26,7 @@ impl<R: Remote> Runner<'_, R> {
             kept.extend(archive::rename(renaming)?);
         }
         // What arrived goes also when this future is given up in the middle, as by Ctrl-C.
-        let mut arriving = Arriving::default();
+        let mut arriving = Staging::default();
         let arrivals = arriving.prepare(&fetch.files)?;
         let is_large = |arrival: &Arrival<'_>| arrival.file.size.saturating_sub(arrival.have) > LARGE;
         let (large, others): (Vec<_>, Vec<_>) = arrivals.into_iter().partition(is_large);
@@ -69,7 +69,7 @@ impl<R: Remote> Runner<'_, R> {
         };
         if !ends.is_empty() {
             // What is not as it was when it was listed comes whole.
-            let (came, others) = ends::take(remote, ends, &mut progress).await?;
+            let (came, others) = tail_download::take(remote, ends, &mut progress).await?;
             for arrival in &came {
                 kept.extend(archive::settle(arrival)?);
             }
@@ -78,8 +78,8 @@ impl<R: Remote> Runner<'_, R> {
         if !small.is_empty() {
             for (arrival, got) in small.iter().zip(get(remote, whole, &small, &mut progress).await?) {
                 match got {
-                    Got::Vanished => gone.push(arrival.file),
-                    Got::Bytes(_) => kept.extend(archive::settle(arrival)?),
+                    Downloaded::Vanished => gone.push(arrival.file),
+                    Downloaded::Bytes(_) => kept.extend(archive::settle(arrival)?),
                 }
             }
         }
@@ -101,7 +101,7 @@ impl<R: Remote> Runner<'_, R> {
         let candidates: Vec<_> = trees().flat_map(|(place, tree)| place.candidates(tree)).collect();
         let copies = compare::copies(self.remote, &candidates).await?;
         let present = here::present(trees().flat_map(|(place, tree)| place.others(tree)));
-        let here = Here { copies: copies.found, present, ..Here::default() };
+        let here = LocalState { copies: copies.found, present, ..LocalState::default() };
         let mut fetch = Fetch::default();
         for (place, tree) in trees() {
             let pull = place.pull(tree, &here);
@@ -164,7 +164,7 @@ async fn get(
     whole: &[String],
     arrivals: &[Arrival<'_>],
     progress: &mut dyn FnMut(u64),
-) -> Result<Vec<Got>, Error> {
+) -> Result<Vec<Downloaded>, Error> {
     let below =
         |path: &str| whole.iter().any(|tree| path.strip_prefix(tree.as_str()).is_some_and(|rest| rest.starts_with('/')));
     let files = || arrivals.iter().map(|arrival| arrival.file);
@@ -176,13 +176,13 @@ async fn get(
     let get = |arrival: &Arrival<'_>| Get { remote: arrival.file.remote.clone(), local: arrival.place.clone() };
     let gets: Vec<_> = arrivals.iter().map(get).collect();
     let command = files::give();
-    Ok(remote.get(&Giving { command: &command, input: path_lines(&names), files: &gets }, progress).await?)
+    Ok(remote.get(&TarDownload { command: &command, input: path_lines(&names), files: &gets }, progress).await?)
 }
 
 /// Takes a large file, or what is missing of it.
 async fn rest(remote: &impl Remote, arrival: &Arrival<'_>, progress: &mut dyn FnMut(u64)) -> Result<(), Error> {
     let (file, from) = (arrival.file, arrival.have / BLOCK * BLOCK);
-    let rest = Rest { remote: file.remote.clone(), local: arrival.place.clone(), from, to: file.size };
+    let rest = FileRange { remote: file.remote.clone(), local: arrival.place.clone(), from, to: file.size };
     remote.take(&files::give_rest(&file.remote, from), &rest, progress).await?;
     Ok(())
 }

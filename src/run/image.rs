@@ -10,10 +10,10 @@ use super::{RunError, Runner};
 use crate::{
     command::Command,
     commands::docker,
-    delivery::{Delivery, Gate, Measured, Packing, Pieces, Supply, Turn, Way, behind, compress},
+    delivery::{Delivery, ImageSources, Measured, Packing, ParcelRoute, ParcelSequencer, ParcelSlot, Pieces, behind, compress},
     facts::here::hexadecimal,
     failure::{Failure, FailureKind},
-    plan::Loading,
+    plan::LoadImage,
     remote::{Input, Output, Remote, RemoteError, Stream},
     report::Event,
     stage::Stage,
@@ -34,7 +34,7 @@ const LONG: Duration = Duration::from_millis(40);
 const UNDER_WAY: usize = 2;
 
 impl<R: Remote> Runner<'_, R> {
-    pub(super) async fn load(&mut self, stage: Stage, loading: &Loading) -> Result<String, Failure> {
+    pub(super) async fn load(&mut self, stage: Stage, loading: &LoadImage) -> Result<String, Failure> {
         self.report.event(&Event::Step { stage, says: format!("send {}", loading.shown) });
         let seen = self.link(&loading.delivery).await?;
         self.supply.learn(loading.source, &loading.id);
@@ -76,7 +76,7 @@ impl<R: Remote> Runner<'_, R> {
     /// docker takes.
     async fn link(&self, delivery: &Delivery) -> Result<Option<u64>, Failure> {
         // After a cut it is known, and every byte counts.
-        if delivery.travels() < MUCH || delivery.ways.contains(&Way::Files) {
+        if delivery.travels() < MUCH || delivery.ways.contains(&ParcelRoute::Files) {
             return Ok(None);
         }
         let mut looks = Vec::new();
@@ -95,15 +95,15 @@ impl<R: Remote> Runner<'_, R> {
     async fn deliver(
         &mut self,
         stage: Stage,
-        loading: &Loading,
+        loading: &LoadImage,
         delivery: &Delivery,
         seen: Option<u64>,
     ) -> Result<(), Failure> {
-        let gate = Gate::default();
+        let gate = ParcelSequencer::default();
         let (remote, supply) = (self.remote, self.supply);
         let ratio = f64::from(loading.forecast.ratio.clamp(1, 100)) / 100.0;
         let packing = seen.or(loading.forecast.link).map(|link| Packing::of(link as f64, ratio).0);
-        let parcels = Turn::of(delivery).into_iter().map(|turn| {
+        let parcels = ParcelSlot::of(delivery).into_iter().map(|turn| {
             let parcel = Parcel { loading, delivery, turn };
             parcel.load(remote, supply, &gate, packing)
         });
@@ -112,7 +112,8 @@ impl<R: Remote> Runner<'_, R> {
         let mut tick = tokio::time::interval(TICK);
         let travels = delivery.travels();
         // The archives' own headers are no payload.
-        let progress = |gate: &Gate| Event::Progress { stage, bytes: gate.passed().min(travels), total: Some(travels) };
+        let progress =
+            |gate: &ParcelSequencer| Event::Progress { stage, bytes: gate.passed().min(travels), total: Some(travels) };
         let (begin, sent) = (Instant::now(), remote.bytes_sent());
         loop {
             tokio::select! {
@@ -135,7 +136,7 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// The image on the device has the ID that it has here, and so has each of its references; and nothing else is left.
-    async fn verify(&self, loading: &Loading) -> Result<(), Failure> {
+    async fn verify(&self, loading: &LoadImage) -> Result<(), Failure> {
         let images: Vec<_> = loading.references.iter().chain([&loading.id]).cloned().collect();
         let found = self.remote.check(&docker::settle(&images)).await?;
         let found = String::from_utf8_lossy(&found).into_owned();
@@ -163,21 +164,27 @@ fn speed(looks: &[(usize, Duration)]) -> Option<u64> {
 
 /// One parcel of a delivery.
 struct Parcel<'a> {
-    loading: &'a Loading,
+    loading: &'a LoadImage,
     delivery: &'a Delivery,
-    turn: Turn,
+    turn: ParcelSlot,
 }
 
 impl Parcel<'_> {
-    async fn load(self, remote: &impl Remote, supply: &Supply, gate: &Gate, packing: Option<Packing>) -> Result<(), Failure> {
-        let Loading { source, id, .. } = self.loading;
+    async fn load(
+        self,
+        remote: &impl Remote,
+        supply: &ImageSources,
+        gate: &ParcelSequencer,
+        packing: Option<Packing>,
+    ) -> Result<(), Failure> {
+        let LoadImage { source, id, .. } = self.loading;
         let number = self.turn.parcel;
         let pieces = supply.pieces(*source, id, self.delivery, number)?;
         // Docker takes what is compressed and what is not; the scripts decompress.
-        let gunzip = !matches!(self.delivery.ways.get(number), None | Some(Way::Stream));
+        let gunzip = !matches!(self.delivery.ways.get(number), None | Some(ParcelRoute::Stream));
         let (command, pieces) = match self.delivery.ways.get(number) {
-            Some(Way::Rebuild(rebuild)) => (docker::rebuild(number, &rebuild.base, &rebuild.roots), pieces),
-            Some(Way::Files) => match self.by_file(remote, supply, pieces).await? {
+            Some(ParcelRoute::Rebuild(rebuild)) => (docker::rebuild(number, &rebuild.base, &rebuild.roots), pieces),
+            Some(ParcelRoute::Files) => match self.by_file(remote, supply, pieces).await? {
                 Some(rest) => rest,
                 None => {
                     gate.unpacked(None);
@@ -202,10 +209,10 @@ impl Parcel<'_> {
     async fn by_file(
         &self,
         remote: &impl Remote,
-        supply: &Supply,
+        supply: &ImageSources,
         pieces: Pieces,
     ) -> Result<Option<(Command, Pieces)>, Failure> {
-        let Loading { source, id, references, .. } = self.loading;
+        let LoadImage { source, id, references, .. } = self.loading;
         let size = supply.size(*source, id, self.delivery, self.turn.parcel)?;
         // Whatever changes its bytes changes its name.
         let what = format!("{id} {:?} {references:?} {size}", self.delivery.parcels.get(self.turn.parcel));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::{
     command::Command,
     commands::docker,
-    delivery::Supply,
+    delivery::ImageSources,
     device::ConfigurationInterface,
     facts::Probe,
     failure::{Failure, FailureKind},
@@ -20,34 +20,34 @@ use crate::{
 };
 
 mod archive;
-mod arriving;
 mod attach;
-mod ends;
 mod error;
 mod fetch;
 mod health;
-mod hold;
 mod image;
 mod interrupt;
 mod lines;
+mod lock_guard;
 mod look;
 mod progress;
 mod roll_back;
 mod secrets;
 mod send;
 mod settle;
+mod staging;
 mod swap;
+mod tail_download;
 mod up;
 
 pub use error::RunError;
 pub use health::{HealthVerdict, HealthWatch};
-pub use hold::{Hold, Owner, Wish};
 pub use interrupt::Interrupt;
+pub use lock_guard::{LockGuard, LockRequest, Owner};
 pub use progress::Progress;
 pub use secrets::look_for_secrets;
 
 /// Runs a command over a connection of its own.
-pub type Aside<'a> = dyn Fn(Command) -> futures_util::future::LocalBoxFuture<'a, Result<(), Failure>> + 'a;
+pub type OnNewConnection<'a> = dyn Fn(Command) -> futures_util::future::LocalBoxFuture<'a, Result<(), Failure>> + 'a;
 
 /// What a run works with.
 pub struct Runner<'a, R> {
@@ -58,11 +58,11 @@ pub struct Runner<'a, R> {
     /// Who is told.
     pub report: &'a mut dyn Report,
     /// The images of [`crate::config::Deployment::image`] that are on this computer.
-    pub supply: &'a Supply,
+    pub supply: &'a ImageSources,
     /// Ctrl-C.
     pub interrupt: Interrupt,
     /// Runs a command over another connection to the same device, made for it alone; without one the same connection serves.
-    pub aside: Option<&'a Aside<'a>>,
+    pub on_new_connection: Option<&'a OnNewConnection<'a>>,
     /// What the next connection has to know, should this one be lost.
     pub progress: &'a mut Progress,
 }
@@ -171,7 +171,7 @@ impl<R: Remote> Runner<'_, R> {
             }
             Action::Rename { to, .. } => {
                 self.interface.set_name(to).await?;
-                swap::confirm(self.remote, self.aside, Command::new("true")).await.map(|()| None)
+                swap::confirm(self.remote, self.on_new_connection, Command::new("true")).await.map(|()| None)
             }
             Action::Send(sending) => self.send(stage, sending).await.map(|()| None),
             Action::RemoveFile(path) => {
@@ -198,8 +198,8 @@ impl<R: Remote> Runner<'_, R> {
     async fn check_room(&mut self, needs: &[Need]) -> Result<(), Failure> {
         let rooms = needs.iter().map(|need| need.directory.clone()).collect();
         let facts = Probe { rooms, ..Probe::default() }.ask(self.remote).await?;
-        let lacks = room::lacks(needs, &facts.room, 0);
-        if lacks.is_empty() { Ok(()) } else { Err(RoomError { lacks, removable: Vec::new(), in_vain: true }.into()) }
+        let shortages = room::shortages(needs, &facts.room, 0);
+        if shortages.is_empty() { Ok(()) } else { Err(RoomError { shortages, removable: Vec::new(), in_vain: true }.into()) }
     }
 
     /// Takes back what a failed action had begun, as far as it can: this runs after a failure and reports none of its own.
@@ -216,7 +216,7 @@ impl<R: Remote> Runner<'_, R> {
     /// Takes back an action that was done, as far as it can be: what it replaced or removed is gone.
     async fn undo(&mut self, action: &Action) {
         match action {
-            Action::Send(sending) => self.unsend(sending).await,
+            Action::Send(sending) => self.undo_upload(sending).await,
             Action::Make { undo, .. } => {
                 let _ = self.remote.run(undo, Input::Empty).await;
             }

@@ -12,7 +12,7 @@ use crate::{
     config::Compose,
     facts::ComposeTool,
     failure::Failure,
-    plan::Keeping,
+    plan::KeepVersion,
     release::{Entry, KeptService, Snapshot, SnapshotError, versions},
     remote::{Input, Remote, RemoteError},
     report::Event,
@@ -78,7 +78,7 @@ impl<R: Remote> Runner<'_, R> {
         let files = files.unwrap_or(kept.version.files);
         let directory = files.first().and_then(|file| Some(file.rsplit_once('/')?.0)).unwrap_or_default().to_owned();
         let now = Project { tool, name: project.clone(), directory, files };
-        let mut keeping = Keeping::of(application, &now, true, &containers);
+        let mut keeping = KeepVersion::of(application, &now, true, &containers);
         keeping.snapshot.extend(kept.now);
         keeping.attempt = entry.line();
         self.keep(Stage::Compose, &keeping).await?;
@@ -130,6 +130,6 @@ impl<R: Remote> Runner<'_, R> {
         let record = self.remote.check(&versions::record(&entry.application)).await?;
         let entry = Entry { services: running.to_vec(), result: Entry::DONE.into(), ..entry.clone() };
         let settle = versions::settle(&entry.application, &String::from_utf8_lossy(&record), &entry.line());
-        self.interrupt.after(confirm(self.remote, self.aside, settle)).await
+        self.interrupt.after(confirm(self.remote, self.on_new_connection, settle)).await
     }
 }

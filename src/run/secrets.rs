@@ -11,7 +11,7 @@ use crate::{
     config::RemotePath,
     facts::{Facts, SecretThere, here::hexadecimal},
     failure::Failure,
-    plan::WritingSecret,
+    plan::WriteSecretFile,
     remote::{Input, Remote, RemoteError},
     report::Event,
     stage::Stage,
@@ -50,7 +50,7 @@ pub async fn look_for_secrets(
 }
 
 impl<R: Remote> Runner<'_, R> {
-    pub(super) async fn write_secret(&mut self, stage: Stage, writing: &WritingSecret) -> Result<(), Failure> {
+    pub(super) async fn write_secret(&mut self, stage: Stage, writing: &WriteSecretFile) -> Result<(), Failure> {
         let command = files::write_secret(&writing.path, writing.content.expose().len());
         self.report.event(&Event::Step { stage, says: command.shown() });
         self.remote.run(&command, Input::Bytes(writing.content.expose().into())).await?.success(&command)?;

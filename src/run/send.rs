@@ -11,14 +11,14 @@ use crate::{
     commands::files::{self, Arrival, INCOMING, Receive},
     failure::Failure,
     holes,
-    plan::{SendFile, Sending},
-    remote::{Input, Put, Remote, RemoteError, Rest, Taking},
+    plan::{SendFile, Upload},
+    remote::{FileRange, Input, Put, Remote, RemoteError, TarUpload},
     report::Event,
     stage::Stage,
 };
 
 impl<R: Remote> Runner<'_, R> {
-    pub(super) async fn send(&mut self, stage: Stage, sending: &Sending) -> Result<(), Failure> {
+    pub(super) async fn send(&mut self, stage: Stage, sending: &Upload) -> Result<(), Failure> {
         if sending.files.is_empty() && sending.links.is_empty() {
             self.open_directories(sending).await;
             self.make_directories(sending).await?;
@@ -28,7 +28,7 @@ impl<R: Remote> Runner<'_, R> {
         self.put(stage, sending).await.map_err(|error| Failure::from(error.with_path(place_of)))
     }
 
-    async fn put(&mut self, stage: Stage, sending: &Sending) -> Result<(), RemoteError> {
+    async fn put(&mut self, stage: Stage, sending: &Upload) -> Result<(), RemoteError> {
         let (mut done, total, report) = (0, sending.bytes(), &mut self.report);
         let mut progress = |bytes| {
             done += bytes;
@@ -42,7 +42,8 @@ impl<R: Remote> Runner<'_, R> {
         let command = files::receive(part);
         let links: Vec<_> = sending.links.iter().map(|link| (link.arrival(), link.target.clone())).collect();
         let directories: Vec<_> = directories(sending).into_iter().map(|new| (new.arrival, new.mode)).collect();
-        let taking = Taking { command: &command, head: arrival.head(), directories: &directories, files: &puts, links: &links };
+        let taking =
+            TarUpload { command: &command, head: arrival.head(), directories: &directories, files: &puts, links: &links };
         self.remote.put(&taking, &mut progress).await?;
         for file in &large {
             let mut at = file.have;
@@ -52,7 +53,9 @@ impl<R: Remote> Runner<'_, R> {
                 let mode = (number + 1 == ranges.len()).then_some(file.mode);
                 let command = files::append(&remote, at, range, mode);
                 progress(range.start - at);
-                self.remote.append(&command, &Rest { remote, local, from: range.start, to: range.end }, &mut progress).await?;
+                self.remote
+                    .append(&command, &FileRange { remote, local, from: range.start, to: range.end }, &mut progress)
+                    .await?;
                 at = range.end;
             }
         }
@@ -63,7 +66,7 @@ impl<R: Remote> Runner<'_, R> {
         Ok(())
     }
 
-    async fn make_directories(&self, sending: &Sending) -> Result<(), Failure> {
+    async fn make_directories(&self, sending: &Upload) -> Result<(), Failure> {
         let paths: Vec<_> = sending.directories.iter().map(|(path, _)| path.clone()).collect();
         for some in paths.chunks(200) {
             self.remote.check(&files::make_directories(some)).await?;
@@ -72,7 +75,7 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// Gives directories their permission bits last, the deepest first: one that is read-only would take no files.
-    async fn set_modes(&self, sending: &Sending) -> Result<(), Failure> {
+    async fn set_modes(&self, sending: &Upload) -> Result<(), Failure> {
         let modes: Vec<_> = sending.directories.iter().map(|(path, mode)| (path, *mode)).chain(own_modes(sending)).collect();
         let deepest_first: Vec<_> = modes.iter().rev().collect();
         for alike in deepest_first.chunk_by(|(_, one), (_, other)| one == other) {
@@ -91,14 +94,14 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// Removes what arrived in part, and the directories made for it that are empty.
-    pub(super) async fn abandon(&self, sending: &Sending) {
+    pub(super) async fn abandon(&self, sending: &Upload) {
         let _ = self.with_list(&files::abandon_incoming(), &places(sending).into_keys().collect()).await;
         self.unmake(sending).await;
         self.close_directories(sending).await;
     }
 
     /// Removes what was sent and replaced nothing.
-    pub(super) async fn unsend(&self, sending: &Sending) {
+    pub(super) async fn undo_upload(&self, sending: &Upload) {
         let new = sending.files.iter().filter(|file| file.new);
         let links = sending.links.iter().filter(|link| link.new).map(|link| link.remote.as_str().to_owned());
         let new: Vec<_> = new.map(|file| file.remote.as_str().to_owned()).chain(links).collect();
@@ -116,21 +119,21 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// Lets directories take and lose files again that were closed.
-    async fn open_directories(&self, sending: &Sending) {
+    async fn open_directories(&self, sending: &Upload) {
         if !sending.closed.is_empty() {
             let _ = self.remote.run(&files::open(&sending.closed), Input::Empty).await;
         }
     }
 
     /// Gives directories back what they had before they were opened.
-    async fn close_directories(&self, sending: &Sending) {
+    async fn close_directories(&self, sending: &Upload) {
         for (path, mode) in own_modes(sending).filter(|(path, _)| sending.closed.contains(*path)) {
             let _ = self.remote.run(&files::set_mode(mode, [path]), Input::Empty).await;
         }
     }
 
     /// Removes the directories that were made, as far as they are empty.
-    async fn unmake(&self, sending: &Sending) {
+    async fn unmake(&self, sending: &Upload) {
         let mut made: Vec<_> = sending.directories.iter().map(|(path, _)| path.clone()).collect();
         made.sort_by(|a, b| b.cmp(a));
         for some in made.chunks(200) {
@@ -140,7 +143,7 @@ impl<R: Remote> Runner<'_, R> {
 }
 
 /// The directories that are there already and in whose incoming directories things arrive.
-fn places(sending: &Sending) -> BTreeMap<String, bool> {
+fn places(sending: &Upload) -> BTreeMap<String, bool> {
     let mut places: BTreeMap<_, _> = directories(sending).into_iter().map(|directory| (directory.place, false)).collect();
     for link in &sending.links {
         places.entry(link.place.as_str().to_owned()).or_default();
@@ -152,7 +155,7 @@ fn places(sending: &Sending) -> BTreeMap<String, bool> {
     places
 }
 
-fn arrival(sending: &Sending) -> Arrival {
+fn arrival(sending: &Upload) -> Arrival {
     let places = places(sending);
     let kept = |path: &&String| places.iter().any(|(place, kept)| *kept && path.starts_with(&format!("{place}/{INCOMING}/")));
     let stale = sending.stale.iter().filter(kept).cloned().collect();
@@ -163,7 +166,7 @@ fn arrival(sending: &Sending) -> Arrival {
 }
 
 /// The modes that directories get which are there already, the outer before the inner.
-fn own_modes(sending: &Sending) -> impl Iterator<Item = (&String, u32)> {
+fn own_modes(sending: &Upload) -> impl Iterator<Item = (&String, u32)> {
     sending.modes.iter().map(|(path, mode)| (path, *mode))
 }
 
@@ -209,7 +212,7 @@ struct Directory {
     mode: u32,
 }
 
-fn directories(sending: &Sending) -> Vec<Directory> {
+fn directories(sending: &Upload) -> Vec<Directory> {
     let new: BTreeSet<_> = sending.directories.iter().map(|(path, _)| path.as_str()).collect();
     let directory = |(path, mode): &(String, u32)| {
         let mut place = path.clone();

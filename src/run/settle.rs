@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Aside, HealthVerdict, HealthWatch, Interrupt, RunError, Runner,
+    HealthVerdict, HealthWatch, Interrupt, OnNewConnection, RunError, Runner,
     look::{containers, unhealthy},
     swap::confirm,
     up::LOOK_INTERVAL,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     commands::health,
     failure::{Failure, FailureKind},
-    plan::Bringing,
+    plan::ComposeUp,
     remote::{Input, Remote},
     report::Event,
     stage::Stage,
@@ -23,7 +23,7 @@ pub(super) struct Unsettled {
     pub(super) watch: HealthWatch,
     /// When the watch began.
     pub(super) begin: Instant,
-    pub(super) bringing: Bringing,
+    pub(super) bringing: ComposeUp,
 }
 
 impl Unsettled {
@@ -37,13 +37,13 @@ impl Unsettled {
 /// Watches a version until it has settled, and confirms it.
 pub(super) async fn settle<R: Remote>(
     remote: &R,
-    aside: Option<&Aside<'_>>,
+    on_new_connection: Option<&OnNewConnection<'_>>,
     interrupt: &Interrupt,
     unsettled: &mut Unsettled,
 ) -> Result<(), Failure> {
     let Unsettled { watch, begin, bringing } = unsettled;
     watch_on(remote, &bringing.project.name, watch, *begin).await?;
-    interrupt.after(confirm(remote, aside, bringing.confirm())).await
+    interrupt.after(confirm(remote, on_new_connection, bringing.confirm())).await
 }
 
 /// Watches containers that run until they have settled.
@@ -81,7 +81,7 @@ pub(super) async fn watch_on<R: Remote>(
 
 /// How far the settling is when the work beside it ends.
 enum Beside {
-    Settling,
+    Commit,
     Settled,
     Failed,
 }
@@ -95,7 +95,7 @@ impl<'a, R: Remote> Runner<'a, R> {
         let settled = tokio::select! {
             biased;
             () = self.interrupt.wait() => Err(RunError::Interrupted.into()),
-            settled = settle(self.remote, self.aside, &self.interrupt, &mut unsettled) => settled,
+            settled = settle(self.remote, self.on_new_connection, &self.interrupt, &mut unsettled) => settled,
         };
         if is_lost(&settled) {
             self.progress.unsettled = Some(unsettled);
@@ -112,15 +112,16 @@ impl<'a, R: Remote> Runner<'a, R> {
         mut unsettled: Unsettled,
         work: impl AsyncFnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let (remote, aside, interrupt): (&'a R, _, _) = (self.remote, self.aside, self.interrupt.clone());
+        let (remote, on_new_connection, interrupt): (&'a R, _, _) =
+            (self.remote, self.on_new_connection, self.interrupt.clone());
         let free = (Some(stage) >= self.progress.looks_on).then(|| self.progress.free.clone());
         let (result, beside) = {
-            let settling = settle(remote, aside, &interrupt, &mut unsettled);
+            let settling = settle(remote, on_new_connection, &interrupt, &mut unsettled);
             let working = work(self);
             tokio::pin!(settling, working);
             tokio::select! {
                 biased;
-                result = &mut working => (result, Beside::Settling),
+                result = &mut working => (result, Beside::Commit),
                 settled = &mut settling => match settled {
                     Ok(()) => {
                         free.inspect(|free| free.notify_one());
@@ -137,9 +138,9 @@ impl<'a, R: Remote> Runner<'a, R> {
         let is_interrupted = result.as_ref().is_err_and(|failure| failure.kind() == FailureKind::Interrupted);
         match beside {
             Beside::Settled => self.progress.is_unconfirmed = false,
-            Beside::Settling | Beside::Failed if is_lost(&result) => self.progress.unsettled = Some(unsettled),
-            Beside::Settling if !is_interrupted => self.settle_now(stage, unsettled).await?,
-            Beside::Settling | Beside::Failed => {}
+            Beside::Commit | Beside::Failed if is_lost(&result) => self.progress.unsettled = Some(unsettled),
+            Beside::Commit if !is_interrupted => self.settle_now(stage, unsettled).await?,
+            Beside::Commit | Beside::Failed => {}
         }
         result
     }

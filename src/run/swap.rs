@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Aside, HealthVerdict, HealthWatch, RunError, Runner,
+    HealthVerdict, HealthWatch, OnNewConnection, RunError, Runner,
     look::{containers, unhealthy},
     up::{LOOK_INTERVAL, late},
 };
@@ -14,7 +14,7 @@ use crate::{
     command::Command,
     config::Compose,
     failure::{Failure, FailureKind},
-    plan::{Action, Bringing, Keeping, Plan, Settling},
+    plan::{Action, Commit, ComposeUp, KeepVersion, Plan},
     release::{Entry, versions},
     remote::{Input, Remote, RemoteError},
     report::Event,
@@ -33,9 +33,9 @@ const NOTHING_KEPT: u32 = 4;
 
 impl<R: Remote> Runner<'_, R> {
     /// Keeps the version that runs.
-    pub(super) async fn keep(&mut self, stage: Stage, keeping: &Keeping) -> Result<(), Failure> {
+    pub(super) async fn keep(&mut self, stage: Stage, keeping: &KeepVersion) -> Result<(), Failure> {
         self.report.event(&Event::Step { stage, says: keeping.says() });
-        let Keeping { application, attempt, .. } = keeping;
+        let KeepVersion { application, attempt, .. } = keeping;
         let command = versions::keep(&versions::pending(application), application, attempt);
         self.remote.run(&command, Input::Bytes(keeping.input())).await?.success(&command)?;
         self.progress.is_noted = true;
@@ -43,8 +43,8 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// Leaves the guard of a first version, which removes its containers: half an application is not to start with the device.
-    pub(super) async fn guard_first(&mut self, bringing: &Bringing) -> Result<(), Failure> {
-        let nothing = Keeping::nothing(&bringing.project, &bringing.settling);
+    pub(super) async fn guard_first(&mut self, bringing: &ComposeUp) -> Result<(), Failure> {
+        let nothing = KeepVersion::nothing(&bringing.project, &bringing.settling);
         let version = versions::first(&nothing.application);
         let command = versions::keep(&version, &nothing.application, &nothing.attempt);
         self.remote.run(&command, Input::Bytes(nothing.input())).await?.success(&command)?;
@@ -108,7 +108,7 @@ impl<R: Remote> Runner<'_, R> {
             Action::Up(bringing) => Some(&*bringing.settling),
             _ => None,
         });
-        let Some(Settling { application, attempt, .. }) = settling else { return };
+        let Some(Commit { application, attempt, .. }) = settling else { return };
         let kind = failure.kind();
         if self.progress.is_noted || kind == FailureKind::ConnectionLost {
             return;
@@ -122,7 +122,7 @@ impl<R: Remote> Runner<'_, R> {
 
     /// Puts back what was kept; gives how long it took until it ran, in seconds, or nothing when its containers were never
     /// touched.
-    async fn put_back(&mut self, kept: &Keeping, bringing: &Bringing, begin: Instant) -> Result<Option<f64>, Failure> {
+    async fn put_back(&mut self, kept: &KeepVersion, bringing: &ComposeUp, begin: Instant) -> Result<Option<f64>, Failure> {
         let command = versions::put_back(&versions::pending(&kept.application), "");
         let output = self.remote.run(&command, Input::Empty).await?;
         if output.exit == crate::remote::Exit::Code(NOTHING_KEPT) {
@@ -173,14 +173,18 @@ impl<R: Remote> Runner<'_, R> {
 }
 
 /// Confirms over a connection of its own that all is well: one that is there already says nothing about the next.
-pub(super) async fn confirm(remote: &impl Remote, aside: Option<&Aside<'_>>, command: Command) -> Result<(), Failure> {
-    let Some(aside) = aside else {
+pub(super) async fn confirm(
+    remote: &impl Remote,
+    on_new_connection: Option<&OnNewConnection<'_>>,
+    command: Command,
+) -> Result<(), Failure> {
+    let Some(on_new_connection) = on_new_connection else {
         remote.check(&command).await?;
         return Ok(());
     };
     let mut tries = 1;
     loop {
-        match aside(command.clone()).await {
+        match on_new_connection(command.clone()).await {
             Ok(()) => return Ok(()),
             // Nobody is asked for a password once more: the device answers, and that is what had to be seen.
             Err(failure) if failure.kind() == FailureKind::Authentication => {
@@ -218,7 +222,7 @@ pub(super) fn longest_downtime(events: &str) -> Option<Duration> {
 }
 
 /// The time in which an application did not run while it was swapped, as far as the device remembers.
-pub(super) async fn downtime(remote: &impl Remote, bringing: &Bringing, since: u64) -> Option<Duration> {
+pub(super) async fn downtime(remote: &impl Remote, bringing: &ComposeUp, since: u64) -> Option<Duration> {
     let output = remote.run(&versions::downtime(&bringing.project.name, since), Input::Empty).await.ok()?;
     longest_downtime(&String::from_utf8_lossy(&output.stdout))
 }

@@ -10,7 +10,7 @@ use super::{
     swap::downtime,
 };
 use crate::{
-    facts::Container, failure::Failure, plan::Bringing, release::versions, remote::Remote, report::Event, stage::Stage,
+    facts::Container, failure::Failure, plan::ComposeUp, release::versions, remote::Remote, report::Event, stage::Stage,
     text::span,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl<R: Remote> Runner<'_, R> {
-    pub(super) async fn up(&mut self, stage: Stage, bringing: &Bringing) -> Result<String, Failure> {
+    pub(super) async fn up(&mut self, stage: Stage, bringing: &ComposeUp) -> Result<String, Failure> {
         let (unsettled, says) = match self.still_settling(bringing).await? {
             Some(unsettled) => (unsettled, format!("{} still up", bringing.expected.join(", "))),
             None => self.bring_up(stage, bringing).await?,
@@ -39,14 +39,14 @@ impl<R: Remote> Runner<'_, R> {
     }
 
     /// Returns the version that this run has brought up over a connection that was lost, if it still runs as it did then.
-    async fn still_settling(&mut self, bringing: &Bringing) -> Result<Option<Unsettled>, Failure> {
+    async fn still_settling(&mut self, bringing: &ComposeUp) -> Result<Option<Unsettled>, Failure> {
         let Some(unsettled) = self.progress.unsettled.take() else { return Ok(None) };
         let containers = containers(self.remote, &bringing.project.name).await?;
         let is_same = bringing.project == unsettled.bringing.project && unsettled.watch.goes_on_with(&containers);
         Ok(is_same.then(|| Unsettled { bringing: bringing.clone(), ..unsettled }))
     }
 
-    async fn bring_up(&mut self, stage: Stage, bringing: &Bringing) -> Result<(Unsettled, String), Failure> {
+    async fn bring_up(&mut self, stage: Stage, bringing: &ComposeUp) -> Result<(Unsettled, String), Failure> {
         let command = bringing.command();
         self.remote.check(&bringing.project.release()).await?;
         let mut since = None;

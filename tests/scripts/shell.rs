@@ -14,7 +14,7 @@ use std::{
 use super::userland::busybox;
 use o3r_deploy::{
     command::Command,
-    remote::{Exit, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Stream, Taking},
+    remote::{Downloaded, Exit, FileRange, Input, OnBytes, OnOutput, Remote, RemoteError, Stream, TarDownload, TarUpload},
 };
 
 /// What a device's shell and tools may be.
@@ -256,19 +256,19 @@ impl Remote for Device {
         Ok(Exit::Code(u32::try_from(ran.code).unwrap_or(255)))
     }
 
-    async fn put(&self, _: &Taking<'_>, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn put(&self, _: &TarUpload<'_>, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         panic!("scripts put nothing")
     }
 
-    async fn append(&self, _: &Command, _: &Rest, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn append(&self, _: &Command, _: &FileRange, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         panic!("scripts append nothing")
     }
 
-    async fn get(&self, _: &Giving<'_>, _: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+    async fn get(&self, _: &TarDownload<'_>, _: &mut OnBytes<'_>) -> Result<Vec<Downloaded>, RemoteError> {
         panic!("scripts get nothing")
     }
 
-    async fn take(&self, _: &Command, _: &Rest, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn take(&self, _: &Command, _: &FileRange, _: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         panic!("scripts take nothing")
     }
 }

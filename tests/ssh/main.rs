@@ -16,7 +16,7 @@ use o3r_deploy::{
     commands::files,
     failure::{Explain, FailureKind},
     remote::{
-        Exit, Get, Giving, Got, Input, Put, Remote, RemoteError, Rest, Stream, Taking,
+        Downloaded, Exit, FileRange, Get, Input, Put, Remote, RemoteError, Stream, TarDownload, TarUpload,
         ssh::{Ask, Claim, ConnectError, HostConfig, Password, Ssh, Target, connect},
     },
     secret::Secret,
@@ -82,13 +82,13 @@ async fn log_in(sshd: &Sshd) -> Ssh {
 /// Puts files, each where it says.
 async fn put(ssh: &Ssh, puts: &[Put], progress: &mut dyn FnMut(u64)) -> Result<(), RemoteError> {
     let command = Command::new("tar").args(["-x", "-p", "-o", "-f", "-", "-C", "/"]);
-    ssh.put(&Taking { command: &command, head: Vec::new(), directories: &[], files: puts, links: &[] }, progress).await
+    ssh.put(&TarUpload { command: &command, head: Vec::new(), directories: &[], files: puts, links: &[] }, progress).await
 }
 
 /// Gets files by their names.
-async fn get(ssh: &Ssh, gets: &[Get], progress: &mut dyn FnMut(u64)) -> Result<Vec<Got>, RemoteError> {
+async fn get(ssh: &Ssh, gets: &[Get], progress: &mut dyn FnMut(u64)) -> Result<Vec<Downloaded>, RemoteError> {
     let names: Vec<_> = gets.iter().map(|get| get.remote.trim_start_matches('/').to_owned()).collect();
-    ssh.get(&Giving { command: &files::give(), input: path_lines(&names), files: gets }, progress).await
+    ssh.get(&TarDownload { command: &files::give(), input: path_lines(&names), files: gets }, progress).await
 }
 
 fn refusal(target: &Target, ask: &mut Answers) -> ConnectError {

@@ -24,7 +24,7 @@ fn answers_are_found_behind_what_the_login_shell_says() {
         let puts = [Put { local: sshd.path("file"), remote: sshd.path("copy").display().to_string(), mode: 0o644 }];
         put(&ssh, &puts, &mut |_| ()).await.unwrap();
         let gets = [Get { remote: sshd.path("copy").display().to_string(), local: sshd.path("back") }];
-        assert_eq!(get(&ssh, &gets, &mut |_| ()).await.unwrap(), [Got::Bytes(7)]);
+        assert_eq!(get(&ssh, &gets, &mut |_| ()).await.unwrap(), [Downloaded::Bytes(7)]);
         assert_eq!(fs::read_to_string(sshd.path("back")).unwrap(), "content");
     });
 }

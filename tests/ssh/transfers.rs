@@ -58,11 +58,11 @@ async fn travel(sshd: &Sshd, files: Files) {
     let got = get(&ssh, &gets, &mut |bytes| received += bytes).await.unwrap();
     for (index, (name, got)) in all.iter().zip(&got).enumerate() {
         if *name == "gone" {
-            assert_eq!(*got, Got::Vanished, "{files:?}");
+            assert_eq!(*got, Downloaded::Vanished, "{files:?}");
             continue;
         }
         let there = fs::read(there.join(name)).unwrap();
-        assert_eq!(*got, Got::Bytes(there.len() as u64), "{files:?} {name}");
+        assert_eq!(*got, Downloaded::Bytes(there.len() as u64), "{files:?} {name}");
         assert_eq!(fs::read(back.join(index.to_string())).unwrap(), there, "{files:?} {name}");
     }
     assert!(received >= total, "{files:?}");
@@ -112,7 +112,10 @@ fn many_small_files_and_a_big_one_travel_alike() {
             let got = get(&ssh, &gets, &mut |_| ()).await.unwrap();
             for (put, (get, got)) in puts.iter().zip(gets.iter().zip(got)) {
                 let content = fs::read(&put.local).unwrap();
-                assert!(content == fs::read(&get.local).unwrap() && got == Got::Bytes(content.len() as u64), "{files:?}");
+                assert!(
+                    content == fs::read(&get.local).unwrap() && got == Downloaded::Bytes(content.len() as u64),
+                    "{files:?}"
+                );
             }
         });
     }
@@ -142,7 +145,7 @@ fn a_file_that_grows_is_taken_as_far_as_it_goes() {
         drop(stop);
         grows.join().unwrap();
         let content = fs::read(&back).unwrap();
-        assert_eq!(got.unwrap(), [Got::Bytes(content.len() as u64)], "{files:?}");
+        assert_eq!(got.unwrap(), [Downloaded::Bytes(content.len() as u64)], "{files:?}");
         assert!(content.len() >= 8 << 20 && content.iter().all(|byte| *byte == b'x'), "{files:?}");
     }
 }
@@ -188,7 +191,7 @@ fn a_large_file_that_is_cut_off_goes_on_where_it_stopped_both_ways() {
         let (big, there, back) = (sshd.path("big"), sshd.path("the re"), sshd.path("back"));
         let content: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
         fs::write(&big, &content).unwrap();
-        let rest = |local: &Path, from| Rest { remote: there.display().to_string(), local: local.into(), from, to: SIZE };
+        let rest = |local: &Path, from| FileRange { remote: there.display().to_string(), local: local.into(), from, to: SIZE };
         let append = |from| files::append(&there.display().to_string(), from, &(from..SIZE), Some(0o640));
         let through = |bytes| Target { port: proxy::start(sshd.port, Fault::Cut, bytes), ..target(&sshd) };
         let error = wait(async {
@@ -232,10 +235,10 @@ fn a_large_file_that_is_cut_off_goes_on_where_it_stopped_both_ways() {
             assert!(fs::read(&back).unwrap() == content, "{files:?}");
 
             // One that grows is taken as far as it was, one that became shorter or cannot be read is an error with its reason.
-            let shorter = Rest { to: SIZE - 1, ..rest(&back, 0) };
+            let shorter = FileRange { to: SIZE - 1, ..rest(&back, 0) };
             ssh.take(&files::give_rest(&there.display().to_string(), 0), &shorter, &mut |_| ()).await.unwrap();
             assert_eq!(fs::metadata(&back).unwrap().len(), SIZE - 1);
-            let longer = Rest { to: SIZE + 1, ..rest(&back, have) };
+            let longer = FileRange { to: SIZE + 1, ..rest(&back, have) };
             let error = ssh.take(&files::give_rest(&there.display().to_string(), have), &longer, &mut |_| ()).await;
             let error = error.unwrap_err().to_string();
             assert!(error.ends_with("the re` on the device: it became shorter while it was fetched"), "{files:?} {error}");

@@ -68,7 +68,8 @@ sleep 100000";
 const DIGEST: &str = r#"
 cd /
 find home/oem usr/share/oem -path home/oem/.ssh -prune -o -path home/oem/share/logs/app/app.log -prune -o -printf 'path %p %y %m %u %l\n'
-find home/oem usr/share/oem -path home/oem/.ssh -prune -o -path home/oem/share/logs -prune -o -path home/oem/share/Deployments -prune -o -type f ! -name history.jsonl -exec sha256sum {} +
+find home/oem usr/share/oem -path home/oem/.ssh -prune -o -path home/oem/share/logs -prune -o -path home/oem/share/Deployments -prune -o -type f ! -name history.jsonl ! -path '*/previous/state' -exec sha256sum {} +
+for file in home/oem/.o3r-deploy/*/previous/state; do if [ -f $file ]; then grep -v '^stamp ' $file | sha256sum | sed "s|-\$|$file|"; fi; done
 grep -c -v -E '^[0-9]{2}(\.[0-9]{2}){2}_[0-9.]{8}[+-][0-9]{4}(_[0-9]+)?$' home/oem/share/Deployments | sed 's/^/stamps that are none /'
 sort home/oem/share/Deployments | uniq -d | sed 's/^/stamp twice /'
 docker image ls --all --no-trunc --format 'image {{.ID}} {{.Repository}}:{{.Tag}}'

@@ -12,7 +12,7 @@ use crate::device::{Vpu, must};
 const LOOK: &str = r#"
 cd /
 find home/oem usr/share/oem -exec stat -c '%N %F %a %U' {} + | sed 's/^/path /'
-find home/oem usr/share/oem -type f -exec sha256sum {} + | sed 's/^/file /'
+find home/oem usr/share/oem -type f -exec b2sum {} + | sed 's/^/file /'
 if systemctl is-active --quiet docker.socket docker; then
   docker image ls --all --no-trunc --format 'image {{.ID}} {{.Repository}}:{{.Tag}}'
   docker container ls --all --no-trunc --format 'container {{.ID}} {{.Names}} {{.State}}'
@@ -41,7 +41,7 @@ impl Vpu {
     /// every run.
     pub fn whole_state(&self) -> State {
         let mut lines: BTreeSet<_> = self.root(LOOK).lines().map(str::to_owned).collect();
-        let find = "find . \\( -path ./o3r_logs/Deployments -o -path ./.cache \\) -prune -o ! -path ./o3r_logs -printf '%P %y %m %l\\n' -type f -exec sha256sum {} +";
+        let find = "find . \\( -path ./o3r_logs/Deployments -o -path ./.cache \\) -prune -o ! -path ./o3r_logs -printf '%P %y %m %l\\n' -type f -exec b2sum {} +";
         let here = must(std::process::Command::new("sh").args(["-c", find]).current_dir(self.home.path()));
         lines.extend(here.lines().map(|line| format!("here {line}")));
         State(lines)

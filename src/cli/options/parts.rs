@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{cli::told, deploy::LockSettings};
+use crate::{cli::option_layer, deploy::LockSettings};
 
 /// Which device, and which file tells about it.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -27,7 +27,7 @@ pub struct DeviceOptions {
         env = "IFM3D_IP",
         hide_env_values = true,
         value_name = "ADDRESS",
-        value_parser = told::something,
+        value_parser = option_layer::something,
         help_heading = "Device"
     )]
     pub ip: Option<String>,
@@ -35,19 +35,19 @@ pub struct DeviceOptions {
     /// The port of the device's sshd [default: 22]
     ///
     /// Example: --port 2222
-    #[arg(long, value_name = "PORT", value_parser = told::port, allow_negative_numbers = true, help_heading = "Device")]
+    #[arg(long, value_name = "PORT", value_parser = option_layer::port, allow_negative_numbers = true, help_heading = "Device")]
     pub port: Option<u16>,
 
     /// The user to log in as [default: oem]
     ///
     /// Example: --user oem
-    #[arg(long, value_name = "USER", value_parser = told::something, help_heading = "Device")]
+    #[arg(long, value_name = "USER", value_parser = option_layer::something, help_heading = "Device")]
     pub user: Option<String>,
 
     /// The private key to log in with, before all others
     ///
     /// Example: --identity ~/.ssh/id_o3r
-    #[arg(long, value_name = "FILE", value_parser = told::something, help_heading = "Device")]
+    #[arg(long, value_name = "FILE", value_parser = option_layer::something, help_heading = "Device")]
     pub identity: Option<String>,
 
     /// Accept the key of a device that is not known yet, without asking
@@ -66,7 +66,7 @@ pub struct LockOptions {
     /// How many seconds to wait while another deployment is under way or the application holds updates off [default: 0]
     ///
     /// Example: --lock-wait 120
-    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = told::wait, allow_negative_numbers = true, default_value = "0", hide_default_value = true, help_heading = "This run")]
+    #[arg(long = "lock-wait", alias = "lock_wait", value_name = "SECONDS", value_parser = option_layer::wait, allow_negative_numbers = true, default_value = "0", hide_default_value = true, help_heading = "This run")]
     pub lock_wait: f64,
 
     /// Go on although the application holds updates off
@@ -102,7 +102,7 @@ pub struct DisplayOptions {
     /// How much to say: DEBUG, INFO, WARNING, ERROR or CRITICAL (or trace, warn), in any case
     ///
     /// Example: --log_level DEBUG
-    #[arg(long = "log_level", alias = "log-level", value_name = "LEVEL", value_parser = told::level, default_value = "INFO", help_heading = "This run")]
+    #[arg(long = "log_level", alias = "log-level", value_name = "LEVEL", value_parser = option_layer::level, default_value = "INFO", help_heading = "This run")]
     pub log_level: tracing::Level,
 }
 

@@ -1,2 +1,2 @@
 # ends what else works on the containers of an application
-main() { let_go "$1" "$2"; }
+main() { stop_competing_writers "$1" "$2"; }

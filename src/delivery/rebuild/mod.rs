@@ -18,7 +18,7 @@ mod stream;
 
 pub use index::LayerIndex;
 pub use matching::Run;
-pub use shelf::Shelf;
+pub use shelf::LayerIndexCache;
 
 use super::{Delivery, gate::Pieces, supply};
 use crate::{
@@ -62,7 +62,7 @@ pub fn rebuilds(
     image: &Image,
     delivery: &Delivery,
     there: &[DockerImage],
-    shelf: &Shelf,
+    shelf: &LayerIndexCache,
 ) -> Result<Vec<Option<Rebuild>>, ImageError> {
     let mut known = Known { archive, shelf, indices: HashMap::new() };
     let delivery = Delivery { parcels: delivery.candidates(), ..delivery.clone() };
@@ -103,7 +103,7 @@ fn bases<'a>(image: &Image, there: &'a [DockerImage], known: &Known<'_>) -> Vec<
 /// What is known of layers.
 struct Known<'a> {
     archive: &'a Archive,
-    shelf: &'a Shelf,
+    shelf: &'a LayerIndexCache,
     indices: HashMap<DiffId, Option<Rc<LayerIndex>>>,
 }
 
@@ -151,7 +151,7 @@ impl Known<'_> {
 }
 
 /// Reads a layer to know what it holds, and keeps that for later. A layer that is not understood is no part of a base.
-pub fn learn(archive: &Archive, layer: &DiffId, shelf: &Shelf) -> Option<LayerIndex> {
+pub fn learn(archive: &Archive, layer: &DiffId, shelf: &LayerIndexCache) -> Option<LayerIndex> {
     let read = || LayerIndex::read(archive.open_layer(layer).map_err(io::Error::other)?);
     match read() {
         Ok(index) => {

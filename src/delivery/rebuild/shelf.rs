@@ -17,12 +17,12 @@ const KEPT: Duration = Duration::from_secs(180 * 24 * 3600);
 
 /// A folder with a file for each layer, named by its diff ID. It is a cache: what is lost makes a delivery longer, not wrong.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf {
+pub struct LayerIndexCache {
     directory: Option<PathBuf>,
     read_only: bool,
 }
 
-impl Shelf {
+impl LayerIndexCache {
     /// Keeps what is known in `directory`; nothing without one, and nothing new if it is read only.
     pub fn new(directory: Option<PathBuf>, read_only: bool) -> Self {
         Self { directory, read_only }
@@ -82,12 +82,15 @@ mod tests {
     #[test]
     fn what_is_kept_is_found_again_until_nobody_needs_it() {
         let directory = tempfile::tempdir().expect("a folder");
-        let shelf = Shelf::new(Some(directory.path().join("layers")), false);
+        let shelf = LayerIndexCache::new(Some(directory.path().join("layers")), false);
         let (old, new) = (DiffId::of(b"old"), DiffId::of(b"new"));
         shelf.put(&old, &LayerIndex::default());
         assert_eq!(shelf.get(&old), Some(LayerIndex::default()));
         assert_eq!(shelf.get(&new), None);
-        let file = fs::File::options().append(true).open(Shelf::path(&directory.path().join("layers"), &old)).expect("there");
+        let file = fs::File::options()
+            .append(true)
+            .open(LayerIndexCache::path(&directory.path().join("layers"), &old))
+            .expect("there");
         file.set_modified(SystemTime::now() - KEPT - Duration::from_secs(60)).expect("set");
         shelf.put(&new, &LayerIndex::default());
         assert!(!shelf.has(&old) && shelf.has(&new));

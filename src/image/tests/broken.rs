@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     failure::{Explain, FailureKind},
-    image::{BlobId, Flaw, ImageError, ImageId},
+    image::{ArchiveError, BlobId, ImageError, ImageId},
 };
 
 /// The error without the file's name.
@@ -197,6 +197,6 @@ fn a_compression_that_no_device_reads_is_refused_in_layers_too() {
         manifest("c.json", &[], &["a/layer.tar"]),
     ]);
     let error = open(&bytes, None).expect_err("xz");
-    assert!(matches!(error, ImageError::Flawed { flaw: Flaw::PackedLayer { .. }, .. }), "{error}");
+    assert!(matches!(error, ImageError::Flawed { flaw: ArchiveError::PackedLayer { .. }, .. }), "{error}");
     assert!(error.to_string().ends_with("the layer `a/layer.tar` in it is compressed with xz"), "{error}");
 }

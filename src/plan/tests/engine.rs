@@ -107,7 +107,7 @@ fn an_image_of_another_architecture_is_refused_unless_an_emulator_or_the_user_al
     Image: image: image `app:1` is for linux/amd64, and the device is aarch64
     hint: build it with `docker buildx build --platform linux/arm64`, or pass `--allow-architecture` to try it all the same
     ");
-    let allowed = Circumstances { allow_architecture: true, ..Circumstances::default() };
+    let allowed = PlanContext { allow_architecture: true, ..PlanContext::default() };
     assert!(plan(&wanted, &facts, &allowed).is_ok());
     facts.emulators = vec!["qemu-x86_64".into()];
     assert!(shown(&wanted, &facts).starts_with("image: send app:1"));
@@ -144,7 +144,7 @@ fn image_without_a_name_is_sent_with_a_warning() {
     let (mut wanted, mut facts) = (nothing(), device());
     wants_image(&mut wanted, &mut facts);
     facts.here.images[0].references = Vec::new();
-    let plan = plan(&wanted, &facts, &Circumstances::default()).expect("a plan");
+    let plan = plan(&wanted, &facts, &PlanContext::default()).expect("a plan");
     insta::assert_snapshot!(plan.warnings.join("\n"), @"the image of `app.tar` has no name, so no compose file can name it: give it one with `--image app.tar,NAME:TAG` or `name:`");
 }
 
@@ -153,9 +153,9 @@ fn first_forecast_for_a_device_is_a_range() {
     let (mut wanted, mut facts) = (nothing(), device());
     wants_image(&mut wanted, &mut facts);
     assert!(shown(&wanted, &facts).contains("; about 0.2 to 4.3 s\n"), "{}", shown(&wanted, &facts));
-    let known = Circumstances {
+    let known = PlanContext {
         speeds: crate::delivery::Speeds { link: Some(1_000_000), unpack: Some(10_000_000), cut: false },
-        ..Circumstances::default()
+        ..PlanContext::default()
     };
     let plan = plan(&wanted, &facts, &known).expect("a plan");
     let said = &plan.stages.iter().find(|stage| stage.stage == crate::stage::Stage::Image).expect("the stage").says;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Circumstances, Plan, plan};
+use super::{Plan, PlanContext, plan};
 use crate::{
     config::{Attach, Autostart, AutostartService, CleanUp, Compose, ComposeFiles, Deployment, Device, RemotePath, Transfers},
     facts::{
@@ -162,13 +162,13 @@ fn deployed(facts: &mut Facts, text: &str, services: &str) {
 }
 
 fn made(wanted: &Deployment, facts: &Facts) -> Plan {
-    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), ..Circumstances::default() };
+    let circumstances = PlanContext { stem: "26.11.21_07.00.00+0100".into(), ..PlanContext::default() };
     plan(wanted, facts, &circumstances).expect("a plan")
 }
 
 /// The plan as people see it, or why there is none.
 fn shown(wanted: &Deployment, facts: &Facts) -> String {
-    let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), ..Circumstances::default() };
+    let circumstances = PlanContext { stem: "26.11.21_07.00.00+0100".into(), ..PlanContext::default() };
     let plan = match plan(wanted, facts, &circumstances) {
         Ok(plan) => plan,
         Err(failure) => {

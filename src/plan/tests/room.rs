@@ -33,7 +33,7 @@ fn sized(id: &str, tag: &str, size: u64) -> DockerImage {
 
 /// What there is beside the room; what is shown without the steps that send.
 fn said(wanted: &Deployment, facts: &Facts, make_room: bool) -> String {
-    let circumstances = Circumstances { stem: "stem".into(), make_room, ..Circumstances::default() };
+    let circumstances = PlanContext { stem: "stem".into(), make_room, ..PlanContext::default() };
     match plan(wanted, facts, &circumstances) {
         Ok(plan) => {
             let stages = plan.shown().into_iter().filter(|stage| stage.stage == crate::stage::Stage::CleanUp);

@@ -107,7 +107,7 @@ main() {
 
   if [ -e "$version/begun" ]; then
     echo containers
-    let_go "$project" "$(value file | head -n 1)" || exit
+    stop_competing_writers "$project" "$(value file | head -n 1)" || exit
     # What the version that is kept does not know.
     of_project | while read -r id service; do
       if [ -z "$(policy_of "$service")" ]; then docker container rm --force "$id" >/dev/null || exit; fi

@@ -53,7 +53,7 @@ struct Login<'a, 'b> {
 }
 
 /// One way to log in.
-enum Way<'a> {
+enum AuthMethod<'a> {
     None,
     Key(&'a Arc<PrivateKey>),
     Certificate(&'a Arc<PrivateKey>, &'a Certificate),
@@ -68,7 +68,7 @@ enum Way<'a> {
 
 impl Login<'_, '_> {
     async fn run(&mut self, identity: Option<KeyFile>) -> Result<bool, ConnectError> {
-        if self.attempt(Way::None).await? {
+        if self.attempt(AuthMethod::None).await? {
             return Ok(true);
         }
         if self.methods.contains(&MethodKind::PublicKey) {
@@ -116,7 +116,7 @@ impl Login<'_, '_> {
         };
         if let Some(certificate) = &file.certificate {
             self.tried.push(format!("{} with its certificate", shown(Some(key.public_key()))));
-            if self.attempt(Way::Certificate(&key, certificate)).await? {
+            if self.attempt(AuthMethod::Certificate(&key, certificate)).await? {
                 return Ok(true);
             }
         }
@@ -124,18 +124,18 @@ impl Login<'_, '_> {
             return Ok(false);
         }
         self.tried.push(shown(Some(key.public_key())));
-        self.attempt(Way::Key(&key)).await
+        self.attempt(AuthMethod::Key(&key)).await
     }
 
     /// Whether the device would accept an encrypted key: nobody types a pass phrase for one that it does not want.
     async fn is_wanted(&mut self, file: &KeyFile, new: bool) -> Result<bool, ConnectError> {
         if let Some(certificate) = &file.certificate
-            && self.attempt(Way::ProbeCertificate(certificate)).await?
+            && self.attempt(AuthMethod::ProbeCertificate(certificate)).await?
         {
             return Ok(true);
         }
         match &file.public {
-            Some(public) if new => self.attempt(Way::Probe(public)).await,
+            Some(public) if new => self.attempt(AuthMethod::Probe(public)).await,
             Some(_) => Ok(false),
             None => Ok(true),
         }
@@ -158,7 +158,7 @@ impl Login<'_, '_> {
                 AgentIdentity::PublicKey { key, comment } => (key, comment),
                 AgentIdentity::Certificate { certificate, comment } => {
                     self.tried.push(format!("the certificate `{}` of the agent", printable(&comment)));
-                    if self.attempt(Way::AgentCertificate(&mut agent, &certificate)).await? {
+                    if self.attempt(AuthMethod::AgentCertificate(&mut agent, &certificate)).await? {
                         return Ok(true);
                     }
                     continue;
@@ -168,7 +168,7 @@ impl Login<'_, '_> {
                 continue;
             }
             self.tried.push(format!("`{}` of the agent ({})", printable(&comment), fingerprint(&key)));
-            if self.attempt(Way::Agent(&mut agent, &key)).await? {
+            if self.attempt(AuthMethod::Agent(&mut agent, &key)).await? {
                 return Ok(true);
             }
         }
@@ -182,20 +182,20 @@ impl Login<'_, '_> {
         let target = self.dialer.target;
         if let Some(password) = &target.password {
             self.tried.push("the password given".into());
-            if self.attempt(Way::Password(&password.get().await?)).await? {
+            if self.attempt(AuthMethod::Password(&password.get().await?)).await? {
                 return Ok(true);
             }
         }
         if target.claim().await.old_firmware {
             self.tried.push("the password of old firmware".into());
-            if self.attempt(Way::Password(&Secret::new("oem"))).await? {
+            if self.attempt(AuthMethod::Password(&Secret::new("oem"))).await? {
                 return Ok(true);
             }
         }
         for _ in 0..PROMPTS {
             let Some(password) = self.ask.secret(&format!("password of {} on {}", target.user, target.address)) else { break };
             self.tried.push("a password".into());
-            if self.attempt(Way::Password(&password)).await? {
+            if self.attempt(AuthMethod::Password(&password)).await? {
                 return Ok(true);
             }
         }
@@ -212,7 +212,7 @@ impl Login<'_, '_> {
 
     /// Tries one way. A device that hung up, be it for too many tries or for a pass phrase that took long, is called again
     /// once, so that no later key is lost to the number of earlier ones.
-    async fn attempt(&mut self, mut way: Way<'_>) -> Result<bool, ConnectError> {
+    async fn attempt(&mut self, mut way: AuthMethod<'_>) -> Result<bool, ConnectError> {
         for _ in 0..2 {
             if self.line.handle.is_closed() {
                 self.line = self.dialer.dial(self.ask).await?;
@@ -231,47 +231,47 @@ impl Login<'_, '_> {
         result.map_err(|error| self.tried.push(format!("which did not sign: {error}"))).ok()
     }
 
-    async fn once(&mut self, way: &mut Way<'_>) -> Result<bool, russh::Error> {
+    async fn once(&mut self, way: &mut AuthMethod<'_>) -> Result<bool, russh::Error> {
         let (user, handle) = (self.dialer.target.user.clone(), &mut self.line.handle);
         let result = match way {
-            Way::None => handle.authenticate_none(user).await?,
-            Way::Key(key) => {
+            AuthMethod::None => handle.authenticate_none(user).await?,
+            AuthMethod::Key(key) => {
                 let hash = rsa_hash(handle, key.algorithm().is_rsa()).await?;
                 handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(Arc::clone(key), hash)).await?
             }
-            Way::Certificate(key, certificate) => {
+            AuthMethod::Certificate(key, certificate) => {
                 handle.authenticate_openssh_cert(user, Arc::clone(key), certificate.clone()).await?
             }
-            Way::Probe(key) => {
+            AuthMethod::Probe(key) => {
                 let hash = rsa_hash(handle, key.algorithm().is_rsa()).await?;
                 match handle.authenticate_publickey_with(user, key.clone(), hash, &mut agent::Probe).await {
                     Ok(result) => result,
                     Err(end) => return probed(end),
                 }
             }
-            Way::ProbeCertificate(certificate) => {
+            AuthMethod::ProbeCertificate(certificate) => {
                 let hash = rsa_hash(handle, certificate.algorithm().is_rsa()).await?;
                 match handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut agent::Probe).await {
                     Ok(result) => result,
                     Err(end) => return probed(end),
                 }
             }
-            Way::Agent(agent, key) => {
+            AuthMethod::Agent(agent, key) => {
                 let hash = rsa_hash(handle, key.algorithm().is_rsa()).await?;
                 let result = handle.authenticate_publickey_with(user, key.clone(), hash, *agent).await;
                 let Some(result) = self.signed(result) else { return Ok(false) };
                 result
             }
-            Way::AgentCertificate(agent, certificate) => {
+            AuthMethod::AgentCertificate(agent, certificate) => {
                 let hash = rsa_hash(handle, certificate.algorithm().is_rsa()).await?;
                 let result = handle.authenticate_certificate_with(user, certificate.clone(), hash, *agent).await;
                 let Some(result) = self.signed(result) else { return Ok(false) };
                 result
             }
-            Way::Password(password) if self.methods.contains(&MethodKind::Password) => {
+            AuthMethod::Password(password) if self.methods.contains(&MethodKind::Password) => {
                 handle.authenticate_password(user, password.expose()).await?
             }
-            Way::Password(password) => keyboard_interactive(handle, user, password).await?,
+            AuthMethod::Password(password) => keyboard_interactive(handle, user, password).await?,
         };
         match result {
             AuthResult::Success => Ok(true),

@@ -17,7 +17,7 @@ use self::{
     host_key::HostKeys,
     sessions::Sessions,
 };
-use super::{Exit, Get, Giving, Got, Input, OnBytes, OnOutput, Remote, RemoteError, Rest, Taking};
+use super::{Downloaded, Exit, FileRange, Get, Input, OnBytes, OnOutput, Remote, RemoteError, TarDownload, TarUpload};
 use crate::{command::Command, secret::Secret};
 
 mod agent;
@@ -380,19 +380,19 @@ impl Remote for Ssh {
         exec::exchange(self, command, input, &mut |_| (), exec::Sink::Call(output)).await
     }
 
-    async fn put(&self, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn put(&self, taking: &TarUpload<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         stream::put(self, taking, progress).await
     }
 
-    async fn append(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn append(&self, command: &Command, rest: &FileRange, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         rest::append(self, command, rest, progress).await
     }
 
-    async fn get(&self, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+    async fn get(&self, giving: &TarDownload<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Downloaded>, RemoteError> {
         stream::get(self, giving, progress).await
     }
 
-    async fn take(&self, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+    async fn take(&self, command: &Command, rest: &FileRange, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
         rest::take(self, command, rest, progress).await
     }
 }

@@ -22,11 +22,16 @@ use super::{
 use crate::{
     command::Command,
     holes::HoleWriter,
-    remote::{Exit, Input, OnBytes, RemoteError, Rest, is_no_space, last_lines},
+    remote::{Exit, FileRange, Input, OnBytes, RemoteError, is_no_space, last_lines},
 };
 
 /// As [`crate::remote::Remote::append`].
-pub(super) async fn append(ssh: &Ssh, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+pub(super) async fn append(
+    ssh: &Ssh,
+    command: &Command,
+    rest: &FileRange,
+    progress: &mut OnBytes<'_>,
+) -> Result<(), RemoteError> {
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
     let reading = spawn_blocking({
@@ -49,7 +54,7 @@ pub(super) async fn append(ssh: &Ssh, command: &Command, rest: &Rest, progress: 
     }
 }
 
-async fn why_not(ssh: &Ssh, rest: &Rest, command: &Command, exit: Exit, stderr: &[u8]) -> RemoteError {
+async fn why_not(ssh: &Ssh, rest: &FileRange, command: &Command, exit: Exit, stderr: &[u8]) -> RemoteError {
     let (lines, path) = (last_lines(stderr, 20), rest.remote.clone());
     if lines.iter().any(|line| is_no_space(line)) {
         return RemoteError::NoSpace { path };
@@ -63,7 +68,7 @@ async fn why_not(ssh: &Ssh, rest: &Rest, command: &Command, exit: Exit, stderr: 
 }
 
 /// Reads from `rest.from` to `rest.to`.
-fn read(rest: &Rest, sender: &mpsc::Sender<io::Result<Vec<u8>>>, payload: &AtomicU64) -> io::Result<()> {
+fn read(rest: &FileRange, sender: &mpsc::Sender<io::Result<Vec<u8>>>, payload: &AtomicU64) -> io::Result<()> {
     let read_all = || {
         let mut file = File::open(&rest.local)?;
         file.seek(SeekFrom::Start(rest.from))?;
@@ -87,7 +92,12 @@ fn read(rest: &Rest, sender: &mpsc::Sender<io::Result<Vec<u8>>>, payload: &Atomi
 }
 
 /// As [`crate::remote::Remote::take`].
-pub(super) async fn take(ssh: &Ssh, command: &Command, rest: &Rest, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+pub(super) async fn take(
+    ssh: &Ssh,
+    command: &Command,
+    rest: &FileRange,
+    progress: &mut OnBytes<'_>,
+) -> Result<(), RemoteError> {
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
     let writing = spawn_blocking({
@@ -128,7 +138,7 @@ pub(super) async fn take(ssh: &Ssh, command: &Command, rest: &Rest, progress: &m
 
 /// Writes what comes from `rest.from` on; whether all came that was wanted. Of a file with holes it comes compressed, and blocks of
 /// zeros become holes again.
-fn write(rest: &Rest, pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -> io::Result<bool> {
+fn write(rest: &FileRange, pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -> io::Result<bool> {
     let file = open(&rest.local, rest.from)?;
     let mut pieces = PieceReader::new(pieces);
     let mut kind = [0];
@@ -145,7 +155,7 @@ fn write(rest: &Rest, pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64) -> i
 }
 
 /// Copies as much as is wanted; whether that was there.
-fn copy(source: &mut impl Read, target: &mut impl Write, rest: &Rest, payload: &AtomicU64) -> io::Result<bool> {
+fn copy(source: &mut impl Read, target: &mut impl Write, rest: &FileRange, payload: &AtomicU64) -> io::Result<bool> {
     let mut left = rest.to.saturating_sub(rest.from);
     let mut piece = vec![0; PIECE];
     while left > 0 {

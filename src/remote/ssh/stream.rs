@@ -21,11 +21,13 @@ use super::{
 };
 use crate::{
     command::{Command, path_lines},
-    remote::{Exit, Get, Giving, Got, Input, OnBytes, Put, Remote, RemoteError, Taking, is_no_space, last_lines},
+    remote::{
+        Downloaded, Exit, Get, Input, OnBytes, Put, Remote, RemoteError, TarDownload, TarUpload, is_no_space, last_lines,
+    },
 };
 
 /// As [`crate::remote::Remote::put`].
-pub(super) async fn put(ssh: &Ssh, taking: &Taking<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
+pub(super) async fn put(ssh: &Ssh, taking: &TarUpload<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
     let archive = spawn_blocking({
@@ -51,7 +53,7 @@ pub(super) async fn put(ssh: &Ssh, taking: &Taking<'_>, progress: &mut OnBytes<'
 }
 
 /// `tar` names what it could not write, unless the name is one that it shows escaped; then the first file stands for all.
-async fn why_not(ssh: &Ssh, taking: &Taking<'_>, exit: Exit, stderr: &[u8]) -> RemoteError {
+async fn why_not(ssh: &Ssh, taking: &TarUpload<'_>, exit: Exit, stderr: &[u8]) -> RemoteError {
     let (command, files) = (taking.command, taking.files);
     let lines = last_lines(stderr, 20);
     let named = lines.iter().find_map(|line| files.iter().find(|file| line.contains(in_archive(&file.remote))));
@@ -149,7 +151,11 @@ fn pack_one<W: io::Write>(archive: &mut tar::Builder<W>, file: &Put, payload: &A
 }
 
 /// As [`crate::remote::Remote::get`].
-pub(super) async fn get(ssh: &Ssh, giving: &Giving<'_>, progress: &mut OnBytes<'_>) -> Result<Vec<Got>, RemoteError> {
+pub(super) async fn get(
+    ssh: &Ssh,
+    giving: &TarDownload<'_>,
+    progress: &mut OnBytes<'_>,
+) -> Result<Vec<Downloaded>, RemoteError> {
     let (command, files) = (giving.command, giving.files);
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
@@ -189,7 +195,7 @@ pub(super) async fn get(ssh: &Ssh, giving: &Giving<'_>, progress: &mut OnBytes<'
         return Err(failed(&exit));
     }
     explain_missing(ssh, files, &got, &stderr).await?;
-    Ok(got.into_iter().map(|bytes| bytes.map_or(Got::Vanished, Got::Bytes)).collect())
+    Ok(got.into_iter().map(|bytes| bytes.map_or(Downloaded::Vanished, Downloaded::Bytes)).collect())
 }
 
 /// Names for the script, relative to `/`.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{config::Attach, plan::Attaching, remote::Stream};
+use crate::{config::Attach, plan::FollowContainer, remote::Stream};
 
 fn attaching(change: impl FnOnce(&mut Attach)) -> Plan {
     let mut wanted = Attach { container: "web".into(), run_duration: None, until: None, stop_upon_exit: false };
     change(&mut wanted);
-    plan(vec![stage(Stage::Attach, vec![Action::Attach(Attaching { wanted, clock: 1_582_000_000 })])])
+    plan(vec![stage(Stage::Attach, vec![Action::Attach(FollowContainer { wanted, clock: 1_582_000_000 })])])
 }
 
 fn container(status: &str, started: &str, code: i64) -> Vec<u8> {
@@ -107,7 +107,7 @@ fn time_and_ctrl_c_detach_and_touch_nothing() {
     let interrupt = Interrupt::default();
     let press = interrupt.clone();
     let fake = running().on(FOLLOW, hangs(move || press.press()));
-    let (told, result) = run_with(&attaching(|_| ()), &fake, interrupt, &Supply::default());
+    let (told, result) = run_with(&attaching(|_| ()), &fake, interrupt, &ImageSources::default());
     assert!(result.is_ok());
     assert!(told.ends_with("detached; the container lives on"), "{told}");
     assert_eq!(fake.log().lines().count(), 2, "{}", fake.log());
@@ -201,7 +201,7 @@ fn another_connection_goes_on_where_the_lost_one_was_and_says_nothing_twice() {
         .on(REST, says(&[b"one\ntwo\nthree\nfour\nfive"]));
     let exited = || says(&[&container("exited", "t1", 0)]);
     let again = again.on(LOOK, exited()).on(LOOK, exited());
-    let (told, results) = run_again(&attaching(|_| ()), &[&lost, &again], Interrupt::default(), &Supply::default());
+    let (told, results) = run_again(&attaching(|_| ()), &[&lost, &again], Interrupt::default(), &ImageSources::default());
     assert!(results.first().is_some_and(Result::is_err) && results.last().is_some_and(Result::is_ok));
     assert_eq!(output(&told), ["one", "two", "three", "four", "five"]);
     assert!(again.log().starts_with("sh -c '# prints a container's output between two times…' sh web 1582000000"));
@@ -211,6 +211,6 @@ fn another_connection_goes_on_where_the_lost_one_was_and_says_nothing_twice() {
 fn what_a_container_whose_driver_keeps_nothing_says_after_the_loss_is_all_shown() {
     let lost = running().on(FOLLOW, breaks().and(Stream::Stdout, b"one\n"));
     let again = ended(Fake::default().on(REST, ends(3)).on(FOLLOW, says(&[b"two\n"])), 0);
-    let (told, _) = run_again(&attaching(|_| ()), &[&lost, &again], Interrupt::default(), &Supply::default());
+    let (told, _) = run_again(&attaching(|_| ()), &[&lost, &again], Interrupt::default(), &ImageSources::default());
     assert_eq!(output(&told), ["one", "two"]);
 }

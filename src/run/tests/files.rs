@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     facts::compare::Copy,
-    plan::{Fetch, Fetching, Place},
+    plan::{Download, Fetch, Place},
 };
 
 fn one_of_each() -> Plan {
@@ -53,7 +53,7 @@ fn what_an_interrupted_transfer_began_is_taken_back() {
     let interrupt = Interrupt::default();
     let press = interrupt.clone();
     let fake = Fake::default().on("put here", hangs(move || press.press()));
-    let (_, result) = run_with(&one_of_each(), &fake, interrupt, &Supply::default());
+    let (_, result) = run_with(&one_of_each(), &fake, interrupt, &ImageSources::default());
     assert_eq!(failure(result), "Interrupted: transfers: interrupted");
     let log = fake.log();
     let end: Vec<_> = log.lines().rev().take(2).collect();
@@ -116,13 +116,13 @@ fn a_large_file_travels_by_itself_and_goes_on_where_it_stopped() {
 #[test]
 fn files_are_fetched_to_a_temporary_name_and_one_that_vanished_is_a_warning() {
     let here = tempfile::tempdir().expect("a directory");
-    let fetch = |name: &str| Fetching {
+    let fetch = |name: &str| Download {
         remote: format!("/logs/{name}"),
         local: here.path().join("deep").join(name),
         root: here.path().join("deep"),
         mode: 0o644,
         size: 4,
-        ..Fetching::default()
+        ..Download::default()
     };
     let plan = plan(vec![stage(
         Stage::Logs,
@@ -147,13 +147,13 @@ fn files_are_fetched_to_a_temporary_name_and_one_that_vanished_is_a_warning() {
 #[test]
 fn a_broken_connection_leaves_no_half_file_here() {
     let here = tempfile::tempdir().expect("a directory");
-    let fetch = |name: &str| Fetching {
+    let fetch = |name: &str| Download {
         remote: format!("/logs/{name}"),
         local: here.path().join(name),
         root: here.path().into(),
         mode: 0o644,
         size: 4,
-        ..Fetching::default()
+        ..Download::default()
     };
     let plan = plan(vec![stage(
         Stage::Logs,
@@ -170,14 +170,14 @@ fn a_large_file_that_broke_off_leaves_its_part_here_and_the_next_run_goes_on_beh
     let content = "0123456789abcdef".repeat(800_000);
     let size = content.len() as u64;
     let root = here.path().to_owned();
-    let fetch = |copy| Fetching {
+    let fetch = |copy| Download {
         remote: "/large".into(),
         local: root.join("large"),
         root: root.clone(),
         mode: 0o644,
         size,
         copy,
-        ..Fetching::default()
+        ..Download::default()
     };
     let plan_for =
         |copy| plan(vec![stage(Stage::Logs, vec![Action::Fetch(Fetch { files: vec![fetch(copy)], ..Fetch::default() })])]);
@@ -204,14 +204,14 @@ fn of_a_file_that_has_grown_only_the_end_is_asked_for() {
     std::fs::write(&local, "old ").expect("written");
     let copy = Some(Copy { path: local.clone(), bytes: 4 });
     let root = here.path().into();
-    let fetch = Fetching {
+    let fetch = Download {
         remote: "/logs/a.log".into(),
         local: local.clone(),
         root,
         mode: 0o644,
         size: 7,
         copy,
-        ..Fetching::default()
+        ..Download::default()
     };
     let fetch = Fetch { files: vec![fetch], ..Fetch::default() };
     // The marks are made anew for each run: what has none of them is no end, and the file comes whole.
@@ -231,12 +231,12 @@ fn a_destination_that_cannot_be_written_is_named() {
     let plan = plan(vec![stage(
         Stage::Logs,
         vec![Action::Fetch(Fetch {
-            files: vec![Fetching {
+            files: vec![Download {
                 remote: "/a".into(),
                 root: here.path().join("file"),
                 local,
                 size: 1,
-                ..Fetching::default()
+                ..Download::default()
             }],
             ..Fetch::default()
         })],

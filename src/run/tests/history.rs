@@ -9,7 +9,7 @@ use super::{
 use crate::{
     commands::compose::Project,
     facts::ComposeTool,
-    plan::{Bringing, Keeping, Settling},
+    plan::{Commit, ComposeUp, KeepVersion},
     release::{Entry, KeptService, Snapshot},
 };
 
@@ -26,9 +26,9 @@ fn update() -> Plan {
     let attempt = entry.line();
     let service = KeptService { name: "web".into(), runs: true, ..KeptService::default() };
     let snapshot = Box::new(Snapshot { services: vec![service], ..Snapshot::default() });
-    let keeping = Keeping { application: "app".into(), attempt: attempt.clone(), snapshot, ..Keeping::default() };
+    let keeping = KeepVersion { application: "app".into(), attempt: attempt.clone(), snapshot, ..KeepVersion::default() };
     let done = Entry { result: Entry::DONE.into(), ..entry }.line();
-    let up = Bringing {
+    let up = ComposeUp {
         project,
         services: Vec::new(),
         expected: vec!["web".into()],
@@ -38,7 +38,7 @@ fn update() -> Plan {
         recreate: false,
         fresh: false,
         keeping: Some(keeping.clone()),
-        settling: Box::new(Settling { application: "app".into(), record: "{}".into(), entry: done, attempt, stamp: None }),
+        settling: Box::new(Commit { application: "app".into(), record: "{}".into(), entry: done, attempt, stamp: None }),
     };
     plan(vec![
         stage(Stage::Transfers, vec![Action::Keep(keeping), sending(&["/home/oem/a"], &[])]),

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use super::*;
 use crate::{
-    delivery::{Delivery, Offer, Shelf, Speeds, Strategy, choose},
+    delivery::{Delivery, LayerIndexCache, Offer, Speeds, Strategy, choose},
     image::{self, LocalImages},
-    plan::Loading,
+    plan::LoadImage,
 };
 
 /// An archive as `docker save` makes it, with one empty layer.
@@ -34,7 +34,7 @@ fn archive() -> (tempfile::NamedTempFile, LocalImages) {
 fn loading(id: String) -> Plan {
     let delivery = Delivery::new(vec![1024], 0);
     let (delivery, forecast) = choose(&delivery, &Offer::default(), &Speeds::default(), Strategy::Auto);
-    let loading = Loading { source: 0, id, references: vec!["app:1".into()], shown: "app:1".into(), delivery, forecast };
+    let loading = LoadImage { source: 0, id, references: vec!["app:1".into()], shown: "app:1".into(), delivery, forecast };
     plan(vec![stage(Stage::Image, vec![Action::Load(loading)])])
 }
 
@@ -43,8 +43,12 @@ fn load(fake: impl FnOnce(&str) -> Fake) -> (String, String, Result<(), Failure>
     let (_file, images) = archive();
     let id = images.images().first().expect("one").id.to_string();
     let fake = fake(&id);
-    let (told, result) =
-        run_with(&loading(id.clone()), &fake, Interrupt::default(), &Supply::new(vec![Some(images)], Shelf::default()));
+    let (told, result) = run_with(
+        &loading(id.clone()),
+        &fake,
+        Interrupt::default(),
+        &ImageSources::new(vec![Some(images)], LayerIndexCache::default()),
+    );
     (told, fake.log().replace(&id, "sha256:…"), result)
 }
 

@@ -6,10 +6,10 @@ use super::{Interrupt, Runner};
 use crate::{
     command::Command,
     config::RemotePath,
-    delivery::Supply,
+    delivery::ImageSources,
     device::ConfigurationInterface,
     failure::Failure,
-    plan::{Action, Plan, SendFile, Sending, StagePlan},
+    plan::{Action, Plan, SendFile, StagePlan, Upload},
     remote::fake::{Fake, breaks, ends, fails, hangs, says},
     report::{Event, Question, Report},
     stage::Stage,
@@ -52,20 +52,20 @@ impl Report for Told {
 }
 
 /// Runs a plan; gives what was told, and how it ended.
-fn run_with(plan: &Plan, fake: &Fake, interrupt: Interrupt, supply: &Supply) -> (String, Result<(), Failure>) {
+fn run_with(plan: &Plan, fake: &Fake, interrupt: Interrupt, supply: &ImageSources) -> (String, Result<(), Failure>) {
     let (told, mut results) = run_again(plan, &[fake], interrupt, supply);
     (told, results.pop().expect("one run"))
 }
 
 /// Runs a plan over one connection after the other.
-fn run_again(plan: &Plan, fakes: &[&Fake], interrupt: Interrupt, supply: &Supply) -> (String, Vec<Result<(), Failure>>) {
+fn run_again(plan: &Plan, fakes: &[&Fake], interrupt: Interrupt, supply: &ImageSources) -> (String, Vec<Result<(), Failure>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (mut told, mut progress) = (Told::default(), super::Progress::default());
     let interface = ConfigurationInterface::new("127.0.0.1", 1);
     let mut results = Vec::new();
     for remote in fakes.iter().copied() {
         let (interrupt, report, progress) = (interrupt.clone(), &mut told, &mut progress);
-        let mut runner = Runner { remote, interface: &interface, report, supply, interrupt, aside: None, progress };
+        let mut runner = Runner { remote, interface: &interface, report, supply, interrupt, on_new_connection: None, progress };
         results.push(tokio::task::LocalSet::new().block_on(&runtime, runner.run(plan)));
     }
     progress.end(&mut told);
@@ -73,7 +73,7 @@ fn run_again(plan: &Plan, fakes: &[&Fake], interrupt: Interrupt, supply: &Supply
 }
 
 fn run(plan: &Plan, fake: &Fake) -> (String, Result<(), Failure>) {
-    run_with(plan, fake, Interrupt::default(), &Supply::default())
+    run_with(plan, fake, Interrupt::default(), &ImageSources::default())
 }
 
 /// How a failure reads: exit code, text, last lines.
@@ -107,7 +107,7 @@ fn sending(files: &[&str], directories: &[(&str, u32)]) -> Action {
         new: path.contains("new"),
     };
     let directories = directories.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect();
-    Action::Send(Sending { files: files.iter().map(file).collect(), directories, ..Sending::default() })
+    Action::Send(Upload { files: files.iter().map(file).collect(), directories, ..Upload::default() })
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn ctrl_c_ends_the_work_at_hand() {
     let interrupt = Interrupt::default();
     let press = interrupt.clone();
     let fake = Fake::default().on("mkdir /a", hangs(move || press.press()));
-    let (_, result) = run_with(&plan, &fake, interrupt, &Supply::default());
+    let (_, result) = run_with(&plan, &fake, interrupt, &ImageSources::default());
     insta::assert_snapshot!(failure(result), @"Interrupted: directories: interrupted");
     assert_eq!(fake.log(), "mkdir /a");
 }

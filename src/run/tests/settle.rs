@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::Attach,
-    plan::{Attaching, Keeping},
+    plan::{FollowContainer, KeepVersion},
     release::{KeptService, Snapshot},
     remote::Stream,
 };
@@ -29,12 +29,12 @@ fn settling(first: bool, autostart: Option<Action>) -> Plan {
     if !first {
         let service = KeptService { name: "web".into(), runs: true, ..KeptService::default() };
         let snapshot = Snapshot { services: vec![service], ..Snapshot::default() };
-        let keeping = Keeping { snapshot: Box::new(snapshot), ..Keeping::default() };
+        let keeping = KeepVersion { snapshot: Box::new(snapshot), ..KeepVersion::default() };
         all.stages.insert(0, stage(Stage::Transfers, vec![Action::Keep(keeping)]));
     }
     all.stages.extend(autostart.map(|action| stage(Stage::Autostart, vec![action])));
     let wanted = Attach { container: "web".into(), run_duration: None, until: Some("ready".into()), stop_upon_exit: false };
-    all.stages.push(stage(Stage::Attach, vec![Action::Attach(Attaching { wanted, clock: 1_582_000_000 })]));
+    all.stages.push(stage(Stage::Attach, vec![Action::Attach(FollowContainer { wanted, clock: 1_582_000_000 })]));
     all
 }
 
@@ -114,7 +114,7 @@ fn ctrl_c_detaches_first_and_ends_the_settling_then() {
         .on(LOOK, hangs(move || press.press()))
         .on(PUT_BACK, says(&[b"containers\n"]))
         .on(LOOK, runs());
-    let (_, result) = run_with(&settling(false, None), &fake, interrupt, &Supply::default());
+    let (_, result) = run_with(&settling(false, None), &fake, interrupt, &ImageSources::default());
     assert!(failure(result).starts_with("Interrupted: compose: interrupted; the previous version is back"));
 }
 
@@ -122,7 +122,8 @@ fn ctrl_c_detaches_first_and_ends_the_settling_then() {
 fn settling_goes_on_over_the_next_connection_and_brings_nothing_up_again() {
     let lost = looks(Fake::default().on("docker container inspect", runs()).on(FOLLOW, breaks()), 1);
     let next = looks(is_shown(Fake::default()).on("between two times", says(&[b"ready\n"])), 20);
-    let (told, mut results) = run_again(&settling(false, None), &[&lost, &next], Interrupt::default(), &Supply::default());
+    let (told, mut results) =
+        run_again(&settling(false, None), &[&lost, &next], Interrupt::default(), &ImageSources::default());
     assert!(results.remove(1).is_ok(), "{told}");
     assert!(failure(results.remove(0)).starts_with("ConnectionLost: "));
     assert!(!next.log().contains("up --detach") && next.log().contains(CONFIRM), "{}", next.log());
@@ -130,7 +131,7 @@ fn settling_goes_on_over_the_next_connection_and_brings_nothing_up_again() {
     let lost = looks(Fake::default().on("docker container inspect", runs()).on(FOLLOW, breaks()), 1);
     let other = String::from_utf8(container("running", "healthy", 0)).expect("text").replace("\"t1\"", "\"t2\"");
     let next = looks(Fake::default().on(LOOK, says(&[other.as_bytes()])), 20);
-    run_again(&settling(false, None), &[&lost, &next], Interrupt::default(), &Supply::default());
+    run_again(&settling(false, None), &[&lost, &next], Interrupt::default(), &ImageSources::default());
     assert!(next.log().contains("up --detach"), "{}", next.log());
 }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     commands::compose::Project,
     facts::ComposeTool,
-    plan::{Bringing, Keeping, Place},
+    plan::{ComposeUp, KeepVersion, Place},
 };
 
 pub(super) fn bringing(first: bool, wait: u64) -> Plan {
@@ -16,7 +16,7 @@ pub(super) fn bringing(first: bool, wait: u64) -> Plan {
         directory: "/home/oem/app".into(),
         files: vec!["/home/oem/app/docker-compose.yml".into()],
     };
-    let up = Bringing {
+    let up = ComposeUp {
         project,
         services: Vec::new(),
         expected: vec!["web".into()],
@@ -25,7 +25,7 @@ pub(super) fn bringing(first: bool, wait: u64) -> Plan {
         settle: Duration::ZERO,
         recreate: false,
         fresh: first,
-        keeping: (!first).then(Keeping::default),
+        keeping: (!first).then(KeepVersion::default),
         settling: Box::default(),
     };
     plan(vec![stage(Stage::Compose, vec![Action::Up(up)]), stage(Stage::Attach, vec![make("/never")])])
@@ -148,7 +148,7 @@ fn ctrl_c_while_waiting_takes_a_first_application_down() {
     let interrupt = Interrupt::default();
     let press = interrupt.clone();
     let fake = Fake::default().on(LOOK, hangs(move || press.press()));
-    let (_, result) = run_with(&bringing(true, 60), &fake, interrupt, &Supply::default());
+    let (_, result) = run_with(&bringing(true, 60), &fake, interrupt, &ImageSources::default());
     assert_eq!(failure(result), "Interrupted: compose: interrupted");
     assert!(fake.log().contains("down --remove-orphans"), "{}", fake.log());
 }

@@ -4,7 +4,7 @@ use super::super::{engine::volume, *};
 use crate::{
     config::{Image, ImageMetadata, ImageSource, SecretSource, Transfer, Volume, WantedSecret},
     delivery::PARTIAL,
-    facts::{Archive, Room, SecretThere, Tree, here::Here},
+    facts::{Archive, Room, SecretThere, Tree, here::LocalState},
     secret::Secret,
 };
 
@@ -55,7 +55,7 @@ const IDS: [&str; 6] = [
 pub(super) struct Case {
     pub(super) wanted: Deployment,
     pub(super) facts: Facts,
-    pub(super) circumstances: Circumstances,
+    pub(super) circumstances: PlanContext,
     /// The restart policy that the compose file gives each service.
     pub(super) policy: &'static str,
     /// What an archive on the device holds, by its digest.
@@ -99,7 +99,7 @@ fn reference(tape: &mut Tape<'_>, images: &[DockerImage]) -> String {
 
 impl Case {
     pub(super) fn new(tape: &mut Tape<'_>) -> Self {
-        let circumstances = Circumstances { stem: "26.11.21_07.00.00+0100".into(), ..Circumstances::default() };
+        let circumstances = PlanContext { stem: "26.11.21_07.00.00+0100".into(), ..PlanContext::default() };
         let policy = tape.pick(&["no", "unless-stopped", "always"]);
         let mut case = Self { wanted: nothing(), facts: device(), circumstances, policy, archives: BTreeMap::new() };
         case.images_there(tape);
@@ -358,7 +358,7 @@ impl Case {
             self.facts.trees.insert("/home/oem/results".into(), Tree { files, directories, ..Tree::default() });
             self.wanted.transfers.from_device.push(Transfer { local: "/here/results".into(), remote: remote("~/results") });
         }
-        self.facts.here = Here { untold: false, ..std::mem::take(&mut self.facts.here) };
+        self.facts.here = LocalState { untold: false, ..std::mem::take(&mut self.facts.here) };
     }
 
     fn clean_up(&mut self, tape: &mut Tape<'_>) {

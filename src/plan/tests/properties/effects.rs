@@ -5,7 +5,7 @@ use super::{super::*, cases::Case, cases::registry_digest};
 use crate::{
     config::ComposeFiles,
     facts::{Archive, DockerVolume, Health, SecretThere, compare::Copy, here::Present},
-    plan::{Action, Bringing, Fetch, Keeping, Loading, Sending},
+    plan::{Action, ComposeUp, Fetch, KeepVersion, LoadImage, Upload},
     reference::Reference,
 };
 
@@ -191,7 +191,7 @@ fn directory() -> PathFact {
     PathFact { kind: PathKind::Directory, mode: 0o755, size: 4096, readable: false, own: true, sha256: None }
 }
 
-fn send(sending: &Sending, facts: &mut Facts) {
+fn send(sending: &Upload, facts: &mut Facts) {
     for (path, mode) in &sending.directories {
         let above = remote(path).parent();
         assert!(above.as_str() == "/" || facts.is_directory(above.as_str()), "{path} is made in a directory that is there");
@@ -236,7 +236,7 @@ fn fetched(fetch: &Fetch, facts: &mut Facts) {
     facts.here.present.extend(fetch.links.iter().map(|link| (link.link.clone(), Present::Link(link.target.clone()))));
 }
 
-fn load(loading: &Loading, facts: &mut Facts) {
+fn load(loading: &LoadImage, facts: &mut Facts) {
     let layers = facts.here.images.iter().find(|image| image.id == loading.id).expect("it is here").layers.clone();
     let layers = layers.into_iter().map(|(layer, _)| layer).collect();
     assert!(docker(facts).image(&loading.id).is_none(), "what is there is not sent");
@@ -246,7 +246,7 @@ fn load(loading: &Loading, facts: &mut Facts) {
 }
 
 /// Its images get names that keep them.
-fn keep(keeping: &Keeping, facts: &mut Facts) {
+fn keep(keeping: &KeepVersion, facts: &mut Facts) {
     for id in keeping.snapshot.services.iter().map(|service| service.image.as_str()) {
         let name = format!("{}:app.{}", crate::release::versions::PREVIOUS, &id[7..]);
         tag(id, &name, facts);
@@ -270,7 +270,7 @@ fn found_or_pulled(reference: &str, facts: &mut Facts) -> String {
     id
 }
 
-fn up(case: &Case, bringing: &Bringing, facts: &mut Facts) {
+fn up(case: &Case, bringing: &ComposeUp, facts: &mut Facts) {
     let model = facts.here.compose.as_ref().and_then(LocalCompose::model).expect("a project").clone();
     let project = Some(bringing.project.name.clone());
     docker(facts).containers.retain(|container| {

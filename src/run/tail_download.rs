@@ -4,8 +4,8 @@ use std::{fs::OpenOptions, io::Write};
 
 use super::{
     RunError,
-    arriving::Arrival,
     fetch::{Error, local},
+    staging::Arrival,
 };
 use crate::{
     command::{nonce, path_line},
@@ -22,8 +22,12 @@ pub(super) async fn take<'a>(
     let line = |arrival: &Arrival<'_>| format!("{} {}\n", arrival.have, path_line(&arrival.file.remote));
     let lines: String = arrivals.iter().map(line).collect();
     let mark = nonce();
-    let mut ends =
-        Ends { arrivals: &arrivals, mark: format!("{mark}\n").into_bytes(), read: Read::Line(Vec::new()), came: Vec::new() };
+    let mut ends = TailDownload {
+        arrivals: &arrivals,
+        mark: format!("{mark}\n").into_bytes(),
+        read: Read::Line(Vec::new()),
+        came: Vec::new(),
+    };
     let mut failed = None;
     let mut output = |stream: Stream, bytes: &[u8]| {
         if stream == Stream::Stdout && failed.is_none() {
@@ -41,7 +45,7 @@ pub(super) async fn take<'a>(
 }
 
 /// What is read of the command's output, which has for each file a line with the length of its end, the end, and a mark.
-struct Ends<'w, 'a> {
+struct TailDownload<'w, 'a> {
     arrivals: &'w [Arrival<'a>],
     mark: Vec<u8>,
     read: Read,
@@ -58,7 +62,7 @@ enum Read {
     Nothing,
 }
 
-impl Ends<'_, '_> {
+impl TailDownload<'_, '_> {
     fn feed(&mut self, mut bytes: &[u8], progress: &mut dyn FnMut(u64)) -> Result<(), RunError> {
         while !bytes.is_empty() {
             let Some(Arrival { place, .. }) = self.arrivals.get(self.came.len()) else { return Ok(()) };
@@ -115,11 +119,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::plan::Fetching;
+    use crate::plan::Download;
 
     /// Feeds what a command gave in pieces of each length; gives what came of each file, none where it did not.
     fn fed(folder: &Path, given: &str) -> Vec<Option<String>> {
-        let files: [_; 3] = ["a", "b", "c"].map(|name| Fetching { local: folder.join(name), ..Fetching::default() });
+        let files: [_; 3] = ["a", "b", "c"].map(|name| Download { local: folder.join(name), ..Download::default() });
         let mut all = Vec::new();
         for length in 1..given.len() {
             let mut arrivals = Vec::new();
@@ -128,7 +132,8 @@ mod tests {
                 std::fs::write(&place, "old ").expect("written");
                 arrivals.push(Arrival { file, place, have: 4, before: None });
             }
-            let mut ends = Ends { arrivals: &arrivals, mark: b"=m=\n".into(), read: Read::Line(Vec::new()), came: Vec::new() };
+            let mut ends =
+                TailDownload { arrivals: &arrivals, mark: b"=m=\n".into(), read: Read::Line(Vec::new()), came: Vec::new() };
             for piece in given.as_bytes().chunks(length) {
                 ends.feed(piece, &mut |_| ()).expect("it can be written");
             }

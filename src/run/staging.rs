@@ -13,13 +13,13 @@ use super::{RunError, fetch::local};
 use crate::{
     facts::compare::{INCOMING, part_name},
     holes,
-    plan::Fetching,
+    plan::Download,
 };
 
 /// A file to fetch, and where it arrives.
 #[derive(Debug)]
 pub(super) struct Arrival<'a> {
-    pub(super) file: &'a Fetching,
+    pub(super) file: &'a Download,
     pub(super) place: PathBuf,
     /// How many bytes of it are there already.
     pub(super) have: u64,
@@ -39,7 +39,7 @@ pub(super) fn state(path: &Path) -> Option<State> {
 /// The directories in which the files of a fetch arrive: `<root>/.o3r-deploy-incoming/<run>`. They go with the value, whatever
 /// happened, and so do the directories that were made for the fetch and into which nothing came.
 #[derive(Debug, Default)]
-pub(super) struct Arriving {
+pub(super) struct Staging {
     runs: BTreeMap<PathBuf, Run>,
     made: Vec<PathBuf>,
     /// What came in part and is of use.
@@ -59,9 +59,9 @@ struct Run {
 /// How often a directory is made, or cleared, that others remove, or fill, at the same time.
 const TRIES: usize = 100;
 
-impl Arriving {
+impl Staging {
     /// Prepares the arrival of files: what is here of them is put where they arrive. What runs left that are gone is removed.
-    pub(super) fn prepare<'a>(&mut self, files: &'a [Fetching]) -> Result<Vec<Arrival<'a>>, RunError> {
+    pub(super) fn prepare<'a>(&mut self, files: &'a [Download]) -> Result<Vec<Arrival<'a>>, RunError> {
         let arrivals = files.iter().map(|file| self.arrival(file)).collect::<Result<Vec<_>, _>>()?;
         for (root, run) in &self.runs {
             clear_left_overs(&root.join(INCOMING), &run.directory);
@@ -69,7 +69,7 @@ impl Arriving {
         Ok(arrivals)
     }
 
-    fn arrival<'a>(&mut self, file: &'a Fetching) -> Result<Arrival<'a>, RunError> {
+    fn arrival<'a>(&mut self, file: &'a Download) -> Result<Arrival<'a>, RunError> {
         let place = self.directory_in(&file.root)?.join(part_name(&file.root, &file.local));
         let taken = file.copy.as_ref().is_some_and(|copy| {
             let own = copy.is_part() && copy.path.parent().is_some_and(|run| !lives(run));
@@ -176,7 +176,7 @@ fn clear(run: &Path, parts: &BTreeSet<PathBuf>) -> bool {
     entries.filter(|path| !parts.contains(path)).all(|path| std::fs::remove_file(path).is_ok())
 }
 
-impl Drop for Arriving {
+impl Drop for Staging {
     fn drop(&mut self) {
         let parts = if self.lasting { std::mem::take(&mut self.parts) } else { BTreeSet::new() };
         for (root, run) in std::mem::take(&mut self.runs) {
@@ -198,8 +198,8 @@ mod tests {
     use super::*;
     use crate::facts::compare::Copy;
 
-    fn fetching(root: &Path, name: &str) -> Fetching {
-        Fetching { remote: format!("/{name}"), local: root.join(name), root: root.to_owned(), ..Fetching::default() }
+    fn fetching(root: &Path, name: &str) -> Download {
+        Download { remote: format!("/{name}"), local: root.join(name), root: root.to_owned(), ..Download::default() }
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let (kept, lost) = (home.path().join("kept"), home.path().join("lost/deep"));
         let files = [fetching(&kept, "a"), fetching(&lost, &"x".repeat(255))];
-        let mut arriving = Arriving::default();
+        let mut arriving = Staging::default();
         let arrivals = arriving.prepare(&files).expect("made");
         arrivals.iter().for_each(|arrival| std::fs::write(&arrival.place, "x").expect("written"));
         std::fs::rename(&arrivals[0].place, &files[0].local).expect("renamed");
@@ -225,7 +225,7 @@ mod tests {
         std::fs::create_dir_all(incoming.join("dead")).expect("made");
         std::fs::write(incoming.join("dead/half"), "x").expect("written");
         std::fs::write(incoming.join("killed.lock"), "").expect("written");
-        let (mut one, mut other) = (Arriving::default(), Arriving::default());
+        let (mut one, mut other) = (Staging::default(), Staging::default());
         let first = one.prepare(&files).expect("made").remove(0);
         let second = other.prepare(&files).expect("made").remove(0);
         assert_ne!(first.place, second.place);
@@ -242,7 +242,7 @@ mod tests {
     fn part_outlives_a_lost_connection_and_the_next_run_takes_it_over() {
         let home = tempfile::tempdir().expect("a folder");
         let mut files = [fetching(&home.path().join("new"), "large"), fetching(&home.path().join("new"), "small")];
-        let mut arriving = Arriving::default();
+        let mut arriving = Staging::default();
         let arrivals = arriving.prepare(&files).expect("made");
         arrivals.iter().for_each(|arrival| std::fs::write(&arrival.place, "half").expect("written"));
         let (part, small) = (arrivals[0].place.clone(), arrivals[1].place.clone());
@@ -251,7 +251,7 @@ mod tests {
         drop(arriving);
         assert!(part.exists() && !small.exists());
         files[0].copy = Some(Copy { path: part.clone(), bytes: 4 });
-        let mut arriving = Arriving::default();
+        let mut arriving = Staging::default();
         let arrivals = arriving.prepare(&files).expect("made");
         assert_eq!((arrivals[0].have, std::fs::read_to_string(&arrivals[0].place).expect("there")), (4, "half".to_owned()));
         assert!(!part.exists());
@@ -265,6 +265,6 @@ mod tests {
         let mut file = fetching(home.path(), "a");
         std::fs::write(&file.local, "longer").expect("written");
         file.copy = Some(Copy { path: file.local.clone(), bytes: 4 });
-        assert_eq!(Arriving::default().prepare(&[file]).expect("made")[0].have, 0);
+        assert_eq!(Staging::default().prepare(&[file]).expect("made")[0].have, 0);
     }
 }

@@ -18,8 +18,8 @@ use crate::{
     text::printable,
 };
 
-/// How often the device hears that its deployer lives; a small part of [`lock::PATIENCE`].
-const BEAT: Duration = Duration::from_secs(5);
+/// How often the device hears that its deployer lives; a small part of [`lock::LEASE_SECONDS`].
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often a lock that is waited for is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ impl Owner {
 }
 
 /// How the lock is to be taken.
-pub struct Wish<'a> {
+pub struct LockRequest<'a> {
     /// Who takes it.
     pub owner: &'a Owner,
     /// A word that no other claim has.
@@ -95,16 +95,16 @@ pub struct Wish<'a> {
 }
 
 /// The lock, held.
-pub struct Hold<'a, R> {
+pub struct LockGuard<'a, R> {
     remote: &'a R,
     token: String,
     who: String,
     before: String,
-    grip: Grip<'a>,
+    grip: LockHolder<'a>,
 }
 
 /// The command that holds the lock on the device.
-struct Grip<'a> {
+struct LockHolder<'a> {
     ends: Fuse<LocalBoxFuture<'a, Result<Exit, RemoteError>>>,
     beats: mpsc::Sender<std::io::Result<Vec<u8>>>,
 }
@@ -117,19 +117,24 @@ enum Answer {
     Refused { why: String },
 }
 
-impl<'a, R: Remote> Hold<'a, R> {
+impl<'a, R: Remote> LockGuard<'a, R> {
     /// Takes the lock; waits for it as long as is wished.
     ///
     /// # Errors
     /// [`RunError::Locked`] and [`RunError::HeldOff`] when others hold the device, and whatever the connection says.
-    pub async fn take(remote: &'a R, wish: &Wish<'_>, report: &mut dyn Report, interrupt: &Interrupt) -> Result<Self, Failure> {
+    pub async fn take(
+        remote: &'a R,
+        wish: &LockRequest<'_>,
+        report: &mut dyn Report,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
         let who = serde_json::to_string(wish.owner).unwrap_or_default();
         let hold_off = wish.hold_off.as_deref().unwrap_or_default();
         let (deadline, guarded) = (Instant::now() + wish.wait, Instant::now() + GUARD_WAIT);
         let (mut told, mut over) = (String::new(), String::new());
         loop {
             let claim = Claim { token: &wish.token, over: &over, who: &who, hold_off };
-            let (grip, answer) = grasp(remote, &claim).await?;
+            let (grip, answer) = try_acquire(remote, &claim).await?;
             let mut until = deadline;
             let error = match answer {
                 Answer::Taken { before } => {
@@ -179,7 +184,7 @@ impl<'a, R: Remote> Hold<'a, R> {
     /// Those of the work, and [`RunError::LockLost`] when the lock was taken away.
     pub async fn during<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         tokio::pin!(work);
-        let mut beat = tokio::time::interval(BEAT);
+        let mut beat = tokio::time::interval(HEARTBEAT_INTERVAL);
         loop {
             tokio::select! {
                 biased;
@@ -223,9 +228,9 @@ impl<'a, R: Remote> Hold<'a, R> {
         }
     }
 
-    async fn take_again(&self) -> Result<Grip<'a>, Failure> {
+    async fn take_again(&self) -> Result<LockHolder<'a>, Failure> {
         let claim = Claim { token: &self.token, who: &self.who, ..Claim::default() };
-        match grasp(self.remote, &claim).await? {
+        match try_acquire(self.remote, &claim).await? {
             (grip, Answer::Taken { .. }) => Ok(grip),
             _ => Err(RunError::LockLost.into()),
         }
@@ -233,7 +238,7 @@ impl<'a, R: Remote> Hold<'a, R> {
 
     /// Gives the lock back.
     pub async fn release(self) {
-        let Grip { ends, beats } = self.grip;
+        let LockHolder { ends, beats } = self.grip;
         drop(beats);
         if ends.is_terminated() {
             return;
@@ -244,7 +249,7 @@ impl<'a, R: Remote> Hold<'a, R> {
 }
 
 /// Claims the lock once.
-async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<'a>, Answer), Failure> {
+async fn try_acquire<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(LockHolder<'a>, Answer), Failure> {
     let command = lock::take(claim);
     let shown = command.shown();
     let (beats, pieces) = mpsc::channel(1);
@@ -287,7 +292,7 @@ async fn grasp<'a, R: Remote>(remote: &'a R, claim: &Claim<'_>) -> Result<(Grip<
         "off" => Answer::Off { process: first, name: second },
         _ => return Err(RemoteError::NotUnderstood { command: shown, answer: said }.into()),
     };
-    Ok((Grip { ends, beats }, answer))
+    Ok((LockHolder { ends, beats }, answer))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ composes() {
 }
 
 # Ends what else works on the containers of a project.
-let_go() {
+stop_competing_writers() {
   # A docker-compose whose connection was lost goes on by itself: it is waited for.
   waited=0
   while composes "$1" && [ "$waited" -lt 60 ]; do
