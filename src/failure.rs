@@ -183,7 +183,6 @@ pub trait Explain: Error + Send + Sync + 'static {
 }
 
 /// A failed run: the stage in which it failed, where one had begun, and why.
-#[derive(Debug)]
 pub struct Failure {
     /// The stage in which it happened.
     pub stage: Option<Stage>,
@@ -202,6 +201,19 @@ impl Failure {
     /// Returns the kind of failure that it is.
     pub fn kind(&self) -> FailureKind {
         self.error.kind()
+    }
+}
+
+/// Shows what people need, for a program whose `main` returns it: the failure, its causes and the way out.
+impl fmt::Debug for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            write!(formatter, "\n  cause: {error}")?;
+            cause = error.source();
+        }
+        self.error.hint().map_or(Ok(()), |hint| write!(formatter, "\n  hint: {hint}"))
     }
 }
 

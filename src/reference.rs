@@ -28,16 +28,16 @@ pub enum ReferenceError {
     #[error("the image reference is longer than {LONGEST_NAME} characters")]
     TooLong,
     /// What follows `@`.
-    #[error("`{0}` is no digest: expected `sha256:` and 64 hexadecimal digits")]
+    #[error("`{0}` is not a digest: expected `sha256:` and 64 hexadecimal digits")]
     Digest(String),
     /// A digest names content; it cannot be given.
     #[error("`{0}` has a digest: an image can be given a tag only")]
     Untaggable(String),
     /// The part before the first slash.
-    #[error("`{0}` is no registry: expected a host name or an address with an optional port")]
+    #[error("`{0}` is not a registry: expected a host name or an address with an optional port")]
     Registry(String),
     /// The name itself.
-    #[error("`{0}` is no image name: expected lower-case letters and digits, with `.`, `_` or `-` between them")]
+    #[error("`{0}` is not an image name: expected lower-case letters and digits, with `.`, `_` or `-` between them")]
     Repository(String),
     /// What follows the last colon.
     #[error(

@@ -116,7 +116,7 @@ enum Why {
     NotRun { line: String, source: io::Error },
     #[error("`{line}` failed: {status}")]
     Failed { line: String, status: std::process::ExitStatus },
-    #[error("{0} gives nothing")]
+    #[error("{0} gives no value")]
     Empty(String),
     #[error("{0} is not UTF-8 text, or holds a NUL character")]
     NotText(String),

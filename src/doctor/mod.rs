@@ -194,7 +194,7 @@ impl Check {
             Self::Port => &["does not answer on port", "refuses connections on port"],
             Self::Ssh => &["does not speak SSH"],
             Self::HostKey => &["is not known`", "has changed to", "shows another host key", "and shows the host key of"],
-            Self::Key => &["in with nothing that was tried", "the login shell of", "one session a connection"],
+            Self::Key => &["accepts nothing that was tried", "the login shell of", "one session a connection"],
             Self::Interface => &["the serial number is not known"],
             Self::Name => &["the name is lost"],
             Self::Disk => &["has not enough room", "no space left"],

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 /// A text that is no digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no SHA-256 digest")]
+#[error("`{0}` is not a SHA-256 digest")]
 pub struct DigestError(String);
 
 macro_rules! digest {

@@ -45,7 +45,7 @@ pub enum ImageError {
     #[error("the image could not be copied to a temporary file")]
     Spool(#[source] io::Error),
     /// A file that is no image, or a damaged one.
-    #[error("`{}` is no image that can be loaded: {flaw}", path.display())]
+    #[error("`{}` is not an image that can be loaded: {flaw}", path.display())]
     Flawed {
         /// The file.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub enum ArchiveError {
     #[error("it is empty")]
     Empty,
     /// Something else.
-    #[error("it is no tar archive")]
+    #[error("it is not a tar archive")]
     NotTar,
     /// It ends in the middle.
     #[error("it is cut off")]

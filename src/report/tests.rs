@@ -226,7 +226,7 @@ fn a_terminal_ends_with_a_summary() {
     22.5 °C[2J
     ✓ attach       the container ended with 0 (1 min 1 s)
     ✓ its host key is pinned
-    ✓ done in 1 min 5 s, changed: image; 1 stage was as wanted already; 80 MB sent, 20 kB received
+    ✓ done in 1 min 5 s, changed: image; 1 stage was up to date; 80 MB sent, 20 kB received
     log: /logs/Deployments/26.11.21_07.34.56+0000.log
     ");
 }
@@ -291,7 +291,7 @@ fn plain_lines_hold_the_same() {
     attach: show the output of `python_app`
     attach: read: the container ended with 0 (1 min 1 s)
     its host key is pinned
-    done in 1 min 5 s, changed: image; 1 stage was as wanted already; 80 MB sent, 20 kB received
+    done in 1 min 5 s, changed: image; 1 stage was up to date; 80 MB sent, 20 kB received
     log: /logs/Deployments/26.11.21_07.34.56+0000.log
     ");
     assert_eq!(stdout, "22.5 °C[2J\n");

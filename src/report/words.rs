@@ -90,8 +90,8 @@ fn success(summary: &Summary) -> String {
     }
     let wanted = match summary.unchanged.len() {
         0 => String::new(),
-        1 => "; 1 stage was as wanted already".to_owned(),
-        count => format!("; {count} stages were as wanted already"),
+        1 => "; 1 stage was up to date".to_owned(),
+        count => format!("; {count} stages were up to date"),
     };
     if summary.changed.is_empty() {
         let what = if summary.unchanged.is_empty() { "done" } else { "nothing to change on the device" };

@@ -219,7 +219,13 @@ impl Explain for RunError {
                 };
                 let has_said = !last_lines.is_empty() || check.as_ref().is_some_and(|check| !check.output.is_empty());
                 let silent = !has_said && !matches!(self, Self::Late { container: None, .. });
-                Some(if silent { format!("it has said nothing; {why}") } else { why.into() })
+                Some(match (silent, self) {
+                    (true, Self::Late { .. }) => format!("it printed nothing so far; {why}"),
+                    (true, _) => "it printed nothing: correct its `command`, its `entrypoint` or the image, and run the same \
+                                  command again"
+                        .into(),
+                    (false, _) => why.into(),
+                })
             }
             _ => None,
         }

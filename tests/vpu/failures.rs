@@ -58,12 +58,12 @@ fn a_device_that_cannot_be_reached_or_logged_in_to_is_named_with_what_to_do() {
     fs::rename(ssh.join("id_o3r"), ssh.join("away")).expect("renamed");
     fs::rename(ssh.join("id_o3r.pub"), ssh.join("away.pub")).expect("renamed");
     insta::assert_snapshot!(vpu.refused(6, &[]), @"
-    error: connect: `ADDRESS` lets `oem` in with nothing that was tried: there is no key
+    error: connect: `ADDRESS` accepts nothing that was tried to log in as `oem`: there is no key
     hint: `o3r-deploy trust --IP ADDRESS` gives the device a key of yours
     ");
     new_key(&vpu, "other key");
     insta::assert_snapshot!(masked(&vpu.refused(6, &["--identity", "other key"])), @"
-    error: connect: `ADDRESS` lets `oem` in with nothing that was tried: `HOME/other key` (SHA256:…)
+    error: connect: `ADDRESS` accepts nothing that was tried to log in as `oem`: `HOME/other key` (SHA256:…)
     hint: `o3r-deploy trust --IP ADDRESS` gives the device a key of yours
     ");
 }
@@ -166,16 +166,16 @@ fn an_archive_that_is_no_image_for_this_device_is_refused_before_a_byte_is_sent(
     let image = |name: &str| vpu.refused(8, &["--image", name]);
     let said = ["./empty.tar", "./text.tar", "./half.tar", "./other.tar", "./s390x.tar"].map(image);
     insta::assert_snapshot!(said.join("\n\n"), @"
-    error: image: `HOME/empty.tar` is no image that can be loaded: it is empty
+    error: image: `HOME/empty.tar` is not an image that can be loaded: it is empty
     hint: write or copy the archive again
 
-    error: image: `HOME/text.tar` is no image that can be loaded: it is no tar archive
+    error: image: `HOME/text.tar` is not an image that can be loaded: it is not a tar archive
     hint: write the image with `docker save -o app.tar IMAGE`, or build it with `--output type=docker,dest=app.tar`
 
-    error: image: `HOME/half.tar` is no image that can be loaded: it is cut off
+    error: image: `HOME/half.tar` is not an image that can be loaded: it is cut off
     hint: write or copy the archive again
 
-    error: image: `HOME/other.tar` is no image that can be loaded: it has neither `manifest.json` nor `index.json`, nor is it a root file system, for it has no programs
+    error: image: `HOME/other.tar` is not an image that can be loaded: it has neither `manifest.json` nor `index.json`, nor is it a root file system, for it has no programs
     hint: write the image with `docker save -o app.tar IMAGE`, or build it with `--output type=docker,dest=app.tar`
 
     error: image: image `app:1` is for linux/s390x, and the device is x86_64

@@ -168,7 +168,7 @@ fn a_secret_that_cannot_be_had_is_named_with_file_line_and_key() {
     error: o3r-deploy.yaml:4:12: compose.secrets.token: `echo s3cret; exit 3` failed: exit status: 3
     hint: run it by hand: it has to write the value to its standard output and to end with 0
 
-    error: o3r-deploy.yaml:4:12: compose.secrets.token: `true` gives nothing
+    error: o3r-deploy.yaml:4:12: compose.secrets.token: `true` gives no value
     hint: a secret is a text of at most 1 MiB
 
     error: o3r-deploy.yaml:4:12: compose.secrets.token: the tag `!vault` has no meaning; there are `!env`, `!file`, `!command`

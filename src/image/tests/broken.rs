@@ -18,7 +18,7 @@ fn refusal(bytes: &[u8]) -> String {
     assert!(error.hint().is_some());
     let text = error.to_string();
     assert_eq!(text.lines().count(), 1);
-    text.split_once("is no image that can be loaded: ").expect("the usual words").1.to_owned()
+    text.split_once("is not an image that can be loaded: ").expect("the usual words").1.to_owned()
 }
 
 fn small_layer() -> Vec<u8> {
@@ -32,9 +32,9 @@ fn manifest(config: &str, tags: &[&str], layers: &[&str]) -> Member {
 #[test]
 fn what_is_no_archive_is_refused_with_the_reason() {
     assert_eq!(refusal(b""), "it is empty");
-    assert_eq!(refusal(b"hello"), "it is no tar archive");
-    assert_eq!(refusal(&[7; 4096]), "it is no tar archive");
-    assert_eq!(refusal(&gzip(b"hello")), "it is no tar archive");
+    assert_eq!(refusal(b"hello"), "it is not a tar archive");
+    assert_eq!(refusal(&[7; 4096]), "it is not a tar archive");
+    assert_eq!(refusal(&gzip(b"hello")), "it is not a tar archive");
     assert_eq!(refusal(b"\xfd7zXZ\0 and so on"), "it is compressed with xz");
     assert_eq!(refusal(b"BZh91AY and so on"), "it is compressed with bzip2");
     let nothing = "it has neither `manifest.json` nor `index.json`, nor is it a root file system, for it has no programs";

@@ -158,7 +158,7 @@ fn parts_that_are_stored_with_holes_are_named() {
     for mark in [gnu_sparse, pax_sparse] {
         let error = open(&mark(&bytes), None).expect_err("it is refused");
         let name = format!("{:032}{:032}/layer.tar", 0, 0);
-        let said = format!("is no image that can be loaded: `{name}` in it is stored with holes (`tar --sparse`)");
+        let said = format!("is not an image that can be loaded: `{name}` in it is stored with holes (`tar --sparse`)");
         assert!(error.to_string().ends_with(&said), "{error}");
         assert_eq!(error.hint().as_deref(), Some("unpack it and make the archive again without `--sparse` (`-S`)"));
     }

@@ -127,7 +127,7 @@ impl<'a> Dialer<'a> {
             (Ok(Err(russh::Error::HUP | russh::Error::IO(_) | russh::Error::Disconnect)), None) => {
                 Err(not_ssh("it closed the connection".into()))
             }
-            (Err(_), None) => Err(not_ssh(format!("nothing came for {} s", CONNECT_TIMEOUT.as_secs()))),
+            (Err(_), None) => Err(not_ssh(format!("timed out after {} s", CONNECT_TIMEOUT.as_secs()))),
             (Err(_), Some(_)) => Err(ConnectError::NoAnswer { address, port, reason: "it fell silent".into() }.into()),
             (Ok(Err(error)), _) => Err(ConnectError::Handshake { address, reason: error.to_string() }.into()),
             (Ok(Ok(_)), None) => Err(ConnectError::Handshake { address, reason: "it showed no host key".into() }.into()),
@@ -184,14 +184,14 @@ async fn through(jump: &Ssh, target: &Target) -> Result<russh::ChannelStream<cli
     match timeout(CONNECT_TIMEOUT, opening).await {
         Ok(Ok(channel)) => Ok(channel.into_stream()),
         Ok(Err(error)) => Err(no_way(error.to_string())),
-        Err(_) => Err(no_way(format!("nothing came for {} s", CONNECT_TIMEOUT.as_secs()))),
+        Err(_) => Err(no_way(format!("timed out after {} s", CONNECT_TIMEOUT.as_secs()))),
     }
 }
 
 async fn connect_tcp(target: &Target) -> Result<TcpStream, ConnectError> {
     let (address, port) = (target.address.clone(), target.port);
     let no_answer = |reason: String| ConnectError::NoAnswer { address: address.clone(), port, reason };
-    let too_long = |_| no_answer(format!("nothing came for {} s", CONNECT_TIMEOUT.as_secs()));
+    let too_long = |_| no_answer(format!("timed out after {} s", CONNECT_TIMEOUT.as_secs()));
     let found = timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((target.address.as_str(), port))).await;
     let addresses = found.map_err(too_long)?.map_err(|source| ConnectError::Name { address: address.clone(), source })?;
     let mut last = no_answer("the name stands for no address".into());

@@ -72,7 +72,7 @@ pub enum ConnectError {
         reason: String,
     },
     /// An SSH server with which no connection can be agreed on.
-    #[error("the SSH server at `{address}` and this program do not come together: {reason}")]
+    #[error("the SSH server at `{address}` and this program cannot agree on how to talk: {reason}")]
     Handshake {
         /// Its address.
         address: String,
@@ -171,7 +171,7 @@ pub enum ConnectError {
     #[error("{0}")]
     Password(Box<dyn Explain>),
     /// The device accepts nothing that was offered.
-    #[error("`{address}` lets `{user}` in with nothing that was tried: {}", if tried.is_empty() { "there is no key".to_owned() } else { tried.join(", ") })]
+    #[error("`{address}` accepts nothing that was tried to log in as `{user}`: {}", if tried.is_empty() { "there is no key".to_owned() } else { tried.join(", ") })]
     NotAccepted {
         /// Its address.
         address: String,
