@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::secret::{MASK, Secret};
 
-/// How long a command may be silent that says nothing else of it: one that is done in a moment.
+/// Maximum time that a short command may be silent, unless it has a limit of its own.
 pub const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// How long a command may be silent that reads or writes much of the disk, or has all of it written (`sync`).
+/// Maximum time that a command may be silent that reads or writes much of the disk, or flushes all of it (`sync`).
 pub const DISK_SILENCE_MAX: Duration = Duration::from_secs(900);
 
 /// A command as the device's login shell will read it: one program and its words, each quoted.
@@ -20,12 +20,12 @@ pub struct Command {
     silence: Silence,
 }
 
-/// How long a command may be silent: neither gives output nor takes the input that waits for it.
+/// The limit of the time in which a command neither gives output nor takes the input that waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Silence {
-    /// For so long.
+    /// The command may be silent for this time.
     Limit(Duration),
-    /// As long as docker on the device answers, for docker does its work.
+    /// The command may be silent as long as docker on the device answers, because docker does its work.
     Docker,
 }
 
@@ -75,7 +75,7 @@ impl Command {
         Self { private: true, ..self }
     }
 
-    /// Whether its output stays out of the log.
+    /// Returns whether its output is kept out of the log.
     pub const fn is_private(&self) -> bool {
         self.private
     }
@@ -90,7 +90,7 @@ impl Command {
         self.push(Word::Script("", script))
     }
 
-    /// Adds one word.
+    /// Adds one word to the command.
     pub fn arg(self, word: impl Into<String>) -> Self {
         self.push(Word::Plain(word.into()))
     }
@@ -106,7 +106,7 @@ impl Command {
         self.push(Word::Secret(word))
     }
 
-    /// The line for the wire.
+    /// Returns the command line that is sent to the device.
     pub fn line(&self) -> String {
         self.render(|word| match word {
             Word::Plain(text) => quote(text),
@@ -115,7 +115,8 @@ impl Command {
         })
     }
 
-    /// The line for people: secrets are masked, and a script stands as its first comment line, which says what it does.
+    /// Returns the command line that is shown to users: secrets are masked, and a script is replaced by its first comment
+    /// line, which says what it does.
     pub fn shown(&self) -> String {
         self.render(|word| match word {
             Word::Plain(text) => quote(text),
@@ -139,7 +140,7 @@ pub fn path_lines<'a>(paths: impl IntoIterator<Item = &'a String>) -> Vec<u8> {
     paths.into_iter().map(|path| path_line(path) + "\n").collect::<String>().into_bytes()
 }
 
-/// A path as it stands in such a line.
+/// Returns a path as it is written in such a line.
 pub fn path_line(path: &str) -> String {
     path.replace('\\', r"\\").replace('\n', r"\n")
 }

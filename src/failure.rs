@@ -1,10 +1,10 @@
-//! What every error can tell beyond its text: its kind, the way out, and the exit code that its kind leads to.
+//! The kind, the hint and the exit code of an error, which every error gives in addition to its text.
 
 use std::{error::Error, fmt};
 
 use crate::stage::Stage;
 
-/// How the program ends. Each kind of failure has its own code; `--help` and the README list them.
+/// The exit codes of the program. Each kind of failure has its own code; `--help` and the README list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -38,7 +38,8 @@ pub enum ExitCode {
     ConfigurationInterface = 13,
     /// The container attached to ended with an exit code other than 0.
     ContainerFailed = 14,
-    /// What is on the device contradicts what is asked for, and replacing it was not asked for; or what is needed is not there.
+    /// The state of the device contradicts the wanted one, and replacing it was not asked for; or something that is needed
+    /// is missing.
     Conflict = 15,
     /// Another deployment is under way, or the application holds updates off.
     Held = 16,
@@ -166,17 +167,17 @@ pub trait Explain: Error + Send + Sync + 'static {
     /// Returns the kind of failure that it is.
     fn kind(&self) -> FailureKind;
 
-    /// What the user can do about it, in one sentence: lower case, no full stop, backticks round what can be typed.
+    /// Returns what the user can do about it, in one sentence: lower case, no full stop, backticks round what can be typed.
     fn hint(&self) -> Option<String> {
         None
     }
 
-    /// The single things that are wrong, where the error's first line only counts them.
+    /// Returns the individual problems, where the error's first line only counts them.
     fn details(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The last lines of the command or container that failed, oldest first, fit to be shown.
+    /// Returns the last lines of the command or container that failed, oldest first, fit to be shown.
     fn last_lines(&self) -> &[String] {
         &[]
     }
@@ -186,7 +187,7 @@ pub trait Explain: Error + Send + Sync + 'static {
 pub struct Failure {
     /// The stage in which it happened.
     pub stage: Option<Stage>,
-    /// What happened.
+    /// The error that occurred.
     pub error: Box<dyn Explain>,
 }
 

@@ -1,4 +1,5 @@
-//! What the fuzz targets below `fuzz/` and the replay of their corpus call: one function for each thing that is read from others.
+//! The functions that the fuzz targets below `fuzz/` and the replay of their corpus call: one for each kind of input from
+//! others.
 //!
 //! None of it may panic, take more than bounded memory and time, or believe what contradicts itself.
 
@@ -27,7 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("device_archive", device_archive),
 ];
 
-/// The configuration file and the compose file.
+/// Reads the configuration file and the compose file.
 pub fn configuration(bytes: &[u8]) {
     if let Ok(text) = str::from_utf8(bytes) {
         let _ = config::file::read_text(text, "o3r-deploy.yaml").map(|(layer, problems)| config::check(&[layer], problems));
@@ -37,7 +38,7 @@ pub fn configuration(bytes: &[u8]) {
     }
 }
 
-/// The options' path pairs, and paths: what is taken apart is put together again to the same.
+/// Reads the options' path pairs, and paths: a pair that is split and joined again is the same.
 pub fn path_pairs(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     for separator in [',', '>', ':'] {
@@ -60,7 +61,7 @@ pub fn path_pairs(bytes: &[u8]) {
     assert!(!harmless.chars().any(char::is_control), "{harmless:?}");
 }
 
-/// An image archive: tar headers, manifests, links, compressed layers.
+/// Reads an image archive: tar headers, manifests, links, compressed layers.
 pub fn image_archive(bytes: &[u8]) {
     // In memory where there is such a place: the archive is read by its path.
     let memory = std::path::Path::new("/dev/shm");
@@ -100,12 +101,12 @@ impl Write for Sink {
     }
 }
 
-/// What docker says of containers, images and volumes.
+/// Reads docker's descriptions of containers, images and volumes.
 pub fn docker_json(bytes: &[u8]) {
     facts::read_docker(bytes);
 }
 
-/// What the device says to the probe: sections, listings of trees and paths, records, archives.
+/// Reads the device's answer to the probe: sections, listings of trees and paths, records, archives.
 pub fn device_answer(bytes: &[u8]) {
     if let Ok(facts) = facts::read_answer(bytes, "=n=") {
         let folder = facts.folder(std::path::Path::new("here"));
@@ -113,24 +114,25 @@ pub fn device_answer(bytes: &[u8]) {
     }
 }
 
-/// What the configuration interface answers.
+/// Reads an answer of the configuration interface.
 pub fn xml_rpc(bytes: &[u8]) {
     if let Ok(text) = str::from_utf8(bytes) {
         device::read_answer(text);
     }
 }
 
-/// A file of known host keys.
+/// Reads a file of known host keys.
 pub fn known_hosts(bytes: &[u8]) {
     remote::ssh::read_known_hosts(&String::from_utf8_lossy(bytes));
 }
 
-/// What `ssh -G` says of a host, and its jump hosts.
+/// Reads the output of `ssh -G` about a host, and its jump hosts.
 pub fn ssh_config(bytes: &[u8]) {
     remote::ssh::read_config(&String::from_utf8_lossy(bytes));
 }
 
-/// The archive that the device sends when it is asked for two files: nothing but these two is written, wherever its names lead.
+/// Reads the archive that the device sends when it is asked for two files: only these two are written, wherever its names
+/// lead.
 pub fn device_archive(bytes: &[u8]) {
     let memory = std::path::Path::new("/dev/shm");
     let Ok(folder) = (if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }) else { return };

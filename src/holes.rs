@@ -59,14 +59,14 @@ pub fn copy_beginning(from: &Path, to: &Path, bytes: u64) -> io::Result<()> {
     target.set_len(bytes)
 }
 
-/// How much has to be zero for a hole, in bytes, and where holes begin and end.
+/// Minimum size of a hole, in bytes; holes begin and end at multiples of it.
 pub const BLOCK: usize = 64 << 10;
 
 /// Writes into a file from a place on, and leaves a hole for each block of zeros.
 #[derive(Debug)]
 pub struct HoleWriter {
     file: File,
-    /// Where `block` begins.
+    /// Position at which `block` begins, in bytes.
     at: u64,
     block: Vec<u8>,
 }

@@ -21,13 +21,13 @@ pub struct Reference {
 /// Why a text is no image reference, or none that an image can be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// Nothing there.
+    /// The reference is empty.
     #[error("an image reference must not be empty")]
     Empty,
     /// Docker's limit.
     #[error("the image reference is longer than {LONGEST_NAME} characters")]
     TooLong,
-    /// What follows `@`.
+    /// The part after `@` is not a digest.
     #[error("`{0}` is not a digest: expected `sha256:` and 64 hexadecimal digits")]
     Digest(String),
     /// A digest names content; it cannot be given.
@@ -39,7 +39,7 @@ pub enum ReferenceError {
     /// The name itself.
     #[error("`{0}` is not an image name: expected lower-case letters and digits, with `.`, `_` or `-` between them")]
     Repository(String),
-    /// What follows the last colon.
+    /// The part after the last colon is not a tag.
     #[error(
         "`{0}` is no tag: expected letters, digits, `.`, `_` and `-`, at most {LONGEST_TAG}, beginning with none of `.` and `-`"
     )]
@@ -58,12 +58,12 @@ impl Reference {
         })
     }
 
-    /// The reference in the form in which docker lists it, or the text itself where it is none.
+    /// Returns the reference in the form in which docker lists it, or the text itself where it is none.
     pub fn normalised(text: &str) -> String {
         text.parse::<Self>().map_or_else(|_| text.to_owned(), |reference| reference.to_string())
     }
 
-    /// The name in docker's short form, without tag and digest.
+    /// Returns the name in docker's short form, without tag and digest.
     pub fn name(&self) -> String {
         if self.registry != DEFAULT_REGISTRY {
             return format!("{}/{}", self.registry, self.repository);
@@ -72,17 +72,17 @@ impl Reference {
         short.unwrap_or(&self.repository).to_owned()
     }
 
-    /// The tag; `None` for one with a digest alone.
+    /// Returns the tag; `None` for one with a digest alone.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest, where it names content and not what a tag points to.
+    /// Returns the digest; `None` where the reference has only a tag.
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
 
-    /// Whether its registry is an IPv6 address, which docker takes from 25.0 on.
+    /// Returns whether its registry is an IPv6 address, which docker accepts since 25.0.
     pub fn has_ipv6_registry(&self) -> bool {
         self.registry.starts_with('[')
     }
@@ -126,7 +126,8 @@ impl FromStr for Reference {
     }
 }
 
-/// Docker takes what stands before the first slash for a registry only if it cannot be a name.
+/// Splits the registry from a name: docker takes the part before the first slash for a registry only if it cannot be a
+/// name.
 fn split_registry(text: &str) -> (&str, &str) {
     match text.split_once('/') {
         Some(("index.docker.io", rest)) => (DEFAULT_REGISTRY, rest),
@@ -163,7 +164,7 @@ fn is_component(text: &str) -> bool {
         && separators.all(|between| matches!(between, "" | "." | "_" | "__") || between.bytes().all(|byte| byte == b'-'))
 }
 
-/// SHA-256 in full; of other algorithms, as the grammar has them.
+/// Returns whether a text is a digest: SHA-256 in full, other algorithms as the grammar has them.
 fn is_digest(text: &str) -> bool {
     let Some((algorithm, digits)) = text.split_once(':') else { return false };
     let is_hexadecimal = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));

@@ -17,7 +17,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for the one place that needs it.
+    /// Returns the value itself, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -26,7 +26,7 @@ impl Secret {
 /// Secrets of which no text shows more than the mask.
 static KNOWN: RwLock<Option<Mask>> = RwLock::new(None);
 
-/// From here on [`masked`] knows this secret: a container may print it. Gives it back.
+/// Registers a secret with [`masked`], because a container may print it. Gives it back.
 pub fn keep_from_sight(secret: Secret) -> Secret {
     if let Ok(mut known) = KNOWN.write() {
         known.get_or_insert_default().add(secret.expose());
@@ -58,7 +58,7 @@ pub fn settled(text: &str) -> usize {
     }
 }
 
-/// What stands in a text in the place of a secret.
+/// The text that replaces a secret.
 pub const MASK: &str = "‹secret›";
 
 impl fmt::Debug for Secret {

@@ -58,7 +58,7 @@ impl Stage {
         Self::LogsAgain,
     ];
 
-    /// The stage's name, as in the YAML and the events.
+    /// Returns the stage's name, as in the YAML and the events.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-/// One line from the device as people may see it: nothing in it steers a terminal or reorders what is read. Tabs and line
-/// breaks become spaces; other control characters and the bidirectional overrides of Unicode go.
+/// Returns one line from the device as it may be shown: nothing in it controls a terminal or reorders the text. Tabs and
+/// line breaks become spaces; other control characters and the bidirectional overrides of Unicode go.
 pub fn printable(line: &str) -> String {
     let spaced = line.chars().map(|c| if matches!(c, '\t' | '\n' | '\r' | '\u{2028}' | '\u{2029}') { ' ' } else { c });
     spaced.filter(|c| !c.is_control() && !is_override(*c)).collect::<String>().trim_end().to_owned()
 }
 
-/// The characters that change the direction of the text after them: with them `gpj.exe` reads as `exe.jpg`.
+/// Returns whether a character changes the direction of the text after it: with such characters `gpj.exe` reads as
+/// `exe.jpg`.
 fn is_override(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a name fits a pattern in which `*` stands for any text and `?` for any character. It takes no more time than the
-/// product of both lengths, whatever the pattern.
+/// Returns whether a name fits a pattern in which `*` stands for any text and `?` for any character. It takes no more time
+/// than the product of both lengths, whatever the pattern.
 pub fn fits(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.chars(), name.chars());
     // What to go back to: the pattern after the last `*`, and the name from where that has not been tried yet.
@@ -43,7 +44,7 @@ pub fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// A number of bytes with its unit, decimal as on disks and wires: `812 MB`.
+/// Formats a number of bytes with a decimal unit, as used for disks and links: `812 MB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {
@@ -63,7 +64,7 @@ pub fn bytes(count: u64) -> String {
     if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
-/// A span of time in the form `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
+/// Formats a span of time: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     match seconds {
@@ -74,7 +75,7 @@ pub fn span(time: Duration) -> String {
     }
 }
 
-/// `1 file`, `2 files`.
+/// Formats a number of things: `1 file`, `2 files`.
 pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,5 +1,5 @@
-//! The words of the command line, before and after clap has a say: options may stand before the subcommand, and a program that
-//! reads events is told of mistakes as well.
+//! The words of the command line, before and after clap parses them: options may stand before the subcommand, and errors
+//! are also reported to a program that reads events.
 
 use std::{ffi::OsString, process::ExitCode};
 

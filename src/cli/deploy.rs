@@ -11,7 +11,7 @@ use crate::{
     report::{Event, Report},
 };
 
-/// Deploys, or shows what would be done.
+/// Runs a deployment, or shows what it would do.
 pub(super) async fn deploy(options: &Options, dry_run: bool) -> ExitCode {
     let wanted = options::deployment(options, &std::env::current_dir().unwrap_or_default()).map(|wanted| wanted.deployment);
     let log_dir = if dry_run { session::no_log } else { session::log_dir };

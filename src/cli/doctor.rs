@@ -31,8 +31,8 @@ pub(super) struct DoctorOptions {
     display: DisplayOptions,
 }
 
-/// Looks, and gives 0 when nothing is wrong: else the code of what stands in the way to the device, or that of a device on which
-/// something is wrong.
+/// Runs the checks and returns 0 when nothing is wrong, else the exit code of the failed connection, or the code for a
+/// device on which something is wrong.
 pub(super) async fn doctor(options: &DoctorOptions) -> ExitCode {
     let style = Style::of(options.display.json, true, options.display.level());
     let wanted = match options::device(&options.device, &std::env::current_dir().unwrap_or_default()) {
@@ -132,7 +132,7 @@ async fn look_inside(remote: &Ssh, hold_off: &str, seen: &mut DeviceView) -> Res
     Ok(())
 }
 
-/// Which check an error belongs to, and whether those before it were passed.
+/// Returns the check to which an error belongs, and whether those before it were passed.
 fn fails(error: &ConnectError) -> (Check, bool) {
     match error {
         ConnectError::Config { .. } | ConnectError::Jump { .. } => (Check::Address, false),

@@ -96,7 +96,7 @@ enum Command {
     Schema(schema::SchemaOptions),
 }
 
-/// The environment and the exit codes with their meanings, for `--help`.
+/// Returns the environment variables and the exit codes with their meanings, for `--help`.
 fn after_help() -> String {
     use std::fmt::Write;
     let environment = "Environment:\n  \
@@ -110,7 +110,7 @@ fn after_help() -> String {
     })
 }
 
-/// The command line as it is understood, for documents.
+/// Returns the definition of the command line, for documents.
 pub fn command_line() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }

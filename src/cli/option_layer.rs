@@ -23,14 +23,15 @@ const IMPORT: Form = Form { says: "TAR[,NAME]", example: "~/share/python_app.tar
 
 const SERVICE: Form = Form { says: "[FILE:]SERVICE", example: "~/python_app/docker-compose.yml:python_app", separator: ':' };
 
-/// What the options say, and what is wrong with their form.
+/// Returns the settings that the options give, and the problems of their form.
 pub(super) fn layer(options: &Options, working_directory: &Path) -> (Layer, Vec<Problem>) {
     let mut told = Told::default();
     let settings = told.settings(options);
     told.layer(settings, working_directory)
 }
 
-/// The same of options that name a device, and the compose file of its application.
+/// Returns the settings of the options that name a device and the compose file of its application, and the problems of
+/// their form.
 pub(super) fn part(device: &DeviceOptions, compose: Option<&String>, working_directory: &Path) -> (Layer, Vec<Problem>) {
     let mut told = Told::default();
     let device = Some(told.device(device));
@@ -45,7 +46,7 @@ struct Told {
 }
 
 impl Told {
-    /// Notes that `option` says what stands at `path`.
+    /// Notes that `option` gave the value at `path`.
     fn note(&mut self, path: &str, option: &'static str) {
         self.names.push((KeyPath::new(path), option));
     }
@@ -55,13 +56,13 @@ impl Told {
         value.cloned()
     }
 
-    /// A flag and its twin: the one given last is the one that is set.
+    /// Returns the value of a flag and its opposite: the one that is given last is set.
     fn flag(&mut self, path: &str, option: &'static str, on: bool, off: bool) -> Option<bool> {
         self.note(path, option);
         (on || off).then_some(on)
     }
 
-    /// Each word of a list option; empty words turn the list off.
+    /// Returns the parsed words of a list option; empty words turn the list off.
     fn list<T>(
         &mut self,
         path: &str,
@@ -182,7 +183,7 @@ impl Told {
         Some(images)
     }
 
-    /// The compose file that options name, and the variables that they set.
+    /// Returns the compose file that options name, and the variables that they set.
     fn compose_with(&mut self, options: &Options) -> Option<Compose> {
         let compose = self.compose(options.docker_compose_to_initialize.as_ref());
         if options.set.is_empty() {
@@ -258,7 +259,7 @@ pub(super) fn wait(text: &str) -> Result<f64, String> {
     if text.is_empty() { Err("expected seconds, a number from 0 such as `2.5`".into()) } else { seconds(text) }
 }
 
-/// Reads a port.
+/// Parses the number of a port, from 1 to 65535.
 pub(super) fn port(text: &str) -> Result<u16, String> {
     let port = text.parse::<u16>().ok().filter(|port| *port > 0);
     port.ok_or_else(|| "expected a number from 1 to 65535".into())

@@ -328,7 +328,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether any of them says what to do on the device.
+    /// Returns whether any option asks for work on the device.
     pub fn names_a_stage(&self) -> bool {
         let texts =
             [&self.set_vpu_name, &self.append_deployment_timestamp_to, &self.docker_compose_to_initialize, &self.attach_to];
@@ -350,7 +350,7 @@ impl Options {
     }
 }
 
-/// What is wanted, and which file had a part in it.
+/// The checked deployment, and the configuration file that it uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The deployment, checked.
@@ -359,7 +359,7 @@ pub struct Wanted {
     pub config_file: Option<PathBuf>,
 }
 
-/// The deployment that the options and the configuration file tell together. Relative paths of options start at
+/// Returns the deployment from the options and the configuration file. Relative paths of options start at
 /// `working_directory`, those of the file at its folder. Nothing is touched; files are only looked at.
 ///
 /// # Errors
@@ -373,7 +373,7 @@ pub fn deployment(options: &Options, working_directory: &Path) -> Result<Wanted,
     )
 }
 
-/// The same for commands that deploy nothing: what a deployment takes from this computer need not be there.
+/// Returns the deployment for commands that deploy nothing: its local files need not exist.
 ///
 /// # Errors
 /// As [`deployment`].
@@ -383,7 +383,7 @@ pub fn application(options: &ApplicationOptions, working_directory: &Path) -> Re
     Ok(with_file(told, options.device.config.as_deref(), working_directory, config::check_without_sources)?.deployment)
 }
 
-/// The same for commands that are about the device alone.
+/// Returns the deployment for commands that concern only the device.
 ///
 /// # Errors
 /// As [`deployment`].

@@ -17,7 +17,7 @@ pub enum PairError {
     AfterQuote {
         /// The whole text.
         text: String,
-        /// What parts are separated by.
+        /// The character that separates parts.
         separator: char,
     },
     /// Too many or too few parts.
@@ -25,21 +25,21 @@ pub enum PairError {
     Count {
         /// The whole text.
         text: String,
-        /// What it was understood as.
+        /// The parts as they were understood.
         parts: Vec<String>,
-        /// What was expected.
+        /// The form that was expected.
         form: Form,
     },
 }
 
-/// What an option's word has to look like.
+/// The form of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
     /// The form, as in the help.
     pub says: &'static str,
-    /// An example.
+    /// An example of a value in this form.
     pub example: &'static str,
-    /// What parts are separated by.
+    /// The character that separates parts.
     pub separator: char,
 }
 
@@ -51,7 +51,7 @@ fn shown(parts: &[String]) -> String {
     }
 }
 
-/// A way out, shown with the user's own words.
+/// Returns a hint that uses the user's own words.
 fn advice(text: &str, parts: &[String], form: &Form) -> String {
     let separator = form.separator;
     match parts {

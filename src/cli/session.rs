@@ -1,4 +1,4 @@
-//! What every command that talks to a device begins and ends with: a display and a log file.
+//! The beginning and the end of every command that talks to a device: a display and a log file.
 
 use crate::{
     config::{self, Deployment},
@@ -36,7 +36,7 @@ impl Session {
         Ok(Self { report: tee, log, stem, _guard: guard })
     }
 
-    /// Names the configuration file that is in use, where there is one; tells whether there is.
+    /// Reports the configuration file that is in use, if any; returns whether there is one.
     pub(super) fn name_file(&mut self, named: Option<&str>) -> bool {
         let file = config::file::find(named, &std::env::current_dir().unwrap_or_default()).ok().flatten();
         if let Some(file) = &file {
@@ -57,14 +57,15 @@ pub(super) fn refuse(style: Style, failure: Failure) -> ExitCode {
     refuse_run(style, false, failure)
 }
 
-/// The same of a run that may be a dry one.
+/// Shows why a run that may be a dry one could not begin, and returns its exit code.
 pub(super) fn refuse_run(style: Style, dry_run: bool, failure: Failure) -> ExitCode {
     let mut report = Tee::new(vec![report::display(style).report]);
     report.set_dry_run(dry_run);
     report.finish(Some(&failure), None)
 }
 
-/// The log directory of a deployment: a default one may fail to be written, one that the user named may not.
+/// Returns the log directory of a deployment: it is an error if the one named by the user cannot be written, and a warning
+/// for the default one.
 pub(super) fn log_dir(deployment: &Deployment) -> LogDir<'_> {
     let default = std::env::home_dir().map(|home| home.join("o3r_logs"));
     match deployment.log_dir.as_deref() {

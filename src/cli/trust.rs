@@ -63,7 +63,7 @@ pub(super) struct TrustOptions {
 const KEY: &str = "~/.ssh/id_o3r";
 
 impl TrustOptions {
-    /// The device that is meant, and the key that it gets.
+    /// Returns the device that is meant, and the path of the key that it gets.
     fn device(&self, working_directory: &Path) -> Result<(Device, PathBuf), ConfigError> {
         let options = DeviceOptions {
             config: self.config.clone(),
@@ -122,7 +122,7 @@ async fn trust_in(session: &mut Session, options: &TrustOptions, (device, path):
     Ok(())
 }
 
-/// How often the device's password is asked for.
+/// Number of times that the device's password is asked for.
 const PROMPTS: usize = 3;
 
 /// Replaces the device's keys, with its password where it has one.

@@ -24,11 +24,11 @@ use crate::{
     stage::Stage,
 };
 
-/// How long a device may take to be back: the slowest boot takes 200 s.
+/// Maximum time for a device to restart: the slowest boot takes 200 s.
 const BOOT: Duration = Duration::from_secs(300);
-/// How long its application may take after that.
+/// Maximum time for its application to start after that.
 const APPLICATION: Duration = Duration::from_secs(180);
-/// So many soft reboots without a power cycle can leave a device off the network.
+/// Number of soft reboots without a power cycle after which a device may not find the network.
 const TOO_MANY: u32 = 5;
 
 /// What `verify` takes.
@@ -83,7 +83,7 @@ impl Explain for VerifyError {
     }
 }
 
-/// Verifies.
+/// Runs the subcommand `verify`.
 pub(super) async fn verify(options: &VerifyOptions) -> ExitCode {
     let wanted = options::application(&options.application, &std::env::current_dir().unwrap_or_default());
     let log_dir = if options.reboot { session::log_dir } else { session::no_log };

@@ -6,13 +6,13 @@ use crate::{command::Command, facts::ComposeTool};
 /// A compose project on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
-    /// How compose is called there.
+    /// The compose tool of the device.
     pub tool: ComposeTool,
     /// The project's name.
     pub name: String,
-    /// Its directory: where its `.env` is, and where its relative paths start.
+    /// The directory of the project: it contains the `.env`, and relative paths start there.
     pub directory: String,
-    /// Its compose files, the first the base of the others.
+    /// Paths of the compose files, the first the base of the others.
     pub files: Vec<String>,
 }
 

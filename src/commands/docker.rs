@@ -66,10 +66,10 @@ pub fn rebuild(parcel: usize, base: &str, roots: &[String]) -> Command {
         .args(roots)
 }
 
-/// What the containers are called that images are read from; none is left after a delivery.
+/// Prefix of the names of the containers from which images are read; none is left after a delivery.
 pub const BASE: &str = "o3r-deploy.base.";
 
-/// The directory by way of which an archive arrives that is known by `name`.
+/// Returns the directory in which an archive arrives, by its `name`.
 pub fn arriving(name: &str) -> String {
     format!("{ARRIVING}/{name}")
 }
@@ -79,8 +79,8 @@ pub fn received(directory: &str) -> Command {
     Command::script(include_str!("scripts/received.sh")).waits_for_docker().arg(directory)
 }
 
-/// Takes standard input, compressed with gzip, into files of 4 MiB in a directory, each of them flushed, behind those that are
-/// there; once they come to `size` bytes, loads and removes them.
+/// Writes standard input, compressed with gzip, into files of 4 MiB in a directory, after the existing ones, and flushes
+/// each of them; once they have `size` bytes, loads the image and removes them.
 pub fn receive(directory: &str, size: u64) -> Command {
     Command::script(concat!(include_str!("scripts/receive.sh"), include_str!("scripts/exact.sh")))
         .waits_for_docker()
@@ -93,7 +93,7 @@ pub fn remove_partial() -> Command {
     Command::script(include_str!("scripts/remove_partial.sh")).waits_for_docker().arg(PARTIAL).arg(ARRIVING)
 }
 
-/// The same after a delivery; then prints the IDs of images, one a line.
+/// Removes the intermediate images and files after a delivery, then prints the IDs of images, one per line.
 pub fn settle(images: &[String]) -> Command {
     Command::script(include_str!("scripts/settle.sh")).waits_for_docker().arg(PARTIAL).arg(ARRIVING).args(images)
 }

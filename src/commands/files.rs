@@ -63,23 +63,23 @@ pub fn remove(paths: &[String]) -> Command {
     Command::new("rm").silent_for(DISK_SILENCE_MAX).args(["-rf", "--"]).args(paths)
 }
 
-/// Which part of taking files in a command does.
+/// The part of receiving files that a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receive {
     /// Takes in a tar archive, below the incoming directories.
     Take,
     /// Flushes what arrived, moves it into its place, and flushes again.
     Place,
-    /// Both.
+    /// Both parts, one after the other.
     Both,
 }
 
-/// Where files arrive and what becomes of it, as [`receive`] reads it before the archive.
+/// The places where files arrive and how they are treated, as [`receive`] reads it before the archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
     /// Directories that get an incoming directory, and whether one that is there is kept with what is in it.
     pub places: BTreeMap<String, bool>,
-    /// What an earlier run left in incoming directories and is of no use.
+    /// Files that an earlier run left in incoming directories and that are of no use.
     pub stale: Vec<String>,
     /// Directories into which their owner cannot write before he has let himself.
     pub open: BTreeSet<String>,
@@ -88,7 +88,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// The lines, and the empty one that ends them.
+    /// Returns the lines, and the empty one that ends them.
     pub fn head(&self) -> Vec<u8> {
         let places = self.places.iter().map(|(path, kept)| (if *kept { "kept" } else { "fresh" }.to_owned(), path));
         let open = self.open.iter().map(|path| ("open".to_owned(), path));
@@ -131,8 +131,8 @@ pub fn give() -> Command {
 
 const GIVE_ENDS: &str = concat!(include_str!("scripts/give_ends.sh"), include_str!("scripts/range.sh"));
 
-/// Gives what is in files behind the lengths that stand before their paths on standard input: the number of bytes on a line, the
-/// bytes, and `mark` on a line; `-` for a file that is gone or has become shorter.
+/// Prints the rest of files, from lengths that are given before their paths on standard input: the number of bytes on a
+/// line, the bytes, and `mark` on a line; `-` for a file that does not exist any more or has become shorter.
 pub fn give_ends(mark: &str) -> Command {
     Command::script(GIVE_ENDS).silent_for(DISK_SILENCE_MAX).arg(mark)
 }

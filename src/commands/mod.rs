@@ -1,4 +1,5 @@
-//! What is typed on the device: pure values, each kind in one small file, each with a test that shows the exact line.
+//! The commands that run on the device: pure values, each kind in one small file, each with a test that shows the exact
+//! line.
 
 pub mod compose;
 pub mod docker;

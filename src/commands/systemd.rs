@@ -2,13 +2,13 @@
 
 use crate::command::Command;
 
-/// Where the template model looks for the application of each service.
+/// The directory in which the template model looks for the application of each service.
 pub const COMPOSE_HOME: &str = "/usr/share/oem/docker/compose";
 
 /// Link by which `oem-dc@<service>` finds its application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceLink {
-    /// Its directory is a link to the project's.
+    /// The directory of the service is a link to that of the project.
     Directory,
     /// The `docker-compose.yml` in its directory is a link to the compose file.
     File,

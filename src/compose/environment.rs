@@ -11,8 +11,8 @@ pub struct DotEnv {
     lines: Vec<String>,
 }
 
-/// The key and the value of a line; none for comments and blank lines. `export` before the key is passed over, as docker-compose
-/// does from 1.26 on.
+/// Returns the key and the value of a line; `None` for comments and blank lines. `export` before the key is passed over, as
+/// docker-compose does from 1.26 on.
 fn entry(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start_matches('\u{feff}').trim();
     if line.is_empty() || line.starts_with('#') {
@@ -23,7 +23,7 @@ fn entry(line: &str) -> Option<(&str, &str)> {
     Some((key.strip_prefix("export ").unwrap_or(key).trim(), value.trim()))
 }
 
-/// The value without its quotes, or without the comment behind it.
+/// Returns the value without its quotes, or without the comment behind it.
 fn plain(value: &str) -> &str {
     for quote in ['"', '\''] {
         if let Some((inside, _)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {

@@ -1,5 +1,5 @@
-//! Which files have to be there for docker-compose to be able to read a project: compose files with what they extend and
-//! include, environment files, and directories of builds. What the files mean is docker-compose's to say.
+//! Collects the files that docker-compose needs to read a project: compose files with the files that they extend and
+//! include, environment files, and directories of builds. Only docker-compose decides what the files mean.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,7 +71,7 @@ impl Collector<'_> {
         }
     }
 
-    /// A compose file as YAML. What is none names nothing; docker-compose says what is wrong with it.
+    /// Returns a compose file as YAML. Text that is not YAML names no files; docker-compose reports what is wrong with it.
     fn parsed(&mut self, file: &Path, named_by: &Path) -> Option<Node> {
         let text = self.file(file, named_by)?;
         Node::parse(&text).ok()
@@ -141,7 +141,8 @@ impl Collector<'_> {
         text
     }
 
-    /// The path that a node names, its variables replaced; none for an absolute one, which is a path on the device.
+    /// Returns the path that a node names, with its variables replaced; `None` for an absolute one, which is a path on the
+    /// device.
     fn path(&self, node: &Node, base: &Path) -> Option<PathBuf> {
         let text = interpolate(node.text()?, self.lookup);
         let on_device = text.is_empty() || text.starts_with(['/', '~']);
@@ -149,7 +150,7 @@ impl Collector<'_> {
     }
 }
 
-/// The services of a compose file; the first file format has them at the top.
+/// Returns the services of a compose file; the first file format has them at the top.
 fn services(node: &Node) -> &Node {
     node.get("services").unwrap_or(node)
 }

@@ -14,11 +14,11 @@ use super::{UnknownService, inputs::relative, node::Node};
 /// Answer of docker-compose to a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Which docker-compose it was: `hyphen 1.29.2` or `plugin 2.26.1`.
+    /// The compose tool that answered, with its version: `hyphen 1.29.2` or `plugin 2.26.1`.
     pub tool: String,
     /// The project, or the lines with which it is refused.
     pub project: Result<Model, Vec<String>>,
-    /// Its warnings, each once.
+    /// The warnings of docker-compose, each once.
     pub warnings: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct Model {
     pub files: BTreeSet<Bind>,
 }
 
-/// One service.
+/// A service of the project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// The reference of its image.
@@ -42,9 +42,9 @@ pub struct Service {
     pub container_name: Option<String>,
     /// The profiles it needs one of, if any.
     pub profiles: Vec<String>,
-    /// What it binds.
+    /// The files and directories that it binds.
     pub binds: BTreeSet<Bind>,
-    /// How many containers it is to have; 1 where nothing says so.
+    /// Number of its containers; 1 where nothing is given.
     pub replicas: Option<usize>,
     /// Whether another service waits for it to complete: it is not expected to go on running.
     pub completes: bool,
@@ -53,7 +53,8 @@ pub struct Service {
 /// The source of a bind, of a secret, of a config or of a volume that is a bind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bind {
-    /// Its path: below the project's directory where it is of the project, else an absolute one on the device.
+    /// Path of the source: below the project's directory where it belongs to the project, else an absolute one on the
+    /// device.
     pub source: String,
     /// Whether it is a file or directory of the deployment, and no path on the device.
     pub of_project: bool,
@@ -65,7 +66,7 @@ impl Model {
     /// Reads the answer of `docker-compose config` to a project that was staged below the directory `stage`.
     ///
     /// # Errors
-    /// What is not understood in it.
+    /// A description of what is not understood in the answer.
     pub fn parse(text: &str, stage: &str) -> Result<Self, String> {
         let node = Node::parse(text)?;
         let services = node.get("services").ok_or("it has no `services`")?;
@@ -171,7 +172,8 @@ impl Bind {
         Self { source: below.unwrap_or(source).to_owned(), of_project: below.is_some(), made }
     }
 
-    /// `source:target[:mode]` or the long form; an absolute source is a path, any other names a volume.
+    /// Reads a volume as `source:target[:mode]` or in the long form; an absolute source is a path, any other names a
+    /// volume.
     fn of_volume(volume: &Node, stage: &str) -> Option<Self> {
         if let Some(text) = volume.text() {
             let (source, _) = text.split_once(':').filter(|(source, _)| source.starts_with('/'))?;
@@ -182,7 +184,7 @@ impl Bind {
         Some(Self::of(volume.get("source").filter(|_| is_bind)?.text()?, made, stage))
     }
 
-    /// The directory that a volume of the local driver binds, which docker wants to be there.
+    /// Returns the directory that a volume of the local driver binds, which must exist for docker.
     fn of_driver(options: &Node, stage: &str) -> Option<Self> {
         let is_bind = options.get("o").and_then(Node::text)?.split(',').any(|option| matches!(option.trim(), "bind" | "rbind"));
         let device = options.get("device").filter(|_| is_bind)?.text()?;
@@ -190,8 +192,8 @@ impl Bind {
     }
 }
 
-/// What docker-compose wrote to its standard error, each line once, without the marks of its loggers. `stage` stands for the
-/// directory in which the project was staged, `here` for the one that people know.
+/// Returns the lines that docker-compose wrote to its standard error, each once, without the marks of its loggers. `stage`
+/// is the directory in which the project was staged; it is replaced with `here`, the one that users know.
 pub fn diagnostics(stderr: &str, stage: &str, here: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for line in stderr.lines() {

@@ -13,7 +13,7 @@ pub(super) enum Node {
     Null,
     Text(String),
     List(Vec<Node>),
-    /// The entries in their order; of one that stands there twice the last one counts.
+    /// The entries in their order; of entries with the same key the last one counts.
     Map(Vec<(String, Node)>),
 }
 
@@ -143,7 +143,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Map(entries))
     }
 
-    /// A tag, such as `!override`: what it stands at counts.
+    /// Reads a value with a tag, such as `!override`: only the value counts.
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Node, A::Error> {
         let (_, value) = tagged.variant::<String>()?;
         value.newtype_variant()

@@ -25,11 +25,11 @@ pub const SIZE_LIMIT: u64 = 1 << 20;
 /// The names it is found under.
 pub const NAMES: [&str; 2] = ["o3r-deploy.yaml", "o3r-deploy.yml"];
 
-/// Finds the file: `named` with `--config` (a file, or a directory that holds one; empty: none is wanted), else in the working
-/// directory or the nearest above it that has one; there need not be any.
+/// Finds the configuration file: the one `named` with `--config` (a file, or a directory that contains one; empty for
+/// none), else the one in the working directory or in the nearest directory above it. Returns `None` where there is none.
 ///
 /// # Errors
-/// What is named is not there; both spellings are there.
+/// The named file does not exist, or both spellings of the file name exist.
 pub fn find(named: Option<&str>, working_directory: &Path) -> Result<Option<PathBuf>, ConfigError> {
     match named {
         Some("") => Ok(None),
@@ -125,7 +125,7 @@ fn parse(text: String, base: PathBuf, name: &str) -> Result<(Layer, Vec<Problem>
     Ok((Layer { settings, base, origin }, problems))
 }
 
-/// A key without a value means "none": where the default is something, that has to be said.
+/// Turns off the settings that have a key without a value, also where their default is not empty.
 fn turn_off_what_is_null(mapping: &mut serde_yaml::Mapping) {
     for (key, off) in [
         ("log_dir", Value::String(String::new())),

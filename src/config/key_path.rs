@@ -1,13 +1,13 @@
-//! Where in the file something stands: `transfers.to_device[1].remote`.
+//! The path of a value in the configuration file: `transfers.to_device[1].remote`.
 
 use std::fmt;
 
 /// One step down into the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// To the value of a key.
+    /// The step leads to the value of a key.
     Key(String),
-    /// To an item of a list, counted from 0.
+    /// The step leads to an item of a list, counted from 0.
     Index(usize),
 }
 
@@ -21,13 +21,13 @@ impl KeyPath {
         Self(dotted.split('.').map(|key| Step::Key(key.to_owned())).collect())
     }
 
-    /// The way to `name` below this one.
+    /// Returns the path of the key `name` below this one.
     #[must_use]
     pub fn key(&self, name: &str) -> Self {
         self.then(Step::Key(name.to_owned()))
     }
 
-    /// The way to an item below this one.
+    /// Returns the path of an item below this one.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         self.then(Step::Index(index))
@@ -43,7 +43,7 @@ impl KeyPath {
         &self.0
     }
 
-    /// Whether `self` is `whole` or leads to something below it.
+    /// Returns whether `self` is `whole` or leads to something below it.
     pub(super) fn is_within(&self, whole: &Self) -> bool {
         self.0.starts_with(&whole.0)
     }

@@ -9,14 +9,14 @@ use super::{
     settings::Settings,
 };
 
-/// What one place says, and how to speak of that place.
+/// The settings from one source, and how to refer to that source in messages.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// What it says.
+    /// The settings of the source.
     pub settings: Settings,
-    /// Where its relative local paths start; absolute.
+    /// Absolute path of the directory at which its relative local paths start.
     pub base: PathBuf,
-    /// Which place it is.
+    /// The place of the settings.
     pub origin: Origin,
 }
 
@@ -25,17 +25,17 @@ pub struct Layer {
 pub enum Origin {
     /// The options, with the option behind each value.
     Options(Vec<(KeyPath, &'static str)>),
-    /// The file.
+    /// The configuration file.
     File {
-        /// Its name, as shown to people.
+        /// Name of the file, as shown to users.
         name: String,
-        /// Its text, in which lines are looked up.
+        /// Text of the file, in which lines are looked up.
         text: String,
     },
 }
 
 impl Origin {
-    /// A problem with what was said at `path`, placed as people find it: at the file's line and key, or at the option.
+    /// Returns a problem with the value at `path`, with its place: the line and the key in the file, or the option.
     pub(super) fn problem(&self, path: &KeyPath, target: Target, problem: impl Into<String>) -> Problem {
         match self {
             Self::Options(options) => {
@@ -53,7 +53,7 @@ impl Origin {
     }
 }
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, Debug)]
 pub(super) struct Place<'a> {
     pub layer: &'a Layer,
@@ -70,7 +70,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What the uppermost layer that says anything about it says; `path` is where `field` stands.
+/// Returns the value of a setting from the uppermost layer that has it; `path` is the key path of `field`.
 pub(super) fn find<'a, T>(
     layers: &'a [Layer],
     path: &str,

@@ -7,16 +7,17 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use super::key_path::{KeyPath, Step};
 
-/// What of an entry is looked for.
+/// The part of an entry that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Its key.
+    /// The key of the entry.
     Key,
-    /// Its value.
+    /// The value of the entry.
     Value,
 }
 
-/// Line and column, counted from 1, of what stands at `path`; where it came through a merge key, of what holds it.
+/// Returns the line and column, counted from 1, of the value at `path`; of the enclosing value where it came through a
+/// merge key.
 pub(super) fn locate(text: &str, path: &KeyPath, target: Target) -> Option<(usize, usize)> {
     let steps = path.steps();
     let whole = seek(text, steps, target);

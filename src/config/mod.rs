@@ -1,4 +1,4 @@
-//! What is wanted: a deployment, whether it was told in options or in a file.
+//! The configuration of a deployment, given as options or in a file.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -41,9 +41,9 @@ pub fn load(path: &str) -> Result<Deployment, ConfigError> {
 pub struct Deployment {
     /// Names the compose project and the record on the device.
     pub application: Option<String>,
-    /// Where this tool's own logs go; `None` writes none.
+    /// Directory for this tool's own logs; `None` writes none.
     pub log_dir: Option<PathBuf>,
-    /// Which device.
+    /// The device to deploy to.
     pub device: Device,
     /// The file on the device by which its application holds updates off.
     pub hold_off: Option<RemotePath>,
@@ -55,25 +55,25 @@ pub struct Deployment {
     pub logs: Vec<LogPull>,
     /// The name the device is to have.
     pub rename: Option<String>,
-    /// What is to be removed from docker.
+    /// The objects that are to be removed from docker.
     pub clean_up: CleanUp,
     /// Whether external storage is to be mounted.
     pub mount_usb: bool,
-    /// Directories that are to be there.
+    /// Directories that must exist on the device.
     pub directories: Vec<RemotePath>,
     /// The file on the device that records each deployment.
     pub stamp: Option<RemotePath>,
     /// Files and trees to move.
     pub transfers: Transfers,
-    /// Bind volumes that are to be there.
+    /// Bind volumes that docker on the device must have.
     pub volume: Vec<Volume>,
-    /// Images that are to be there.
+    /// Images that docker on the device must have.
     pub image: Vec<Image>,
     /// Paths on the device that are to go.
     pub leftovers: Vec<RemotePath>,
     /// The application.
     pub compose: Option<Compose>,
-    /// What starts by itself.
+    /// The applications that start automatically.
     pub autostart: Autostart,
     /// The container whose output is shown.
     pub attach: Option<Attach>,
@@ -101,14 +101,14 @@ pub struct LogPull {
     pub local: PathBuf,
 }
 
-/// What is to be removed from the device's docker. What this deployment itself wants stays.
+/// The objects that are to be removed from the device's docker. Objects that this deployment itself wants are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CleanUp {
     /// Remove containers.
     pub containers: bool,
     /// Remove volumes.
     pub volumes: bool,
-    /// Remove images.
+    /// Whether to remove images.
     pub images: bool,
     /// Names (shell patterns with `*` and `?`) that stay.
     pub keep: Vec<String>,
@@ -119,9 +119,9 @@ pub struct CleanUp {
 /// Files and trees to move, each pair on its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transfers {
-    /// From the device to here.
+    /// The transfers from the device to this computer.
     pub from_device: Vec<Transfer>,
-    /// From here to the device.
+    /// The transfers from this computer to the device.
     pub to_device: Vec<Transfer>,
 }
 
@@ -129,16 +129,16 @@ pub struct Transfers {
 /// while the source is a file: then the source's name is appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
-    /// Here.
+    /// Path on this computer.
     pub local: PathBuf,
-    /// There.
+    /// Path on the device.
     pub remote: RemotePath,
 }
 
-/// A bind volume.
+/// A bind volume of docker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
-    /// Its name in docker.
+    /// Name of the volume in docker.
     pub name: String,
     /// The directory it binds.
     pub path: RemotePath,
@@ -147,15 +147,15 @@ pub struct Volume {
 /// An image that is to be in the device's docker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Where it comes from.
+    /// The source of the image.
     pub source: ImageSource,
     /// The reference it is to have, as `name:tag`.
     pub name: Option<String>,
-    /// What a bare root file system does not carry itself.
+    /// The metadata that a bare root file system does not contain.
     pub metadata: ImageMetadata,
 }
 
-/// Where an image comes from.
+/// The source of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageSource {
     /// An archive on this computer, or, when no such file exists, an image in this computer's docker.
@@ -164,16 +164,16 @@ pub enum ImageSource {
     OnDevice(RemotePath),
 }
 
-/// How a bare root file system is run: what a Dockerfile would say.
+/// The metadata with which a bare root file system is run, as a Dockerfile would give it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageMetadata {
-    /// `CMD`.
+    /// The command, as `CMD` in a Dockerfile.
     pub command: Vec<String>,
     /// `ENV`, as `NAME=value`.
     pub environment: Vec<String>,
-    /// `ENTRYPOINT`.
+    /// The entry point, as `ENTRYPOINT` in a Dockerfile.
     pub entrypoint: Vec<String>,
-    /// `WORKDIR`.
+    /// The working directory, as `WORKDIR` in a Dockerfile.
     pub working_directory: Option<String>,
 }
 
@@ -188,9 +188,9 @@ pub struct Compose {
     pub profiles: Option<Vec<String>>,
     /// Variables for the compose file, by their names, as a `.env` file has them.
     pub set: BTreeMap<String, String>,
-    /// How long to wait until all of them run and are healthy.
+    /// Maximum time to wait until all of them run and are healthy.
     pub wait: Duration,
-    /// How long they must then go on without a break.
+    /// Time that they must then run without interruption.
     pub settle: Duration,
     /// Services that may end with exit code 0.
     pub completes: Vec<String>,
@@ -203,21 +203,21 @@ impl Compose {
     pub const DEFAULT_SETTLE: Duration = Duration::from_secs(10);
 }
 
-/// Where compose files are.
+/// The place of compose files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ComposeFiles {
     /// Here: they and what they name are sent to `directory`.
     Here {
         /// The files, the first the base of the others.
         files: Vec<PathBuf>,
-        /// Where they go; the default is `~/<application>`.
+        /// Their directory on the device; the default is `~/<application>`.
         directory: RemotePath,
     },
     /// On the device already, or put there by a transfer.
     OnDevice(RemotePath),
 }
 
-/// What starts by itself after a power cut.
+/// The applications that start automatically after a power cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Autostart {
     /// Services to enable.
@@ -229,18 +229,18 @@ pub struct Autostart {
 /// A service that is to start by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AutostartService {
-    /// Its name: that of the unit `oem-dc@<service>`.
+    /// Name of the service, as in the unit `oem-dc@<service>`.
     pub service: String,
-    /// Its compose file on the device; `None` means that of this deployment.
+    /// Compose file of the service on the device; `None` means that of this deployment.
     pub file: Option<RemotePath>,
 }
 
-/// Which container's output is shown, and until when.
+/// The container whose output is shown, and the conditions that end it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attach {
     /// The container's name.
     pub container: String,
-    /// How long; `None` means until it ends or Ctrl-C.
+    /// Time for which output is shown; `None` means until the container ends or Ctrl-C is pressed.
     pub run_duration: Option<Duration>,
     /// A regular expression: the first line that matches ends it.
     pub until: Option<String>,

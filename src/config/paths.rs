@@ -18,7 +18,7 @@ pub struct RemotePath {
 /// A path that cannot be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Nothing there.
+    /// The path is empty.
     #[error("the path is empty")]
     Empty,
     /// NUL ends a path on every system.
@@ -47,17 +47,17 @@ impl RemotePath {
         Ok(Self { path: format!("/{}", parts.join("/")), slash: text.ends_with('/') })
     }
 
-    /// The absolute path, without a slash at its end.
+    /// Returns the absolute path, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.path
     }
 
-    /// Whether it was written with a slash at its end: it names a directory that takes the source.
+    /// Returns whether the path was written with a slash at its end, so that it names a directory that takes the source.
     pub fn is_into(&self) -> bool {
         self.slash
     }
 
-    /// The path of `name` below this one.
+    /// Returns the path of `name` below this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         if name.is_empty() {
@@ -67,25 +67,25 @@ impl RemotePath {
         Self { path: format!("{base}/{}", name.trim_start_matches('/')), slash: false }
     }
 
-    /// The directory it is in; that of `/` is itself.
+    /// Returns the directory that contains the path; that of `/` is `/` itself.
     #[must_use]
     pub fn parent(&self) -> Self {
         let parent = self.path.rsplit_once('/').map_or("", |(parent, _)| parent);
         Self { path: if parent.is_empty() { "/".into() } else { parent.into() }, slash: false }
     }
 
-    /// The directories above it, the uppermost first, without `/`.
+    /// Returns the directories above the path, the uppermost first, without `/`.
     pub fn above(&self) -> Vec<Self> {
         let slashes = self.path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
         slashes.filter_map(|at| Some(Self { path: self.path.get(..at)?.to_owned(), slash: false })).collect()
     }
 
-    /// Whether this path is `other` or below it.
+    /// Returns whether this path is `other` or below it.
     pub fn is_within(&self, other: &Self) -> bool {
         self.path.strip_prefix(other.path.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Its last part; empty for `/`.
+    /// Returns the last part of the path; empty for `/`.
     pub fn name(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(_, name)| name)
     }
@@ -102,7 +102,7 @@ impl fmt::Display for RemotePath {
 pub struct LocalPath;
 
 impl LocalPath {
-    /// `~` at the start is the user's home; a relative path is below `base`.
+    /// Resolves a local path: `~` at the start is the user's home directory, and a relative path is below `base`.
     ///
     /// # Errors
     /// An empty path, and one with NUL.

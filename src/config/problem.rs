@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: every problem at once, each with its place.
+//! The problems of a configuration: all are reported at once, each with its place.
 
 use std::{fmt, path::PathBuf};
 
@@ -12,23 +12,23 @@ pub struct Problem {
     pub place: String,
     /// Line and column in the file, counted from 1; `None` for options.
     pub location: Option<(usize, usize)>,
-    /// What is wrong, and what was expected.
+    /// Description of what is wrong, and of what was expected.
     pub text: String,
-    /// Of which kind.
+    /// The kind of the problem.
     pub kind: ProblemKind,
 }
 
 impl Problem {
-    /// What was said at a place without lines is wrong.
+    /// Creates a problem of a value at a place without line numbers.
     pub fn new(place: impl Into<String>, text: impl Into<String>) -> Self {
         Self { place: place.into(), location: None, text: text.into(), kind: ProblemKind::Said }
     }
 }
 
-/// What kind of thing is wrong.
+/// The kind of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// What was said.
+    /// A value is wrong.
     Said,
     /// A key that there is not.
     UnknownKey,
@@ -48,35 +48,35 @@ pub enum ConfigError {
     /// The file named is not there.
     #[error("there is no configuration file `{path}`", path = path.display())]
     Missing {
-        /// What was looked for.
+        /// Path of the missing file.
         path: PathBuf,
     },
     /// The directory named holds none.
     #[error("`{directory}` has no `o3r-deploy.yaml`", directory = directory.display())]
     NoneInside {
-        /// The directory.
+        /// Path of the directory.
         directory: PathBuf,
     },
     /// The file cannot be read.
     #[error("the configuration file `{path}` cannot be read: {source}", path = path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The file is too large to be a configuration.
     #[error("the configuration file `{path}` is larger than {} KiB", SIZE_LIMIT >> 10, path = path.display())]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// Both spellings of the file are in one directory.
     #[error("`{first}` and `{second}` are both there", first = first.display(), second = second.display())]
     Ambiguous {
-        /// The one.
+        /// Path of the first file.
         first: PathBuf,
-        /// The other.
+        /// Path of the second file.
         second: PathBuf,
     },
     /// All that is wrong, one a line.
@@ -100,13 +100,13 @@ fn list(problems: &[Problem]) -> String {
 }
 
 impl ConfigError {
-    /// All that is wrong, the options' part first, then the file's from top to bottom.
+    /// Returns the error with all problems, those of the options first, then those of the file from top to bottom.
     pub(super) fn wrong(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.location);
         Self::Wrong(problems)
     }
 
-    /// The problems, where there is a list of them.
+    /// Returns the problems; an empty list for other errors.
     pub fn problems(&self) -> &[Problem] {
         match self {
             Self::Wrong(problems) => problems,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::settings::Settings;
 
-/// The schema, JSON Schema 2020-12.
+/// Returns the schema of the configuration file, JSON Schema 2020-12.
 pub fn schema() -> Value {
     schemars::schema_for!(Settings).to_value()
 }

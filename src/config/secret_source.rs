@@ -1,4 +1,4 @@
-//! Where a secret value comes from: `!env NAME`, `!file PATH`, `!command "…"`, or the file itself.
+//! The sources of secret values: `!env NAME`, `!file PATH`, `!command "…"`, or the configuration file itself.
 
 use std::{
     borrow::Cow,
@@ -26,19 +26,20 @@ pub(super) const TAKES_TAGS: &str = "x-secret";
 /// The largest value that is taken, in bytes.
 const LARGEST: usize = 1 << 20;
 
-/// What is read of a file or a command: as much as shows that it is too long, a line break at its end included.
+/// Maximum number of bytes that are read from a file or a command: enough to show that a value is too long, a line break at
+/// its end included.
 const MOST_READ: u64 = LARGEST as u64 + 3;
 
-/// Where a value comes from, as it is told.
+/// The source of a secret value, as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
-    /// It stands there.
+    /// The value itself is given.
     Plain(Secret),
     /// An environment variable.
     Env(String),
     /// The content of a file, less a line break at its end.
     File(String),
-    /// What a command writes to its standard output, less a line break at its end.
+    /// The standard output of a command, without a line break at its end.
     Command(String),
 }
 
@@ -87,14 +88,14 @@ impl JsonSchema for SecretSource {
     }
 }
 
-/// A secret value that is wanted: where it comes from, and who says so.
+/// A secret value that the deployment needs: its source, and the place where that is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedSecret {
-    /// Where it comes from.
+    /// The source of the value.
     pub source: SecretSource,
     /// File, line and key that tell it.
     pub place: String,
-    /// Where a relative path starts.
+    /// The directory at which a relative path starts.
     pub base: PathBuf,
 }
 
@@ -145,7 +146,7 @@ impl Explain for SecretError {
 }
 
 impl WantedSecret {
-    /// What is waited for while the value is fetched.
+    /// Describes what is waited for while the value is fetched.
     pub fn says(&self) -> String {
         match &self.source {
             SecretSource::Command(line) => format!("waiting for `{line}` ({})", self.place),
@@ -193,7 +194,8 @@ impl WantedSecret {
         }
     }
 
-    /// Its standard error stays that of the terminal: it may ask for a passphrase there, and nothing of it is kept.
+    /// Runs the command and returns its standard output; its standard error stays that of the terminal, where it may ask
+    /// for a pass phrase.
     fn run(&self, line: &str) -> Result<Vec<u8>, Why> {
         let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
         let mut command = std::process::Command::new(shell);

@@ -8,15 +8,15 @@ use super::{key_path::KeyPath, problem::MOST, secret_source::TAKES_TAGS};
 /// A value whose shape is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Misfit {
-    /// Where.
+    /// Key path of the value.
     pub path: KeyPath,
     /// Whether it is the key that is wrong, not its value.
     pub is_key: bool,
-    /// What is wrong.
+    /// Description of what is wrong.
     pub text: String,
 }
 
-/// Everything in `value` that does not fit `schema`.
+/// Returns all parts of `value` that do not fit `schema`.
 pub(super) fn misfits(value: &Value, schema: &Schema) -> Vec<Misfit> {
     let mut found = Vec::new();
     walk(value, schema, &KeyPath::default(), &mut found);
@@ -64,7 +64,7 @@ fn walk(value: &Value, schema: &Schema, path: &KeyPath, found: &mut Vec<Misfit>)
     }
 }
 
-/// The schemas of which one has to fit.
+/// Returns the schemas of which one has to fit.
 fn alternatives(schema: &Schema) -> Vec<&Schema> {
     match schema.get("anyOf").and_then(Schema::as_array) {
         Some(some) => some.iter().flat_map(alternatives).collect(),
@@ -72,7 +72,7 @@ fn alternatives(schema: &Schema) -> Vec<&Schema> {
     }
 }
 
-/// The types a schema names, as `string`; none: all are welcome.
+/// Returns the types that a schema names, such as `string`; none means that all are allowed.
 fn types(schema: &Schema) -> Vec<&str> {
     match schema.get("type") {
         Some(Schema::Array(several)) => several.iter().filter_map(Schema::as_str).collect(),
@@ -143,7 +143,8 @@ fn wrong_kind(value: &Value, alternatives: &[&Schema]) -> String {
     )
 }
 
-/// Whether the value is a secret, or has one right below it: then it is shown to nobody, whatever is wrong with it.
+/// Returns whether the value is a secret, or has one directly below it: such a value is never shown, whatever is wrong with
+/// it.
 fn holds_secret(schema: &Schema) -> bool {
     let is_secret = |schema: &Schema| schema.get(TAKES_TAGS).is_some();
     let below = |schema: &Schema| alternatives(schema).into_iter().any(is_secret);

@@ -10,8 +10,8 @@ use serde_yaml::{
 
 use super::secret_source::TAGS;
 
-/// What may come out of a file once its aliases are replaced: bytes of text, and two for each value. A file without aliases
-/// cannot reach it, for it may not be larger than [`super::file::SIZE_LIMIT`].
+/// Maximum size of a file once its aliases are replaced: the bytes of its text, and two for each value. A file without
+/// aliases cannot reach it, for it may not be larger than [`super::file::SIZE_LIMIT`].
 const EXPANDED_LIMIT: usize = 4 << 20;
 
 const TOO_MUCH: &str = "its aliases make more of it than any deployment needs";
@@ -21,7 +21,7 @@ const TOO_MUCH: &str = "its aliases make more of it than any deployment needs";
 pub(super) struct YamlError {
     /// Line and column, counted from 1, where they are known.
     pub location: Option<(usize, usize)>,
-    /// What is wrong.
+    /// Description of what is wrong.
     pub text: String,
 }
 
@@ -36,7 +36,7 @@ impl From<serde_yaml::Error> for YamlError {
     }
 }
 
-/// The parser puts the location into its text; ours stands before it.
+/// Removes the location that the parser puts into its text, because it is shown before the text.
 fn without_location(text: &str) -> String {
     let Some((before, after)) = text.split_once(" at line ") else { return text.to_owned() };
     let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -141,7 +141,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         Ok(Value::Mapping(mapping))
     }
 
-    /// A tagged value, as `!env NAME`. What it means is told by where it stands.
+    /// Reads a tagged value, such as `!env NAME`. The meaning of the tag depends on its place.
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Value, A::Error> {
         let (tag, value) = tagged.variant::<String>()?;
         let name = tag.trim_start_matches('!');
@@ -157,7 +157,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
-/// A key that is not there yet; refused here, an error bears the key's own line.
+/// Reads a key that must not exist yet; an error that is raised here has the line of the key.
 struct NewKey<'l, 'm> {
     reader: Reader<'l>,
     seen: &'m Mapping,

@@ -26,7 +26,7 @@ const FRAME: usize = 4 << 10;
 /// Finished members that may wait for the wire.
 const WAITING: usize = 8;
 
-/// From so many waiting members on, members are compressed fast; where the link is not known yet; and thoroughly.
+/// Numbers of waiting members from which on members are compressed: fast; fast where the link is not known yet; thoroughly.
 const FAST: usize = 1;
 const UNKNOWN: usize = 2;
 const THOROUGH: usize = 6;
@@ -41,10 +41,10 @@ const DECOMPRESS: f64 = 90e6;
 /// A link of fewer bytes a second leaves time to compress thoroughly.
 const SLOW: f64 = 12e6;
 
-/// How a stream goes.
+/// The way in which a stream is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
-    /// As it is.
+    /// The stream is not compressed.
     Plain,
     /// Compressed fast.
     Fast,
@@ -53,8 +53,8 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// What takes the least time over a link of so many bytes a second, where compression leaves so much of a byte; and seconds
-    /// for each byte.
+    /// Returns the packing that takes the least time, and its time in seconds for each byte. `link` is the speed of the
+    /// link in bytes a second, `ratio` the compressed size of each byte.
     pub fn of(link: f64, ratio: f64) -> (Self, f64) {
         let cores = std::thread::available_parallelism().map_or(1, usize::from).min(8) as f64;
         let plain = 1.0 / link;
@@ -141,7 +141,7 @@ fn work(queue: &Mutex<Receiver<Job>>, out: &mpsc::WeakSender<std::io::Result<Vec
     }
 }
 
-/// How thoroughly to compress while so many finished members wait for the wire.
+/// Returns the compression level for the next member while `waiting` finished members wait to be sent.
 fn level(packing: Option<Packing>, waiting: usize) -> Compression {
     match (packing, waiting) {
         (Some(Packing::Thorough), THOROUGH..) => Compression::new(6),
@@ -150,7 +150,7 @@ fn level(packing: Option<Packing>, waiting: usize) -> Compression {
     }
 }
 
-/// A member of a gzip stream (RFC 1952).
+/// Compresses a member of a gzip stream (RFC 1952).
 fn pack(member: &[u8], level: Compression, engines: &mut HashMap<u32, Compress>) -> std::io::Result<Vec<u8>> {
     let engine = engines.entry(level.level()).or_insert_with(|| Compress::new(level, false));
     engine.reset();

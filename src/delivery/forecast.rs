@@ -1,4 +1,4 @@
-//! What each way to deliver an image would cost, and which is the cheapest.
+//! Estimates the cost of each way to deliver an image, and chooses the cheapest.
 //!
 //! All figures are estimates. Link and unpacking speed are those that earlier deliveries to the same device saw; without any,
 //! a Gigabit link and the device's flash are assumed.
@@ -19,22 +19,23 @@ const UNPACK: f64 = 60e6;
 /// as long as with these.
 const LINK_MIN: f64 = 250e3;
 const UNPACK_MIN: f64 = 5e6;
-/// How much faster than unpacking the device reads an image back and puts a layer together: it is slower. 150 MB took 0.95 s,
-/// without the commands, where they were unpacked in 0.6 s.
+/// Speed at which the device reads an image back and puts a layer together, relative to its speed of unpacking: 150 MB took
+/// 0.95 s, without the commands, where they were unpacked in 0.6 s.
 const READ: f64 = 0.8;
-/// What one call of `docker image load` takes besides unpacking.
+/// Time that one call of `docker image load` takes besides unpacking.
 pub(super) const CALL: Duration = Duration::from_millis(150);
 /// Seconds to make the container that an image is read from, and to remove it.
 const CONTAINER: f64 = 0.25;
 /// Seconds for each path that is read.
 const ROOT: f64 = 0.06;
-/// So many times faster has what the device puts together to promise to be: it is more work for the device, and promises err.
+/// Factor by which a rebuilt delivery must be faster to be chosen: it is more work for the device, and estimates can be
+/// wrong.
 const MARGIN: f64 = 1.25;
 /// Seconds of one command of a step, of which each range has two.
 const COMMAND: f64 = 0.001;
-/// What takes longer than so many seconds goes by way of files, so that a cut does not cost all of it.
+/// Time in seconds above which a parcel is sent as files, so that a lost connection does not cost all of it.
 const LONG: f64 = 30.0;
-/// After a cut, whatever is larger than this goes by way of files, in bytes.
+/// Size in bytes above which a parcel is sent as files, after an earlier delivery lost its connection.
 const LARGE: u64 = 8 << 20;
 /// Size of one sample, in bytes, and how many are taken.
 const SAMPLE: usize = 16 << 10;
@@ -57,7 +58,7 @@ pub enum Strategy {
 }
 
 impl Strategy {
-    /// Its name on the command line.
+    /// Returns the name of the strategy on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -68,27 +69,27 @@ impl Strategy {
     }
 }
 
-/// What is known of an image's layers before it is delivered.
+/// The information about an image's layers that is known before the image is delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// The parcels that it is for; it is worth nothing to others.
     pub parcels: Vec<Range<usize>>,
-    /// How each parcel could be rebuilt.
+    /// The way in which each parcel could be rebuilt, if it could be.
     pub rebuilds: Vec<Option<Rebuild>>,
-    /// How small gzip makes them, in percent.
+    /// Size of the layers after gzip, in percent of their size.
     pub ratio: Option<u8>,
 }
 
-/// What a delivery will cost.
+/// The expected cost of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forecast {
-    /// Which way it goes.
+    /// The strategy of the delivery.
     pub strategy: Strategy,
     /// Bytes on the wire.
     pub bytes: u64,
-    /// How long it takes.
+    /// Expected time of the delivery.
     pub time: Duration,
-    /// How long it may take, as long as the link or the device is not known.
+    /// Maximum time of the delivery, as long as the link or the device is not known.
     pub time_max: Option<Duration>,
     /// The most bytes of temporary files on the device at once.
     pub disk: u64,
@@ -96,12 +97,12 @@ pub struct Forecast {
     pub flash: u64,
     /// Bytes a second of the link, where it is known.
     pub link: Option<u64>,
-    /// How small gzip makes the layers, in percent.
+    /// Size of the layers after gzip, in percent of their size.
     pub ratio: u8,
 }
 
 impl Forecast {
-    /// How long it takes: one figure for a device that is known, else a range.
+    /// Returns the duration as text: one figure for a known device, else a range.
     pub fn duration(&self) -> String {
         let seconds = |time: Duration| match time.as_secs_f64() {
             short if short < 10.0 => format!("{short:.1}"),
@@ -158,7 +159,7 @@ fn cheapest(delivery: &Delivery, offer: &Offer, speeds: &Speeds, strategy: Strat
     }
 }
 
-/// How small gzip makes some layers, in percent, told from samples spread over them.
+/// Returns the size of some layers after gzip, in percent, estimated from samples that are spread over them.
 pub(super) fn ratio(archive: &Archive, layers: &[Layer]) -> u8 {
     let total: u64 = layers.iter().map(|layer| layer.stored).sum();
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
@@ -177,7 +178,7 @@ pub(super) fn ratio(archive: &Archive, layers: &[Layer]) -> u8 {
     if sampled == 0 { 100 } else { u8::try_from((packed * 100).div_ceil(sampled)).unwrap_or(100).clamp(1, 100) }
 }
 
-/// What things cost on one device.
+/// The cost of each step of a delivery on one device.
 struct Costs<'a> {
     speeds: &'a Speeds,
     ratio: f64,
@@ -206,7 +207,7 @@ impl Costs<'_> {
         CONTAINER + ROOT * rebuild.roots.len() as f64 + commands + read.max(self.wire(rebuild.inserted).0)
     }
 
-    /// The same delivery, with what takes long by way of files.
+    /// Returns the same delivery, in which parcels that take long are sent as files.
     fn with_files(&self, mut delivery: Delivery) -> Delivery {
         let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
         for (way, bytes) in delivery.ways.iter_mut().zip(sizes) {

@@ -10,16 +10,17 @@ use tokio::sync::{Notify, mpsc};
 
 use super::{Delivery, forecast::CALL};
 
-/// So many bytes of the next parcel may arrive beyond the room that the largest parcel needs.
+/// Number of bytes of the next parcel that may arrive beyond the space that the largest parcel needs.
 pub(super) const AHEAD: u64 = 8 << 20;
 
-/// What is smaller, in bytes, tells nothing of how fast the device unpacks: its end may still be on its way when the device begins.
+/// Minimum size of a parcel, in bytes, from which the unpacking speed of the device can be measured: the end of a smaller
+/// one may still be on its way when the device begins.
 const TELLING: u64 = 32 << 20;
 
 /// Pieces of an archive.
 pub type Pieces = mpsc::Receiver<std::io::Result<Vec<u8>>>;
 
-/// What the parcels of one delivery share.
+/// The state that the parcels of one delivery share.
 #[derive(Clone, Debug, Default)]
 pub struct ParcelSequencer {
     shared: Rc<Shared>,
@@ -32,25 +33,26 @@ struct Shared {
     changed: Notify,
     /// Bytes that have passed.
     passed: Cell<u64>,
-    /// When the last piece passed.
+    /// Time at which the last piece passed.
     last: Cell<Option<Instant>>,
-    /// When the last piece of a parcel passed that no other was before: from then on the device works on that parcel alone.
+    /// Time at which the last piece of a parcel passed when no parcel before it was left: from then on the device works on
+    /// that parcel alone.
     begun: Cell<Option<Instant>>,
-    /// How long the device worked, and on how many bytes, as far as that can be told.
+    /// The time that the device worked, and the number of bytes that it unpacked, as far as they are known.
     worked: Cell<(Duration, u64)>,
 }
 
 /// A parcel's place in the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParcelSlot {
-    /// Which parcel.
+    /// Index of the parcel in its delivery.
     pub parcel: usize,
-    /// How many bytes of it may pass while the one before it is still being unpacked.
+    /// Number of its bytes that may be sent while the parcel before it is still being unpacked.
     pub early: u64,
 }
 
 impl ParcelSlot {
-    /// The turns of a delivery: together, two neighbours lie in no more room than [`Delivery::peak`].
+    /// Returns the slots of a delivery: two neighbours together need no more space than [`Delivery::peak`].
     pub fn of(delivery: &Delivery) -> Vec<Self> {
         let sizes: Vec<_> = delivery.parcels.iter().map(|parcel| delivery.bytes(parcel)).collect();
         let before = [0].into_iter().chain(sizes.iter().copied());
@@ -101,7 +103,7 @@ impl ParcelSequencer {
         }
     }
 
-    /// Says that the device has unpacked a parcel: of so many bytes of layers, if they came as they are.
+    /// Notes that the device has unpacked a parcel; `bytes` is the size of its layers, if they were sent as they are.
     pub fn unpacked(&self, bytes: Option<u64>) {
         let begun = self.shared.begun.take();
         if let (Some(bytes), Some(begun)) = (bytes.filter(|bytes| *bytes >= TELLING), begun) {
@@ -112,12 +114,12 @@ impl ParcelSequencer {
         self.shared.changed.notify_waiters();
     }
 
-    /// When the last piece passed.
+    /// Returns the time at which the last piece passed.
     pub fn all_passed(&self) -> Instant {
         self.shared.last.get().unwrap_or_else(Instant::now)
     }
 
-    /// How long the device took to unpack so many bytes.
+    /// Returns the time that the device took to unpack, and the number of bytes that it unpacked.
     pub fn worked(&self) -> (Duration, u64) {
         self.shared.worked.get()
     }
@@ -128,7 +130,7 @@ impl ParcelSequencer {
     }
 }
 
-/// The pieces without the first `bytes`.
+/// Returns the pieces without the first `bytes`.
 pub fn behind(bytes: u64, mut pieces: Pieces) -> Pieces {
     let (sender, receiver) = mpsc::channel(1);
     tokio::task::spawn_local(async move {

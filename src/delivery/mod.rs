@@ -1,5 +1,5 @@
-//! How an image travels: what is there already is left out, and the rest goes in parcels, so that the device unpacks one while
-//! the next is on its way.
+//! Delivers an image: layers that the device has are left out, and the rest is sent in parcels, so that the device unpacks
+//! one while the next is on its way.
 //!
 //! Docker keeps layers by chain ID: a layer may be left out of an archive exactly if an image on the device begins with the
 //! same layers up to it. Each parcel but the last makes an intermediate image, tagged so that nothing collects its layers
@@ -30,29 +30,29 @@ pub use crate::commands::docker::PARTIAL;
 /// 0.3 s, and a cut costs the parcels that are under way.
 const JOINED: u64 = 1 << 20;
 
-/// The same for a parcel that is put together on the device: little of it travels.
+/// The limit of [`JOINED`] for a parcel that is put together on the device, in bytes: little of it is sent.
 const JOINED_THERE: u64 = gate::AHEAD;
 
-/// What is sent of one image.
+/// The parts of one image that are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// How many layers, bottom first, are there already.
+    /// Number of layers, from the bottom, that the device has.
     pub present: usize,
     /// The layers of each parcel; together all that are missing.
     pub parcels: Vec<Range<usize>>,
-    /// How each parcel comes to the device's docker.
+    /// The route of each parcel to the device's docker.
     pub ways: Vec<ParcelRoute>,
     /// Sizes of all layers in bytes, as they are stored here.
     pub sizes: Vec<u64>,
 }
 
-/// How a parcel comes to the device's docker.
+/// The route by which a parcel reaches the device's docker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ParcelRoute {
-    /// As a stream, straight into docker.
+    /// The parcel is sent as a stream, directly into docker.
     #[default]
     Stream,
-    /// By way of files on the device, which outlive a cut: for what takes long.
+    /// The parcel is sent as files on the device, which outlive a lost connection: for parcels that take long.
     Files,
     /// Put together on the device from what it has and what travels.
     Rebuild(Rebuild),
@@ -75,12 +75,12 @@ impl Delivery {
         Self::new(layers.iter().map(|(_, size)| *size).collect(), present(layers, there))
     }
 
-    /// The parcels that are worth a look whether the device can put them together.
+    /// Returns the parcels that the device may be able to put together.
     pub fn candidates(&self) -> Vec<Range<usize>> {
         joined(&self.sizes, self.present..self.sizes.len(), JOINED_THERE)
     }
 
-    /// The same with some of its [candidates](Self::candidates) put together on the device.
+    /// Returns the same delivery with some of its [candidates](Self::candidates) put together on the device.
     #[must_use]
     pub fn with(&self, mut rebuild: impl FnMut(&Range<usize>) -> Option<Rebuild>) -> Self {
         let (mut parcels, mut ways) = (Vec::new(), Vec::new());
@@ -97,13 +97,13 @@ impl Delivery {
         if parcels.is_empty() { self.thin() } else { Self { parcels, ways, ..self.clone() } }
     }
 
-    /// The same with each parcel as a stream: needs nothing of the device but its layers.
+    /// Returns the same delivery with each parcel as a stream, which needs nothing of the device but its layers.
     #[must_use]
     pub fn thin(&self) -> Self {
         Self::new(self.sizes.clone(), self.present)
     }
 
-    /// How a parcel is rebuilt, if it is.
+    /// Returns the way in which a parcel is rebuilt; `None` when it is not.
     pub fn rebuild(&self, number: usize) -> Option<&Rebuild> {
         match self.ways.get(number) {
             Some(ParcelRoute::Rebuild(rebuild)) => Some(rebuild),
@@ -111,7 +111,7 @@ impl Delivery {
         }
     }
 
-    /// Whether any parcel is rebuilt.
+    /// Returns whether any parcel is rebuilt.
     pub fn rebuilds(&self) -> bool {
         self.ways.iter().any(|way| matches!(way, ParcelRoute::Rebuild(_)))
     }
@@ -124,7 +124,7 @@ impl Delivery {
             .sum()
     }
 
-    /// The same without leaving anything out.
+    /// Returns the same delivery with every layer, also those that the device has.
     #[must_use]
     pub fn full(&self) -> Self {
         Self::new(self.sizes.clone(), 0)
@@ -145,13 +145,13 @@ impl Delivery {
         self.sizes.iter().sum()
     }
 
-    /// The most that lies in temporary copies on the device at once, in bytes.
+    /// Returns the maximum size of temporary copies on the device at one time, in bytes.
     pub fn peak(&self) -> u64 {
         self.parcels.iter().map(|parcel| self.bytes(parcel)).max().unwrap_or(0) + gate::AHEAD
     }
 }
 
-/// Neighbouring layers in parcels, each with one layer and others of at most so many bytes together.
+/// Returns parcels of neighbouring layers, each with one layer and others of at most `others` bytes together.
 fn joined(sizes: &[u64], layers: Range<usize>, others: u64) -> Vec<Range<usize>> {
     let mut parcels: Vec<Range<usize>> = Vec::new();
     let (mut all, mut largest) = (0, 0);
@@ -169,14 +169,14 @@ fn joined(sizes: &[u64], layers: Range<usize>, others: u64) -> Vec<Range<usize>>
     parcels
 }
 
-/// How many layers of an image, bottom first, are on the device on the same chain of parents.
+/// Returns the number of layers of an image, from the bottom, that the device has on one chain of parents.
 pub fn present(layers: &[(String, u64)], there: &[DockerImage]) -> usize {
     let common =
         |image: &DockerImage| image.layers.iter().zip(layers).take_while(|(there, (wanted, _))| *there == wanted).count();
     there.iter().map(common).max().unwrap_or(0)
 }
 
-/// Whether an image is one that an interrupted delivery left.
+/// Returns whether an image was left by an interrupted delivery.
 pub fn is_partial(image: &DockerImage) -> bool {
     image.tags.iter().any(|tag| tag.starts_with(PARTIAL))
 }

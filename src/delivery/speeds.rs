@@ -1,4 +1,4 @@
-//! How fast a device and the link to it were, kept on this computer by the device's serial number.
+//! Keeps the speeds of devices and of the links to them on this computer, by the device's serial number.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::small_file;
 /// A smaller delivery tells nothing of the link but that it is no slower, in bytes.
 const TELLING: u64 = 4 << 20;
 
-/// What earlier deliveries saw.
+/// The speeds that earlier deliveries measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Speeds {
@@ -21,29 +21,29 @@ pub struct Speeds {
     pub cut: bool,
 }
 
-/// What a delivery saw.
+/// The measurements of one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
     /// Bytes on the wire.
     pub sent: u64,
-    /// How long they took.
+    /// Time that it took to send them.
     pub sending: Duration,
     /// Bytes a second that the link takes, where that could be told from what the device takes.
     pub link: Option<u64>,
     /// Bytes of layers that the device unpacked.
     pub unpacked: u64,
-    /// How long it took for that.
+    /// Time that it took to unpack them.
     pub unpacking: Duration,
 }
 
 impl Speeds {
-    /// What is known of the device with this serial number.
+    /// Returns the known speeds of the device with this serial number.
     pub fn of(directory: Option<&Path>, serial: Option<&str>) -> Self {
         let read = || serde_json::from_str(&small_file::read(&file(directory?, serial?)).ok()?).ok();
         read().unwrap_or_default()
     }
 
-    /// Keeps what is known. It only makes estimates better: nobody is told if that fails.
+    /// Stores the speeds. A failure is not reported: they only make estimates better.
     pub fn keep(&self, directory: Option<&Path>, serial: Option<&str>) {
         let (Some(directory), Some(serial)) = (directory, serial) else { return };
         let write = || {

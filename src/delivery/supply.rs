@@ -30,11 +30,11 @@ impl ImageSources {
         Self { sources: RefCell::new(sources), shelf, learning: RefCell::default(), measured: RefCell::default() }
     }
 
-    /// The bytes of one parcel of the image `id` from a source. The last parcel is the image itself with its references, any
-    /// other an intermediate image of the layers up to its end.
+    /// Returns the bytes of one parcel of the image `id` from a source. The last parcel is the image itself with its
+    /// references, any other an intermediate image of the layers up to its end.
     ///
     /// # Errors
-    /// What reading the source says.
+    /// The error of reading the source.
     pub fn pieces(&self, source: usize, id: &str, delivery: &Delivery, number: usize) -> Result<Pieces, ImageError> {
         let whole = delivery.present == 0 && delivery.parcels.len() == 1 && delivery.rebuild(number).is_none();
         if let Some(Some(SourceState::Found(found))) = self.sources.borrow().get(source)
@@ -50,10 +50,10 @@ impl ImageSources {
         })
     }
 
-    /// How many bytes a parcel has that goes as it is.
+    /// Returns the size of a parcel that is not rebuilt, in bytes.
     ///
     /// # Errors
-    /// What reading the source says.
+    /// The error of reading the source.
     pub fn size(&self, source: usize, id: &str, delivery: &Delivery, number: usize) -> Result<u64, ImageError> {
         let (archive, image) = self.image(source, id)?;
         Ok(parcel(&archive, &image, delivery, number, false)?.total().unwrap_or_default())
@@ -64,11 +64,11 @@ impl ImageSources {
         self.measured.borrow_mut().push(measured);
     }
 
-    /// Whether an image must be looked into before it can be delivered in parts, and if so its layers' sizes in bytes as they
-    /// are stored: docker tells them only when it saves the image.
+    /// Returns the stored sizes of an image's layers, in bytes, where docker has to save the image to tell them; `None` for
+    /// an image in an archive, which need not be examined before it is delivered in parts.
     ///
     /// # Errors
-    /// What reading the source says.
+    /// The error of reading the source.
     pub fn weigh(&self, source: usize, id: &str) -> Result<Option<Vec<u64>>, ImageError> {
         if self.is_archived(source) {
             return Ok(None);
@@ -77,10 +77,10 @@ impl ImageSources {
         Ok(Some(image.layers.iter().map(|layer| layer.stored).collect()))
     }
 
-    /// What is known of a delivery before it is chosen how it goes.
+    /// Returns the information about a delivery that is needed to choose its way.
     ///
     /// # Errors
-    /// What reading the source says.
+    /// The error of reading the source.
     pub fn offer(
         &self,
         source: usize,
@@ -101,7 +101,7 @@ impl ImageSources {
         Ok(Offer { parcels: delivery.candidates(), rebuilds, ratio })
     }
 
-    /// Learns, while other things go on, what the layers of a delivery hold: the next one may need less of them.
+    /// Learns the content of the layers of a delivery in the background: the next delivery may need to send less of them.
     pub fn learn(&self, source: usize, id: &str) {
         // An image that is sent while docker saves it is in no archive.
         let Some((archive, image)) = self.is_archived(source).then(|| self.image(source, id).ok()).flatten() else { return };
@@ -133,7 +133,7 @@ impl ImageSources {
         }
     }
 
-    /// An image and the archive that it is in.
+    /// Returns an image and the archive that it is in.
     fn image(&self, source: usize, id: &str) -> Result<(Archive, Image), ImageError> {
         let missing = || ImageError::Missing(id.to_owned());
         let mut sources = self.sources.borrow_mut();
@@ -148,7 +148,7 @@ impl ImageSources {
     }
 }
 
-/// The stream of one parcel; `plain` if its layers go uncompressed whatever the archive has.
+/// Returns the stream of one parcel; with `plain` its layers are sent uncompressed, whatever the archive has.
 pub(super) fn parcel(
     archive: &Archive,
     image: &Image,
@@ -161,7 +161,7 @@ pub(super) fn parcel(
     archive.load_stream(&[Load { image: part.as_ref().unwrap_or(image), present: layers.start, plain }])
 }
 
-/// The intermediate image of the first `count` layers.
+/// Returns the intermediate image of the first `count` layers.
 fn partial(image: &Image, count: usize) -> Image {
     let layers: Vec<_> = image.layers.iter().take(count).cloned().collect();
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();

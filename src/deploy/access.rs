@@ -1,4 +1,4 @@
-//! How a device is reached: the connection, and the identity that its host key is pinned to.
+//! The access to a device: the connection, and the identity to which its host key is pinned.
 
 use tokio::sync::watch;
 
@@ -147,13 +147,13 @@ impl ssh::Ask for Nobody {
 
 /// Asks a device who it is while the connection is made.
 pub(crate) struct IdentityRequest {
-    /// What is known of it so far.
+    /// The identity of the device, as far as it is known.
     pub(crate) claim: watch::Receiver<Option<Claim>>,
     answer: tokio::task::JoinHandle<Result<DeviceIdentity, InterfaceError>>,
 }
 
 impl IdentityRequest {
-    /// Begins to ask.
+    /// Starts the request in the background.
     pub(crate) fn start(interface: &ConfigurationInterface) -> Self {
         let (sender, claim) = watch::channel(None);
         let interface = interface.clone();
@@ -178,8 +178,8 @@ pub(crate) async fn identity_inside(remote: &Ssh, interface: &ConfigurationInter
     interface.identity_in(&remote.ask_inside(device::PORT, &request).await?).ok()
 }
 
-/// Pins the host key to the serial number: that which came over the connection, else what was said without proof. Says when
-/// another device answered at the address before.
+/// Pins the host key to the serial number: the one reported over the connection, else the one reported without proof.
+/// Reports when another device answered at the address before.
 pub(crate) fn pin_identity(
     remote: &Ssh,
     address: &str,

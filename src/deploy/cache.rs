@@ -1,4 +1,4 @@
-//! What makes the next deployment faster, kept on this computer. It may be lost at any time.
+//! Keeps data on this computer that makes the next deployment faster. It may be lost at any time.
 
 use std::path::{Path, PathBuf};
 
@@ -33,8 +33,8 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// `$XDG_CACHE_HOME/o3r-deploy` or `~/.cache/o3r-deploy`, on Windows `%LOCALAPPDATA%\o3r-deploy`. A dry run leaves it as it
-    /// is.
+    /// Returns the cache in `$XDG_CACHE_HOME/o3r-deploy` or `~/.cache/o3r-deploy`, on Windows in
+    /// `%LOCALAPPDATA%\o3r-deploy`. A dry run leaves it as it is.
     pub(crate) fn of(dry_run: bool) -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let directory = if cfg!(windows) {
@@ -49,7 +49,7 @@ impl Cache {
         self.directory.as_ref().map(|directory| directory.join(name))
     }
 
-    /// What is known of layers.
+    /// Returns the cache of layer indexes.
     pub(super) fn shelf(&self) -> LayerIndexCache {
         LayerIndexCache::new(self.below("layers"), self.read_only)
     }
@@ -106,12 +106,12 @@ impl Cache {
         self.below("compose").map(|folder| folder.join(digest))
     }
 
-    /// How often devices were rebooted.
+    /// Returns the path of the folder with the numbers of reboots of devices.
     pub(crate) fn reboots(&self) -> Option<PathBuf> {
         self.below("reboots")
     }
 
-    /// How fast a device was.
+    /// Returns the speeds of a device in earlier deliveries.
     pub(super) fn speeds(&self, serial: Option<&str>) -> Speeds {
         Speeds::of(self.below("devices").as_deref(), serial)
     }

@@ -44,7 +44,7 @@ pub(crate) mod requester;
 use observe::Observer;
 use reconnect::Reconnect;
 
-/// How a deployment is carried out, beside what is wanted.
+/// The settings of a deployment that are not part of its configuration.
 #[derive(Clone, Debug)]
 pub struct DeploySettings {
     /// Whether only to report what would be done.
@@ -53,15 +53,15 @@ pub struct DeploySettings {
     pub accept_new: bool,
     /// Whether to remove what no deployment by this tool put there without a question.
     pub yes: bool,
-    /// How images are delivered.
+    /// The strategy by which images are delivered.
     pub strategy: Strategy,
     /// Whether images of another architecture than the device's are let through.
     pub allow_architecture: bool,
     /// Whether images that nobody needs are removed where the room is short.
     pub make_room: bool,
-    /// How often a lost connection is made again.
+    /// Number of times that a lost connection is made again.
     pub reconnects: u32,
-    /// How the lock of the device is taken.
+    /// The settings for the lock of the device.
     pub lock: LockSettings,
     /// The stem by which this deployment is known: in the stamp, in the history, and as the name of a log file.
     pub stem: Stem,
@@ -86,10 +86,10 @@ impl Default for DeploySettings {
     }
 }
 
-/// How the lock of a device is taken.
+/// The settings for taking the lock of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LockSettings {
-    /// How long to wait while somebody else has it or the application holds updates off.
+    /// Maximum time to wait while another owner has the lock or the application holds updates off.
     pub wait: Duration,
     /// Whether to go on although the application holds updates off.
     pub ignore_hold_off: bool,
@@ -105,7 +105,7 @@ pub fn blocking(wanted: &Deployment, settings: DeploySettings, report: &mut dyn 
     tokio::task::LocalSet::new().block_on(&runtime, deploy(wanted, settings, report))
 }
 
-/// Deploys, or reports what would be done. Needs a `LocalSet` of a current-thread runtime.
+/// Runs a deployment, or reports what it would do. Needs a `LocalSet` of a current-thread runtime.
 ///
 /// # Errors
 /// The first failure, with its stage; what is finished by then stays.
@@ -160,8 +160,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Connects, reads the device, plans, and carries the plan out. After a lost connection this is done anew: what is finished
-    /// is seen to be there and not done twice.
+    /// Connects, reads the device, plans, and carries out the plan. After a lost connection this is repeated: finished work
+    /// is found on the device and is not done again.
     async fn round(&mut self, report: &mut dyn Report) -> Result<(), Failure> {
         let wanted = self.wanted;
         let title = format!("connect to {}", wanted.device.address);
@@ -282,10 +282,10 @@ struct Work<'a> {
     remote: &'a Ssh,
 }
 
-/// For how long nothing is said while a value is fetched.
+/// Time for which nothing is shown while a value is fetched.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Fetches the values that are wanted. A command may wait for somebody: who waits for it is told so. A dry run runs none.
+/// Fetches the secret values. When a command takes long, the user is told what is waited for. A dry run runs no commands.
 async fn secrets(wanted: &Deployment, dry_run: bool, report: &mut dyn Report) -> Result<BTreeMap<String, Secret>, Failure> {
     let mut values = BTreeMap::new();
     for (name, secret) in &wanted.secrets {

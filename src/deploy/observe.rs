@@ -61,8 +61,7 @@ impl Observer<'_> {
         self.observe(remote, before.here, identity).await
     }
 
-    /// Asks the device all that a plan is made of. What a plan comes to need is asked for here, so that no look at the device
-    /// lacks it.
+    /// Asks the device for all facts of a plan. Every fact that a plan may need is asked for here.
     async fn observe(
         &self,
         remote: &Ssh,
@@ -110,7 +109,7 @@ impl Observer<'_> {
     }
 }
 
-/// Who the device is, as far as that is a fact of a plan.
+/// The identity of the device, as far as a plan needs it.
 struct Identity {
     serial: Option<String>,
     name: Option<String>,

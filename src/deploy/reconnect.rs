@@ -8,7 +8,7 @@ use crate::{
     run::{Interrupt, RunError},
 };
 
-/// How often by default: with the pauses and what connecting takes, longer than a device needs to start.
+/// Default number of reconnects: with the pauses and the time to connect, longer than a device needs to start.
 pub const RECONNECTS: u32 = 8;
 
 /// The first pause and the longest; each is twice the one before.
@@ -23,12 +23,12 @@ pub(super) struct Reconnect {
 }
 
 impl Reconnect {
-    /// At most `limit` times in all.
+    /// Allows at most `limit` reconnects in total.
     pub(super) const fn new(limit: u32) -> Self {
         Self { limit, made: 0 }
     }
 
-    /// Whether this is not the first connection.
+    /// Returns whether this is not the first connection.
     pub(super) const fn is_under_way(self) -> bool {
         self.made > 0
     }

@@ -1,4 +1,4 @@
-//! What is not done because nobody agreed to it.
+//! The refusals: actions that are not done because nobody agreed to them.
 
 use crate::failure::{Explain, FailureKind};
 
@@ -8,7 +8,7 @@ pub enum Refusal {
     /// Nobody could be asked.
     #[error("{0}, and nobody can be asked")]
     Unasked(String),
-    /// Nobody could be asked whether the lock is to be taken away.
+    /// Nobody could be asked whether to take the lock away from its owner.
     #[error("{0}, and nobody can be asked")]
     UnaskedLock(String),
     /// The answer was that it stays.

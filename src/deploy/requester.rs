@@ -1,4 +1,4 @@
-//! Who deploys: this process, as the lock of the device and the history know it.
+//! The requester of a deployment: this process, as the lock of the device and the history know it.
 
 use super::LockSettings;
 use crate::{
@@ -33,7 +33,8 @@ pub(crate) fn wish<'a>(wanted: &Deployment, settings: &LockSettings, owner: &'a 
     }
 }
 
-/// This process's word for the lock: over another connection it is the same one, who takes its own lock anew.
+/// Returns this process's token for the lock: it is the same over another connection, so that the process takes its own
+/// lock again.
 fn token() -> &'static str {
     use std::hash::{BuildHasher, Hasher};
     static TOKEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
@@ -41,7 +42,7 @@ fn token() -> &'static str {
     TOKEN.get_or_init(|| format!("{:016x}{:016x}", word(), word()))
 }
 
-/// Whether an owner is a process of this very computer that has ended.
+/// Returns whether an owner is a process of this same computer that has ended.
 pub(crate) fn is_dead(owner: &Owner) -> bool {
     let (Some(here), Some(place)) = (life(std::process::id()), owner.life.rsplit_once(' ').map(|(place, _)| place)) else {
         return false;
@@ -50,7 +51,8 @@ pub(crate) fn is_dead(owner: &Owner) -> bool {
     same && owner.process != 0 && life(owner.process).is_none_or(|life| life != owner.life)
 }
 
-/// Where and when a process of this computer began: the computer's boot, the namespace of the number, ticks since the boot.
+/// Returns the place and time at which a process of this computer began: the computer's boot, the namespace of the process
+/// number, ticks since the boot.
 #[cfg(target_os = "linux")]
 fn life(process: u32) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -61,7 +63,7 @@ fn life(process: u32) -> Option<String> {
     Some(format!("{} {} {began}", boot.trim(), namespace.display()))
 }
 
-/// Elsewhere the dead are told by their silence alone.
+/// Returns `None`: on other systems a dead process is recognised only by its silence.
 #[cfg(not(target_os = "linux"))]
 fn life(_: u32) -> Option<String> {
     None

@@ -7,12 +7,12 @@ use crate::failure::{Explain, FailureKind};
 /// Why the configuration interface could not be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InterfaceError {
-    /// Nobody answers there.
+    /// The configuration interface does not answer.
     #[error("the configuration interface at `{address}` does not answer: {reason}")]
     Unreachable {
         /// Address and port.
         address: String,
-        /// What happened instead.
+        /// Description of what happened instead.
         reason: String,
     },
     /// The device refused.
@@ -20,35 +20,35 @@ pub enum InterfaceError {
     Fault {
         /// The method called.
         method: &'static str,
-        /// What kind of refusal.
+        /// The kind of the refusal.
         code: FaultCode,
-        /// What the device said, control characters removed.
+        /// The message of the device, control characters removed.
         text: String,
     },
-    /// Somebody answers there who is no configuration interface.
+    /// The answer does not come from a configuration interface.
     #[error("`{address}` answered `{method}` with something unexpected: {reason}")]
     NotAnAnswer {
         /// Address and port.
         address: String,
         /// The method called.
         method: &'static str,
-        /// What is wrong with the answer.
+        /// Description of what is wrong with the answer.
         reason: String,
     },
     /// The device took a value and gives back another.
     #[error("`{pointer}` was set to `{wanted}`, but the device says `{got}`")]
     NotTaken {
-        /// The setting.
+        /// JSON pointer of the setting.
         pointer: &'static str,
-        /// What it was set to.
+        /// The value that was written.
         wanted: String,
-        /// What it is.
+        /// The value that the device returns.
         got: String,
     },
     /// The device was not ready in time.
     #[error("the device was not ready in time: {last}")]
     NotReady {
-        /// Its last status, or why there is none.
+        /// Last status of the device, or the reason why there is none.
         last: String,
     },
 }

@@ -21,7 +21,7 @@ impl Firmware {
         Some(Self { text: text.to_owned(), numbers })
     }
 
-    /// Whether `oem` may still log in with a password: up to 1.1.30. Later firmware takes keys only.
+    /// Returns whether `oem` may still log in with a password, as in firmware up to 1.1.30. Later firmware takes keys only.
     pub fn may_have_password_login(&self) -> bool {
         self.numbers.as_slice() <= [1, 1, 30].as_slice()
     }

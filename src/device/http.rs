@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ureq::{Agent, Body, config::Config, http::Response};
 
-/// How long a request may take as a whole and how large its answer may be.
+/// The limits of a request: its total time, and the size of its answer in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     time: Duration,
@@ -12,15 +12,15 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// What only reads: ifm's own clients wait 3 s.
+    /// The limits of requests that only read: ifm's own clients wait 3 s.
     pub(super) const QUICK: Self = Self { time: Duration::from_secs(3), bytes: 8 << 20 };
-    /// What writes: ifm's own clients wait 15 s.
+    /// The limits of requests that write: ifm's own clients wait 15 s.
     pub(super) const SLOW: Self = Self { time: Duration::from_secs(15), bytes: 8 << 20 };
     /// The service report, which the device packs on demand.
     pub(super) const REPORT: Self = Self { time: Duration::from_secs(120), bytes: 64 << 20 };
 }
 
-/// What is asked.
+/// The kind and the path of a request.
 #[derive(Debug)]
 pub(super) enum Request {
     /// A document at this path.
@@ -38,7 +38,7 @@ pub(super) enum Problem {
     NoAnswer(String),
 }
 
-/// The client: the device is always reached directly, whatever the environment says of proxies.
+/// Creates the HTTP client: the device is always reached directly, whatever proxies the environment names.
 pub(super) fn agent() -> Agent {
     Config::builder()
         .proxy(None)

@@ -29,7 +29,7 @@ pub(crate) fn read_answer(answer: &str) {
 /// The port on which the configuration interface answers. In recovery mode it is 8080.
 pub const PORT: u16 = 80;
 
-/// Where it takes calls.
+/// The path to which calls are sent.
 const PATH: &str = "/api/rpc/v1/com.ifm.efector/";
 
 /// The configuration interface of one device.
@@ -49,7 +49,7 @@ pub enum Saved {
 }
 
 impl Saved {
-    /// Its JSON pointer.
+    /// Returns the JSON pointer of the value.
     pub const fn pointer(self) -> &'static str {
         match self {
             Self::Name => verbs::NAME,
@@ -63,7 +63,7 @@ impl ConfigurationInterface {
         Self { address: address.into(), port, agent: http::agent() }
     }
 
-    /// What stands at these JSON pointers, with the nesting kept; the whole configuration when there are none.
+    /// Returns the values at these JSON pointers, with the nesting kept; the whole configuration when there are none.
     ///
     /// # Errors
     /// The device does not answer, does not know a pointer, or answers something else.
@@ -71,7 +71,7 @@ impl ConfigurationInterface {
         self.json("get", pointers).await
     }
 
-    /// The JSON Schema of what stands at these pointers.
+    /// Returns the JSON Schema of the values at these pointers.
     ///
     /// # Errors
     /// As [`ConfigurationInterface::get`].
@@ -103,7 +103,7 @@ impl ConfigurationInterface {
         self.command("reboot", Vec::new(), Limits::QUICK).await
     }
 
-    /// The last `count` lines of the device's trace log, control characters removed.
+    /// Returns the last `count` lines of the device's trace log, control characters removed.
     ///
     /// # Errors
     /// As [`ConfigurationInterface::get`].
@@ -115,7 +115,7 @@ impl ConfigurationInterface {
         Ok(lines.iter().map(|line| crate::text::printable(line)).collect())
     }
 
-    /// The service report, a zip archive; firmware 1.1.41 and later has one.
+    /// Returns the service report, a zip archive; firmware 1.1.41 and later has one.
     ///
     /// # Errors
     /// As [`ConfigurationInterface::get`], and when it is larger than 64 MiB or takes longer than two minutes.

@@ -20,7 +20,7 @@ use crate::secret::Secret;
 /// The length of a public key and of a secret one, in bytes.
 const KEY: usize = 32;
 
-/// The request that the device wants to read in the box: that `configuration` be merged into its own.
+/// Returns the request that the device expects in the box: to merge `configuration` into its own.
 pub(super) fn request(password: &Secret, configuration: &Value) -> Result<String, &'static str> {
     // No message is taken twice, whoever repeats it.
     let mut nonce = [0; 24];
@@ -74,8 +74,8 @@ mod base64 {
 mod tests {
     use super::*;
 
-    /// Made with libsodium 1.0.18 as its `crypto_box_seal` does it, for the public key of the secret key 1, 2, … 32 and with
-    /// the fresh secret key 7, 7, … 7; its `crypto_box_seal_open` opens it.
+    /// Expects the box that `crypto_box_seal` of libsodium 1.0.18 makes for the public key of the secret key 1, 2, … 32 and
+    /// with the fresh secret key 7, 7, … 7; its `crypto_box_seal_open` opens it.
     #[test]
     fn it_is_what_libsodium_makes() {
         let recipient = MontgomeryPoint::mul_base_clamped(std::array::from_fn(|at| at as u8 + 1)).to_bytes();

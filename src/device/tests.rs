@@ -80,7 +80,7 @@ fn fault(code: i32, text: &str) -> Vec<u8> {
     )
 }
 
-/// A server that always says the same.
+/// Returns a server that always gives the same answer.
 fn always(answer: Vec<u8>) -> Server {
     Server::start(Box::new(move |_| answer.clone()))
 }

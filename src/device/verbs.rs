@@ -1,4 +1,4 @@
-//! What a deployer wants of the configuration interface, in its own words.
+//! The operations of the configuration interface that a deployment needs.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ const INFO: &str = "/device/info";
 const FIRMWARE: &str = "/device/swVersion/firmware";
 const STATUS: &str = "/device/status";
 const KEYS: &str = "/device/network/authorized_keys";
-/// Where the device takes sealed messages, and what it says of them.
+/// The place where the device takes sealed messages, and where it describes them.
 const SEALED: &str = "/device/crypto/sealedbox";
 /// The status of a device that is ready.
 const READY: &str = "OPERATE";
 
-/// Who the device is, as it says itself. Control characters are removed from all of it.
+/// The identity of the device, as it reports it. Control characters are removed from all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceIdentity {
     /// The serial number: what identifies a device.
@@ -34,7 +34,7 @@ pub struct DeviceIdentity {
     pub article: Option<String>,
 }
 
-/// How long a name may be.
+/// The maximum length of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameLimit {
     /// `maxLength` of the device's schema, where it has one. JSON Schema counts characters, and so is it taken here: should the
@@ -46,14 +46,14 @@ impl NameLimit {
     /// The most bytes of UTF-8 that a name has room for in the packet by which devices are discovered.
     pub const BYTES: usize = 255;
 
-    /// Whether `name` is short enough.
+    /// Returns whether `name` is short enough.
     pub fn allows(self, name: &str) -> bool {
         name.len() <= Self::BYTES && self.characters.is_none_or(|most| name.chars().count() as u64 <= most)
     }
 }
 
 impl ConfigurationInterface {
-    /// Who the device is, asked in one request.
+    /// Returns the identity of the device, asked in one request.
     ///
     /// # Errors
     /// As [`ConfigurationInterface::get`].
@@ -62,7 +62,8 @@ impl ConfigurationInterface {
         self.read_identity(&answer)
     }
 
-    /// The request of [`ConfigurationInterface::identity`] as bytes, for another way to the device than its port 80.
+    /// Returns the request of [`ConfigurationInterface::identity`] as bytes, to be sent to the device by another way than
+    /// its port 80.
     ///
     /// # Errors
     /// None that is known.
@@ -75,7 +76,7 @@ impl ConfigurationInterface {
         Ok([head, body].concat().into_bytes())
     }
 
-    /// Who the device is, from the bytes that answer [`ConfigurationInterface::identity_request`].
+    /// Returns the identity of the device, from the bytes that answer [`ConfigurationInterface::identity_request`].
     ///
     /// # Errors
     /// They are no such answer.
@@ -114,7 +115,7 @@ impl ConfigurationInterface {
         self.verify(NAME, name).await
     }
 
-    /// How long a name may be, asked from the device.
+    /// Returns the maximum length of a name, asked from the device.
     ///
     /// # Errors
     /// As [`ConfigurationInterface::get`].
@@ -123,7 +124,7 @@ impl ConfigurationInterface {
         Ok(NameLimit { characters: schema_of(&schema, NAME).get("maxLength").and_then(Value::as_u64) })
     }
 
-    /// The keys that may log in: lines as in OpenSSH's `authorized_keys`. Empty when there are none.
+    /// Returns the keys that may log in: lines as in OpenSSH's `authorized_keys`. Empty when there are none.
     ///
     /// # Errors
     /// As [`ConfigurationInterface::get`].
@@ -145,7 +146,7 @@ impl ConfigurationInterface {
         self.verify(KEYS, keys).await
     }
 
-    /// Whether the device lets its keys be changed with a password only; firmware 1.21.6 and later can have one.
+    /// Returns whether the device lets its keys be changed only with a password; firmware 1.21.6 and later can have one.
     ///
     /// # Errors
     /// As [`ConfigurationInterface::get`].
@@ -160,7 +161,7 @@ impl ConfigurationInterface {
         }
     }
 
-    /// As [`ConfigurationInterface::set`], in a message that only the device can read.
+    /// Sets values like [`ConfigurationInterface::set`], in a message that only the device can read.
     async fn set_sealed(&self, fragment: &Value, password: &Secret) -> Result<(), InterfaceError> {
         let answer = self.get(&[SEALED]).await?;
         let key =
@@ -170,8 +171,8 @@ impl ConfigurationInterface {
         self.set(&json!({ "device": { "crypto": { "sealedbox": { "message": message } } } })).await
     }
 
-    /// Waits until the device says that it is ready. Right after [`ConfigurationInterface::reboot`] it may say so still: who
-    /// has to know that it has rebooted looks at the boot ID as well.
+    /// Waits until the device reports that it is ready. Right after [`ConfigurationInterface::reboot`] it may still report
+    /// that; to know that it has rebooted, compare the boot ID as well.
     ///
     /// # Errors
     /// [`InterfaceError::NotReady`] with the last status, or why there was none, when `deadline` comes first.
@@ -208,8 +209,8 @@ impl ConfigurationInterface {
     }
 }
 
-/// The part of a schema that is about `pointer`: below `properties` at each level, or without that word, or the schema itself
-/// where the device sends only the part asked for.
+/// Returns the part of a schema about `pointer`: below `properties` at each level, or without that word, or the schema
+/// itself where the device sends only the requested part.
 fn schema_of<'a>(schema: &'a Value, pointer: &str) -> &'a Value {
     pointer.split('/').skip(1).fold(schema, |schema, name| {
         let properties = schema.get("properties").unwrap_or(schema);

@@ -2,8 +2,8 @@
 
 use dxr::{FaultResponse, MethodCall, MethodResponse, Value};
 
-/// How deep the elements of an answer may be nested; real answers have fewer than ten levels. The reader recurses, so an answer
-/// of a million opening tags would exhaust the stack.
+/// Maximum depth of nested elements in an answer; real answers have fewer than ten levels. The reader recurses, so an
+/// answer of a million opening tags would exhaust the stack.
 const DEPTH: usize = 64;
 
 /// Why an answer gives no value.
@@ -11,36 +11,36 @@ const DEPTH: usize = 64;
 pub(super) enum Problem {
     /// The device refused.
     Fault { code: i32, text: String },
-    /// It is not XML-RPC.
+    /// The answer is not XML-RPC.
     None(String),
 }
 
-/// The XML of a method call.
+/// Returns the XML of a method call.
 pub(super) fn request(method: &str, params: Vec<Value>) -> Result<String, Problem> {
     let call = MethodCall { name: method.into(), params };
     let xml = call.to_xml().map_err(|error| Problem::None(error.to_string()))?;
     Ok(format!("<?xml version=\"1.0\"?>{xml}"))
 }
 
-/// An array of strings, as the device takes JSON pointers.
+/// Returns an array of strings, the form in which the device takes JSON pointers.
 pub(super) fn strings(items: &[&str]) -> Value {
     Value::Array(items.iter().map(|item| Value::String((*item).to_owned())).collect())
 }
 
-/// The strings of an array; `None` when it is none.
+/// Returns the strings of an array; `None` when it is not an array of strings.
 pub(super) fn array_of_strings(value: &Value) -> Option<Vec<String>> {
     let Value::Array(items) = value else { return None };
     let text = |item: &Value| if let Value::String(text) = item { Some(text.clone()) } else { None };
     items.iter().map(text).collect()
 }
 
-/// The value in an answer.
+/// Returns the value in an answer.
 pub(super) fn value(answer: &str) -> Result<Value, Problem> {
     refused(answer)?;
     MethodResponse::from_xml(answer).map(|response| response.value).map_err(|_| no_answer())
 }
 
-/// Whether an answer says that a method without a result was carried out. Servers differ in how they say "nothing" (an empty
+/// Checks that an answer confirms a call of a method without a result. Servers differ in how they say "nothing" (an empty
 /// string, `nil`, no parameter at all), so that what counts is that it is a response and no fault.
 pub(super) fn acknowledged(answer: &str) -> Result<(), Problem> {
     refused(answer)?;

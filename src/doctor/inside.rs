@@ -9,13 +9,13 @@ use crate::{
     text::{bytes, count},
 };
 
-/// A container that docker has started again less than so many seconds ago is looked at: loops may be slow.
+/// Time in seconds for which a restart by docker counts as recent: restart loops may be slow.
 const RECENT_RESTART: i64 = 600;
 
-/// So many restarts by docker, the last one recent, are a loop.
+/// Number of restarts by docker that count as a loop when the last one is recent.
 const LOOP_RESTARTS: u64 = 3;
 
-/// What there is to say of a check.
+/// Returns the verdict of a check that needs the facts of the device.
 pub(super) fn inside(check: Check, seen: &DeviceView, facts: &Facts) -> Verdict {
     let docker = facts.docker.as_ref();
     match check {
@@ -99,7 +99,7 @@ pub(super) fn inside(check: Check, seen: &DeviceView, facts: &Facts) -> Verdict 
     }
 }
 
-/// What only docker knows.
+/// Returns the verdict of a check that only docker can answer, when docker does not answer.
 fn without_docker() -> Verdict {
     (State::Unknown, "docker does not answer".into(), String::new())
 }
@@ -114,7 +114,7 @@ fn clock(device: u64, now: u64) -> Verdict {
     attention(format!("the device's clock is {} off", span(off)), advice)
 }
 
-/// A time in seconds in the largest unit that it fills.
+/// Formats a time in seconds in the largest unit that it fills.
 fn span(seconds: u64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute")];
     let (unit, name) = units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1, "second"));
@@ -196,7 +196,8 @@ fn port_conflicts(examined: &Examined) -> Verdict {
     )
 }
 
-/// What is wrong with a container although it may run at this moment: docker starts it again, or docker-compose was cut off.
+/// Returns why a container is at fault although it may run at this moment: docker restarts it, or docker-compose was
+/// interrupted.
 fn restarts(container: &Container, clock: u64) -> Option<String> {
     let Container { name, restarts, .. } = container;
     let recent = container.seconds_since_start(clock).filter(|age| *age < RECENT_RESTART);
@@ -215,7 +216,7 @@ fn restarts(container: &Container, clock: u64) -> Option<String> {
     }
 }
 
-/// What is wrong with the health of a container, and the last output of its check.
+/// Describes why a container is not healthy, with the last output of its health check.
 fn health(container: &Container) -> Option<String> {
     let is_ill = matches!(container.health, Some(Health::Unhealthy | Health::Starting));
     let said = container.check.as_ref().map(|check| check.shown().join(" ")).filter(|_| is_ill);

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::{Check, DeviceView, State, inside::inside};
 
-/// How it is, what was found, what can be done.
+/// The state, the text of the finding, and the advice.
 pub(super) type Verdict = (State, String, String);
 
 pub(super) fn fine(found: impl Into<String>) -> Verdict {
@@ -23,7 +23,7 @@ pub(super) fn unknown() -> Verdict {
     (State::Unknown, "not known: the device could not be asked".into(), String::new())
 }
 
-/// What there is to say of a check.
+/// Returns the verdict of a check.
 pub(super) fn judge(check: Check, seen: &DeviceView) -> Verdict {
     match check {
         Check::Address | Check::Port | Check::Ssh | Check::HostKey | Check::Key => way(check, seen),
@@ -61,7 +61,8 @@ pub(super) fn judge(check: Check, seen: &DeviceView) -> Verdict {
     }
 }
 
-/// The way to the device: what failed, what comes before it and was passed, what comes after it and is not known.
+/// Returns the verdict of a check of the way to the device: the failed check, those before it, which passed, and those
+/// after it, which are unknown.
 fn way(check: Check, seen: &DeviceView) -> Verdict {
     let Some(missing) = &seen.connection else { return fine("as it should be") };
     match (check as u8).cmp(&(missing.check as u8)) {

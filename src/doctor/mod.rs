@@ -46,47 +46,47 @@ pub enum Check {
     Locks,
 }
 
-/// How it is.
+/// The result of a check, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// As it should be.
+    /// The result is as it should be.
     Fine,
-    /// It could not be looked at.
+    /// The check could not be made.
     Unknown,
-    /// It may be the reason for something.
+    /// The result may be the cause of a problem.
     Attention,
-    /// Nothing will work before it is put right.
+    /// The application cannot work before this is fixed.
     Wrong,
 }
 
-/// What one check found.
+/// The result of one check, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which.
+    /// The check that was made.
     pub check: Check,
-    /// How it is.
+    /// The result of the check.
     pub state: State,
-    /// What was found.
+    /// Description of what the check found.
     pub found: String,
-    /// What can be done; empty where nothing needs to be.
+    /// Description of what the user can do; empty where nothing needs to be done.
     pub advice: String,
 }
 
-/// What was seen.
+/// The observations from which the checks are evaluated.
 #[derive(Debug, Default)]
 pub struct DeviceView {
-    /// Why there is no connection; none where there is one.
+    /// The reason why there is no connection; `None` when there is one.
     pub connection: Option<Missing>,
-    /// What the configuration interface says of the device.
+    /// The identity that the configuration interface reports.
     pub identity: Option<DeviceIdentity>,
     /// Whether its firewall is on, where it has one.
     pub firewall: Option<bool>,
-    /// What the probe read.
+    /// The facts that the probe read.
     pub facts: Option<Facts>,
-    /// What `diagnose.sh` said.
+    /// The output of `diagnose.sh`, parsed.
     pub examined: Examined,
-    /// Whose deployment is under way, as the lock of the device tells.
+    /// The owner of the deployment that is under way, as the device's lock names it.
     pub lock: Option<String>,
     /// Whether that is the device's own guard, which puts a previous version back.
     pub guard: bool,
@@ -103,20 +103,20 @@ pub struct Missing {
     pub tried: bool,
     /// The kind of failure that it is.
     pub kind: FailureKind,
-    /// What happened.
+    /// Description of the failure.
     pub why: String,
-    /// The way out.
+    /// Description of a way to solve it.
     pub hint: String,
 }
 
 impl Missing {
-    /// As an error tells it.
+    /// Creates the description of a failed check from an error.
     pub fn of(error: &dyn Explain, check: Check, tried: bool) -> Self {
         Self { check, tried, kind: error.kind(), why: error.to_string(), hint: error.hint().unwrap_or_default() }
     }
 }
 
-/// What is looked at beyond the facts of a deployment.
+/// The observations that go beyond the facts of a deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Examined {
     linger: Option<bool>,
@@ -130,7 +130,7 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// Whether docker said anything.
+    /// Returns whether docker answered anything.
     fn knows_docker(&self) -> bool {
         self.driver.is_some() || self.nvidia.is_some() || !self.containers.is_empty()
     }
@@ -159,7 +159,7 @@ impl Examined {
 }
 
 impl Check {
-    /// All of them.
+    /// All checks, in the order in which they are shown.
     pub const ALL: [Self; 25] = [
         Self::Address,
         Self::Port,
@@ -188,7 +188,7 @@ impl Check {
         Self::Locks,
     ];
 
-    /// The symptoms of the README's troubleshooting that it explains, by words of theirs.
+    /// Returns words of the symptoms in the README's troubleshooting that this check explains.
     pub const fn symptoms(self) -> &'static [&'static str] {
         match self {
             Self::Port => &["does not answer on port", "refuses connections on port"],
@@ -213,7 +213,7 @@ impl Check {
         }
     }
 
-    /// Its name, as in `--json`.
+    /// Returns the name of the check, as in `--json`.
     pub fn name(self) -> String {
         serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
     }

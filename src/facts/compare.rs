@@ -1,4 +1,5 @@
-//! Which files here are copies of files on the device, or their beginnings: by content, in as few words as can be.
+//! Finds the files on this computer that are copies of files on the device, or of their beginnings, by content and with
+//! little traffic.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,14 +15,14 @@ use crate::{
     remote::{Input, Remote, RemoteError},
 };
 
-/// A file on the device, and where its copy is to be here.
+/// A file on the device, and the place for its copy on this computer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its absolute path there.
+    /// Absolute path on the device.
     pub remote: String,
-    /// Its size there, in bytes.
+    /// Size on the device, in bytes.
     pub size: u64,
-    /// Its path here.
+    /// Path of the file on this computer.
     pub local: PathBuf,
     /// The directory here below which its tree is.
     pub root: PathBuf,
@@ -32,20 +33,20 @@ pub struct Candidate {
 /// A file here that is a file on the device, or its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    /// The file here.
+    /// Path of the file on this computer.
     pub path: PathBuf,
-    /// How many bytes of it are.
+    /// Number of its first bytes that may be a copy of the file on the device.
     pub bytes: u64,
 }
 
 impl Copy {
-    /// Whether it is a part of a file that arrived earlier, and no file of its own.
+    /// Returns whether it is a partial file that an earlier download left, and not a file of its own.
     pub fn is_part(&self) -> bool {
         self.path.ancestors().nth(2).and_then(Path::file_name).is_some_and(|name| name == INCOMING)
     }
 }
 
-/// What is here of files on the device.
+/// The files on this computer that are copies of files on the device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
     /// The copies, by the path that each is to have.
@@ -54,18 +55,18 @@ pub struct Copies {
     pub untold: bool,
 }
 
-/// The name of the directory in which files arrive here as well as there.
+/// The name of the directory in which files arrive, on this computer and on the device.
 pub const INCOMING: &str = ".o3r-deploy-incoming";
 
-/// So many files are compared at once; of a group that differs each part is compared in turn.
+/// Numbers of files that are compared at once; when a group differs, its parts are compared in turn.
 const GROUPS: [usize; 3] = [256, 16, 1];
 /// The most beginnings that are compared: each costs the device a process, a file as small as a log is sent as fast.
 const BEGINNINGS: usize = 256;
-/// What is left of a large file is sent from a multiple of this on, in bytes: the blocks in which `dd` skips.
+/// The rest of a large file is sent from a multiple of this size on, in bytes: the size of the blocks that `dd` skips.
 pub const BLOCK: u64 = 1 << 20;
-/// How much of a file is compared first with files of other names, in bytes.
+/// Size of the beginning that is compared first with files of other names, in bytes.
 const HEAD: u64 = 4 << 10;
-/// With how many files of other names a file is compared.
+/// Number of files of other names with which a file is compared.
 const OTHER_NAMES: usize = 8;
 
 /// One file here that may be a copy.
@@ -81,7 +82,7 @@ impl Doubt<'_> {
     }
 }
 
-/// The copies among `candidates`, by their path here.
+/// Returns the copies among `candidates`, by their path on this computer.
 ///
 /// # Errors
 /// When the device cannot be asked. A file that cannot be read, here or there, is no copy.
@@ -148,7 +149,7 @@ async fn add_renamed(remote: &impl Remote, candidates: &[Candidate], copies: &mu
 }
 
 impl Doubt<'_> {
-    /// The same of its first so many bytes.
+    /// Returns the same pair, limited to its first `bytes` bytes.
     fn only(&self, bytes: u64) -> Self {
         let copy = Copy { bytes: self.copy.bytes.min(bytes), ..self.copy.clone() };
         Self { copy, candidate: self.candidate }
@@ -166,13 +167,13 @@ async fn confirmed<'a>(
     Ok(doubts.into_iter().zip(same).filter(|(_, same)| *same).map(|(doubt, _)| doubt).collect())
 }
 
-/// How many characters the beginnings of two files' names have in common.
+/// Returns the number of characters that the names of two files have in common at their beginning.
 fn alike(one: &Path, other: &Path) -> usize {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     name(one).chars().zip(name(other).chars()).take_while(|(one, other)| one == other).count()
 }
 
-/// The files of an archive that hold something, but for generations that were kept.
+/// Returns the files of an archive that are not empty, without generations that were kept.
 fn files_below(root: &Path) -> Vec<Copy> {
     let (mut files, mut open) = (Vec::new(), vec![root.to_owned()]);
     while let Some(directory) = open.pop() {
@@ -201,7 +202,7 @@ fn is_generation(name: &str) -> bool {
     name.strip_suffix('~').is_some_and(|name| name.contains(".~"))
 }
 
-/// What is here of a candidate: the file itself, or more of a large one that arrived in part.
+/// Returns the possible copy of a candidate on this computer: the file itself, or a longer partial download of a large one.
 fn doubt(candidate: &Candidate) -> Option<Doubt<'_>> {
     let length = |path: &Path| path.symlink_metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     let whole = length(&candidate.local).map(|bytes| Copy { path: candidate.local.clone(), bytes });
@@ -212,13 +213,13 @@ fn doubt(candidate: &Candidate) -> Option<Doubt<'_>> {
     Some(Doubt { candidate, copy })
 }
 
-/// The name under which a file that is to be at `path`, below `root`, arrives in the directory of a run.
+/// Returns the name of the partial file, in the directory of a run, for the file that belongs at `path` below `root`.
 pub fn part_name(root: &Path, path: &Path) -> String {
     let below = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
     here::hexadecimal(&Sha256::digest(below.as_bytes())).chars().take(32).collect()
 }
 
-/// What is in the directories of runs of a file that is to be at `path`, below `root`.
+/// Returns the partial downloads of the file that belongs at `path` below `root`, from the directories of all runs.
 fn parts(root: &Path, path: &Path) -> Vec<PathBuf> {
     let name = part_name(root, path);
     let runs = std::fs::read_dir(root.join(INCOMING)).into_iter().flatten().flatten();
@@ -228,7 +229,8 @@ fn parts(root: &Path, path: &Path) -> Vec<PathBuf> {
 /// Tells the digests of files on the device, several joined.
 const COMPARE: &str = concat!(include_str!("compare.sh"), include_str!("../commands/scripts/range.sh"));
 
-/// Whether the files of each group, one after the other, are the same here and there; `None` when the device cannot tell.
+/// Returns for each group whether its files, joined in order, are the same on this computer and on the device; `None` when
+/// the device cannot tell.
 async fn same(remote: &impl Remote, groups: &[&[Doubt<'_>]]) -> Result<Option<Vec<bool>>, RemoteError> {
     if groups.is_empty() {
         return Ok(Some(Vec::new()));
@@ -246,7 +248,8 @@ async fn same(remote: &impl Remote, groups: &[&[Doubt<'_>]]) -> Result<Option<Ve
     Ok((told == groups.len()).then(|| same.collect()))
 }
 
-/// The digests in the order of the questions: the device gives those of every other from the second on, then the others.
+/// Returns the digests in the order of the questions: the device gives those of every second question first, starting with
+/// the second, then the others.
 fn in_order(text: &str, count: usize) -> Vec<Option<&str>> {
     let digests: Vec<_> = text.lines().map(|line| line.split_whitespace().next()).collect();
     let digest =
@@ -256,7 +259,7 @@ fn in_order(text: &str, count: usize) -> Vec<Option<&str>> {
     (0..count).map(|index| digest(index).filter(|_| complete)).collect()
 }
 
-/// What `compare.sh` reads, compressed.
+/// Returns the input of `compare.sh`, compressed with gzip.
 fn question(groups: &[&[Doubt<'_>]]) -> Vec<u8> {
     let mut squeezed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     for group in groups {
@@ -274,7 +277,7 @@ fn question(groups: &[&[Doubt<'_>]]) -> Vec<u8> {
     squeezed.finish().expect("memory takes it")
 }
 
-/// The digest of files here, one after the other; `None` when one of them is not as it was.
+/// Returns the digest of files on this computer, joined in order; `None` when one of them has changed.
 fn digest(copies: &[Copy]) -> Option<String> {
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 256 << 10]);
     for copy in copies {

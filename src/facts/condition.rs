@@ -1,11 +1,11 @@
-//! How a container is at one moment, as far as docker's own memory tells.
+//! The condition of a container at one moment, as far as docker itself remembers it.
 
 use super::{Container, ContainerState, Health, HealthCheck};
 
-/// A container that docker has started again less than so many seconds ago may be in a loop.
+/// Time in seconds for which a container that docker has restarted may be in a restart loop.
 const RECENT_RESTART: i64 = 16;
 
-/// So many seconds a probe takes at most from its look at the clock to that at the containers.
+/// Maximum time in seconds between the reading of the clock and of the containers in one probe.
 const PROBE_SECONDS: i64 = 60;
 
 impl HealthCheck {
@@ -18,20 +18,21 @@ impl HealthCheck {
 }
 
 impl Container {
-    /// Whether it has done its work: it ended with exit code 0, and docker does not start it again.
+    /// Returns whether the container has completed: it ended with exit code 0, and docker does not start it again.
     pub fn has_completed(&self) -> bool {
         let stays_ended = matches!(self.restart_policy.as_str(), "no" | "on-failure");
         self.state == ContainerState::Exited && self.exit_code == 0 && stays_ended
     }
 
-    /// Whether docker-compose was cut off while it made this container anew: until then it has its ID before its name.
+    /// Returns whether docker-compose was interrupted while it recreated this container: until then the name begins with
+    /// the container's ID.
     pub fn has_interim_name(&self) -> bool {
         let Some((id, name)) = self.name.split_once('_') else { return false };
         id.len() == 12 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && !name.is_empty()
     }
 
-    /// What is wrong with it; `None` when it runs, is healthy where it has a check, or has completed. `clock` is the device's, in
-    /// seconds since 1970.
+    /// Returns the fault of the container; `None` when it runs, is healthy where it has a health check, or has completed.
+    /// `clock` is the device's, in seconds since 1970.
     pub fn fault(&self, clock: u64) -> Option<String> {
         if self.has_interim_name() {
             return Some("has the interim name of a `docker-compose up` that was cut off".into());
@@ -54,7 +55,7 @@ impl Container {
         }
     }
 
-    /// For how long it has run by the device's clock, in seconds; `None` when that cannot be told.
+    /// Returns the time that the container has run by the device's clock, in seconds; `None` when it is unknown.
     pub fn seconds_since_start(&self, clock: u64) -> Option<i64> {
         let started = self.started_at.parse::<jiff::Timestamp>().ok()?.as_second();
         let age = i64::try_from(clock).ok()?.checked_sub(started)?;

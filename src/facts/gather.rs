@@ -66,7 +66,7 @@ pub fn add_digests(here: &mut LocalState, wanted: &BTreeMap<PathBuf, BTreeSet<u6
     Ok(())
 }
 
-/// The file here that a transfer puts at a path on the device.
+/// Returns the file on this computer that a transfer puts at a path on the device.
 fn transferred(path: &RemotePath, transfers: &[Transfer], sources: &BTreeMap<PathBuf, Source>) -> Option<PathBuf> {
     for transfer in transfers {
         let Some(source) = sources.get(&transfer.local) else { continue };

@@ -1,4 +1,4 @@
-//! What is on this computer: the files to send with their digests, and the copies of what is on the device.
+//! The state of this computer: the files to send with their digests, and the copies of files on the device.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,16 +16,16 @@ use crate::{
     secret::Secret,
 };
 
-/// What was found here.
+/// The state of this computer, as far as a plan needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalState {
     /// Each source of a transfer.
     pub sources: BTreeMap<PathBuf, Source>,
-    /// Files here that are files on the device or their beginnings, by where they are to be.
+    /// Files on this computer that are copies of files on the device or of their beginnings, by their destination.
     pub copies: BTreeMap<PathBuf, Copy>,
     /// Whether the device could not tell what its files are: what is here of them is not known then.
     pub untold: bool,
-    /// What is here at the places of directories and links that are on the device.
+    /// The entries on this computer at the paths where directories and links of the device belong.
     pub present: BTreeMap<PathBuf, Present>,
     /// The folders `sn…` in each folder that collects logs, the one that was changed last first.
     pub archives: BTreeMap<PathBuf, Vec<String>>,
@@ -39,10 +39,10 @@ pub struct LocalState {
     pub images: Vec<LocalImage>,
 }
 
-/// What is at a path here.
+/// The kind of entry at a path on this computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Present {
-    /// A directory.
+    /// The path is a directory.
     Directory,
     /// A link, with its target.
     Link(String),
@@ -80,22 +80,22 @@ pub fn archives(folder: &Path) -> Vec<String> {
 /// An image on this computer, as far as a plan must know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalImage {
-    /// Which of [`crate::config::Deployment::image`] it comes from.
+    /// Index of its entry in [`crate::config::Deployment::image`].
     pub source: usize,
-    /// Its ID, `sha256:…`.
+    /// ID of the image, `sha256:…`.
     pub id: String,
-    /// What it is made for.
+    /// The platform that the image is built for.
     pub platform: Platform,
     /// The references it is to have.
     pub references: Vec<String>,
-    /// Its layers, the lowest first: diff ID and size in bytes as it is stored here.
+    /// Layers of the image, the lowest first: diff ID, and size in bytes as it is stored on this computer.
     pub layers: Vec<(String, u64)>,
-    /// What each layer comes to on a disk, at least, in bytes.
+    /// Minimum size of each layer when it is unpacked on a disk, in bytes.
     pub unpacked: Vec<u64>,
 }
 
 impl LocalImage {
-    /// The image as people call it.
+    /// Returns the name of the image that is shown to the user.
     pub fn shown(&self) -> String {
         self.references.first().unwrap_or(&self.id).clone()
     }
@@ -104,39 +104,39 @@ impl LocalImage {
 /// A file or a tree to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// One file.
+    /// The source is a single file.
     File(LocalFile),
     /// A directory: its files by their path below it, with `/` between the parts.
     Tree {
-        /// The files.
+        /// The files of the directory.
         files: BTreeMap<String, LocalFile>,
         /// Directories and their permission bits, the tree itself under the name ``.
         directories: BTreeMap<String, u32>,
         /// Links that lead to something within it, each with its target, relative to the directory of the link.
         links: BTreeMap<String, String>,
-        /// What is left out, by its path here.
+        /// The entries that are left out, by their path on this computer.
         left_out: BTreeMap<PathBuf, LeftOut>,
     },
 }
 
-/// A file here.
+/// A file on this computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalFile {
-    /// Where it is.
+    /// Path of the file on this computer.
     pub path: PathBuf,
     /// Permission bits.
     pub mode: u32,
-    /// Size in bytes.
+    /// Size of the file, in bytes.
     pub size: u64,
     /// SHA-256 of its first so many bytes, as far as it was computed: of the whole content for all but large files.
     pub digests: BTreeMap<u64, String>,
 }
 
-/// Files larger than this, in bytes, travel by themselves, and go on where they stopped.
+/// Size in bytes above which a file is sent by itself, and is continued after an interruption.
 pub const LARGE: u64 = 4 << 20;
 
 impl LocalFile {
-    /// SHA-256 of its whole content, where it is known.
+    /// Returns the SHA-256 of the whole content; `None` where it is unknown.
     pub fn sha256(&self) -> Option<&String> {
         self.digests.get(&self.size)
     }
@@ -145,24 +145,24 @@ impl LocalFile {
 /// A file here that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HereError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("`{path}` cannot be read: {source}", path = path.display())]
     Read {
-        /// The file.
+        /// Path of the file that cannot be read.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It is neither file nor directory.
+    /// The path is neither a file nor a directory.
     #[error("`{path}` is neither a file nor a directory", path = path.display())]
     Kind {
-        /// The thing.
+        /// Path that is neither a file nor a directory.
         path: PathBuf,
     },
-    /// Its name cannot be one on the device.
+    /// The name of the file cannot be used on the device.
     #[error("the name of `{path}` is not UTF-8", path = path.display())]
     Name {
-        /// The file.
+        /// Path of the file whose name is not valid UTF-8.
         path: PathBuf,
     },
 }
@@ -200,7 +200,7 @@ pub fn source(path: &Path) -> Result<Source, HereError> {
     Ok(Source::Tree { files: walk.files, directories: walk.directories, links: walk.links, left_out: walk.left_out })
 }
 
-/// What was found of a tree so far.
+/// The entries of a tree that have been found so far.
 #[derive(Default)]
 struct Walk {
     root: PathBuf,
@@ -269,7 +269,7 @@ fn local_file(path: &Path) -> Result<LocalFile, HereError> {
     Ok(LocalFile { path: path.into(), mode: mode(&metadata), size, digests })
 }
 
-/// The SHA-256 of a file's first so many bytes, for each of these lengths that it has, in hexadecimal.
+/// Returns the SHA-256 of the beginning of a file in hexadecimal, for each of these lengths in bytes that the file has.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -292,7 +292,7 @@ pub fn digests(path: &Path, lengths: &BTreeSet<u64>) -> Result<BTreeMap<u64, Str
     Ok(found)
 }
 
-/// How much of a file is read at once, in bytes.
+/// Number of bytes of a file that are read at once.
 const PIECE: usize = 256 << 10;
 
 /// Bytes in hexadecimal.
@@ -320,20 +320,20 @@ fn mode(metadata: &std::fs::Metadata) -> u32 {
     if metadata.is_dir() { 0o755 } else { 0o644 }
 }
 
-/// A name from the device as one part of a path here: itself, except where this system cannot have it.
+/// Returns a name from the device as one part of a local path: unchanged, except where this system cannot have it.
 pub fn local_name(name: &str) -> String {
     let possible = !cfg!(windows) && !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
     if possible { name.to_owned() } else { safe_name(name) }
 }
 
-/// A name as one part of a path that every system can have: it can neither be special nor leave its folder.
+/// Returns a name as one part of a path that every system can have: it is neither special nor leaves its folder.
 pub fn safe_name(name: &str) -> String {
     let replaced: String = name.chars().map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { '_' } else { c }).collect();
     let trimmed = replaced.trim_end_matches([' ', '.']);
     if trimmed.is_empty() { replaced.chars().map(|_| '_').collect() } else { trimmed.to_owned() }
 }
 
-/// A relative path from the device as one here; `None` when nothing is left or a part would climb.
+/// Returns a relative path from the device as a local one; `None` when nothing is left or a part would leave the folder.
 pub fn safe_path(relative: &str) -> Option<PathBuf> {
     let parts: Vec<_> = relative.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.is_empty() || parts.contains(&"..") {

@@ -11,9 +11,9 @@ use crate::text::printable;
 /// A container, as `docker container inspect` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// Its ID.
+    /// ID of the container.
     pub id: String,
-    /// Its name, without the leading slash.
+    /// Name of the container, without the leading slash.
     pub name: String,
     /// The ID of its image.
     pub image: String,
@@ -25,17 +25,17 @@ pub struct Container {
     pub service: Option<String>,
     /// Whether it runs.
     pub state: ContainerState,
-    /// What its health check says; `None` without one.
+    /// Result of its health check; `None` where it has none.
     pub health: Option<Health>,
     /// The last result of its health check, where it has run.
     pub check: Option<HealthCheck>,
     /// The exit code of its last end.
     pub exit_code: i64,
-    /// How often docker started it again.
+    /// Number of times that docker restarted it.
     pub restarts: u64,
-    /// When it started, by the device's clock, as docker writes it.
+    /// Start time of the container, by the device's clock, as docker writes it.
     pub started_at: String,
-    /// Its restart policy: `no`, `always`, `unless-stopped`, `on-failure`.
+    /// Restart policy of the container: `no`, `always`, `unless-stopped`, `on-failure`.
     pub restart_policy: String,
     /// Names of the volumes it mounts.
     pub volumes: Vec<String>,
@@ -47,32 +47,32 @@ pub struct Container {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContainerState {
-    /// It runs.
+    /// The container runs.
     Running,
-    /// It ended and docker starts it again.
+    /// The container has ended, and docker is restarting it.
     Restarting,
-    /// It was made and never started.
+    /// The container was created and never started.
     Created,
-    /// It ended.
+    /// The container has ended.
     Exited,
-    /// It is stopped in its tracks.
+    /// The container is paused.
     Paused,
-    /// Anything else.
+    /// Any other state.
     #[serde(other)]
     Other,
 }
 
-/// What a health check says.
+/// The result of a health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// Not yet known.
+    /// The result is not known yet.
     Starting,
-    /// Well.
+    /// The last checks succeeded.
     Healthy,
-    /// Ill.
+    /// The last checks failed.
     Unhealthy,
-    /// No check.
+    /// The container has no health check.
     #[serde(other)]
     None,
 }
@@ -80,26 +80,26 @@ pub enum Health {
 /// The last result of a container's health check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// Its exit code; -1 when it timed out.
+    /// Exit code of the check; -1 when it timed out.
     pub exit_code: i64,
-    /// Its output, line by line, fit to be shown.
+    /// Output of the check, line by line, fit to be shown.
     pub output: Vec<String>,
 }
 
 /// An image, as `docker image inspect` tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DockerImage {
-    /// Its ID, `sha256:…`.
+    /// ID of the image, `sha256:…`.
     pub id: String,
-    /// Its references, `name:tag`.
+    /// References of the image, `name:tag`.
     pub tags: Vec<String>,
-    /// Its references by digest, `name@sha256:…`, where it came from a registry.
+    /// References of the image by digest, `name@sha256:…`, where it came from a registry.
     pub digests: Vec<String>,
     /// The image it was made from by a build on the device.
     pub parent: Option<String>,
     /// Diff IDs of its layers, the lowest first.
     pub layers: Vec<String>,
-    /// Its size in bytes.
+    /// Size of the image, in bytes.
     pub size: u64,
     /// SHA-256 of the root file system archive that it was imported from, where this tool imported it.
     pub archive: Option<String>,
@@ -108,9 +108,9 @@ pub struct DockerImage {
 /// A volume, as `docker volume inspect` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DockerVolume {
-    /// Its name.
+    /// Name of the volume.
     pub name: String,
-    /// Its driver.
+    /// Name of the volume's driver.
     pub driver: String,
     /// The driver's options.
     pub options: BTreeMap<String, String>,
@@ -253,7 +253,7 @@ struct RawVolume {
 /// Reads the answer to [`CONTAINER_FORMAT`]; empty text is no container.
 ///
 /// # Errors
-/// What is wrong with the JSON.
+/// The error of the JSON parser.
 pub fn containers(bytes: &[u8]) -> serde_json::Result<Vec<Container>> {
     Ok(objects::<RawContainer>(bytes)?
         .into_iter()
@@ -286,7 +286,7 @@ pub fn containers(bytes: &[u8]) -> serde_json::Result<Vec<Container>> {
 /// Reads the answer to [`IMAGE_FORMAT`]; empty text is no image.
 ///
 /// # Errors
-/// What is wrong with the JSON.
+/// The error of the JSON parser.
 pub fn images(bytes: &[u8]) -> serde_json::Result<Vec<DockerImage>> {
     Ok(objects::<RawImage>(bytes)?
         .into_iter()
@@ -308,7 +308,7 @@ pub fn images(bytes: &[u8]) -> serde_json::Result<Vec<DockerImage>> {
 /// Reads the answer to [`VOLUME_FORMAT`]; empty text is no volume.
 ///
 /// # Errors
-/// What is wrong with the JSON.
+/// The error of the JSON parser.
 pub fn volumes(bytes: &[u8]) -> serde_json::Result<Vec<DockerVolume>> {
     Ok(objects::<RawVolume>(bytes)?
         .into_iter()

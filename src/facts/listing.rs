@@ -40,8 +40,8 @@ pub fn parse(bytes: &[u8]) -> BTreeMap<String, PathFact> {
     facts
 }
 
-/// Reads what the probe's `list` and `others` say of a tree, compressed or not, and ended; `None` when the end is missing. `tree` is
-/// its own name, which stands there when it is a file.
+/// Parses the output of the probe's `list` and `others` about a tree, compressed or not; `None` when its end is missing.
+/// `tree` is the name of the tree itself, which the output contains when it is a file.
 pub fn parse_tree(bytes: &[u8], tree: &str) -> Option<Tree> {
     let mut text = Vec::new();
     if bytes.starts_with(&[0x1f, 0x8b]) {
@@ -91,7 +91,7 @@ pub fn parse_tree(bytes: &[u8], tree: &str) -> Option<Tree> {
     Some(found)
 }
 
-/// The path below a tree: `./a` is `a`, and `.` the tree itself.
+/// Returns the path below a tree: `./a` becomes `a`, and `.` the tree itself.
 fn below(path: String, tree: &str) -> Option<String> {
     if path == tree || path == "." { Some(String::new()) } else { path.strip_prefix("./").map(str::to_owned) }
 }
@@ -113,15 +113,16 @@ pub fn link_target(link: &str, says: &str, leads: &str) -> String {
     if way.is_empty() { ".".to_owned() } else { way.to_owned() }
 }
 
-/// `81a4 17`: as below, of files none of which is gone.
+/// Takes a line like `81a4 17`, in the form of [`take_stat`] without a name, from a list in which no file is missing.
 fn take_nameless_stat(stats: &mut &str) -> Option<PathFact> {
     let (line, rest) = stats.split_once('\n')?;
     *stats = rest;
     take_stat(&mut format!("{line} \n").as_str(), "")
 }
 
-/// `81a4 17 NAME`: st_mode in hexadecimal, the size, and the name, as `stat -c '%f %s %n'` of coreutils and busybox prints them.
-/// The lines stand in the order of the names; one of another name means that this one is gone. Names may hold line breaks.
+/// Takes a line `81a4 17 NAME`: st_mode in hexadecimal, the size, and the name, as `stat -c '%f %s %n'` of coreutils and
+/// busybox prints them. The lines are in the order of the names; a line with another name means that this file does not
+/// exist any more. Names may contain line breaks.
 fn take_stat(stats: &mut &str, name: &str) -> Option<PathFact> {
     let (mode, rest) = stats.split_once(' ')?;
     let (size, rest) = rest.split_once(' ')?;
@@ -137,7 +138,7 @@ fn take_stat(stats: &mut &str, name: &str) -> Option<PathFact> {
     Some(fact)
 }
 
-/// `DIGEST  NAME` of `sha256sum`, which begins the line with a backslash when it escapes the name.
+/// Parses a line `DIGEST  NAME` of `sha256sum`, which begins the line with a backslash when it escapes the name.
 fn parse_digest(line: &str) -> Option<(String, String)> {
     let (escaped, line) = line.strip_prefix('\\').map_or((false, line), |line| (true, line));
     let (digest, name) = line.split_once("  ")?;

@@ -1,4 +1,4 @@
-//! What is there: on the device, read with one probe in one round trip, and on this computer.
+//! The facts about the device, read with one probe in one round trip, and about this computer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,22 +44,22 @@ pub struct Facts {
     pub name_limit: Option<usize>,
     /// Whether the configuration interface answers.
     pub interface_answers: bool,
-    /// The word of whoever had the device's lock last, when the reading began; `None` when somebody had it then. The facts are
-    /// true as long as it is the same.
+    /// The token of the last owner of the device's lock when the reading began; `None` when the lock was taken then. The
+    /// facts are true as long as the token is the same.
     pub turn: Option<String>,
-    /// `uname -m`.
+    /// Machine name of the device, as `uname -m` prints it.
     pub machine: String,
     /// Emulators registered in the kernel, as `qemu-aarch64`.
     pub emulators: Vec<String>,
     /// The device's clock at the probe, in seconds since 1970. Never to be trusted, only to be compared with itself.
     pub clock: u64,
-    /// Its docker, where there is one that answers.
+    /// The docker of the device; `None` where none answers.
     pub docker: Option<Docker>,
-    /// How compose is called there.
+    /// The compose tool of the device, if it has one.
     pub compose: Option<ComposeTool>,
-    /// The same as the device said it, for the next time that it is asked.
+    /// The line in which the device named its compose tool, kept for the next probe.
     pub compose_line: String,
-    /// Which model of autostart it has.
+    /// The model of autostart that the device has.
     pub autostart: AutostartModel,
     /// Each autostart service asked about.
     pub services: BTreeMap<String, ServiceFact>,
@@ -69,28 +69,28 @@ pub struct Facts {
     pub links: BTreeMap<String, String>,
     /// Each tree asked about.
     pub trees: BTreeMap<String, Tree>,
-    /// What each image archive on the device holds.
+    /// The content of each image archive on the device.
     pub archives: BTreeMap<String, Archive>,
     /// The size of each of them in bytes.
     pub archive_sizes: BTreeMap<String, u64>,
-    /// What earlier deployments recorded, by application.
+    /// The records of earlier deployments, by application.
     pub records: BTreeMap<String, Record>,
     /// The room where each directory asked about is, or is to be.
     pub room: BTreeMap<String, Room>,
-    /// What there is of each secret that is wanted, by its path.
+    /// The state of each secret of the deployment on the device, by path.
     pub secrets: BTreeMap<String, SecretThere>,
-    /// What is on this computer.
+    /// The state of this computer.
     pub here: here::LocalState,
 }
 
-/// What there is of a secret.
+/// The state of a secret on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretThere {
-    /// The same, and nobody else may read it.
+    /// The secret has the same value, and nobody else may read it.
     Same,
     /// Another one, or one that others may read.
     Other,
-    /// Nothing.
+    /// The secret does not exist.
     None,
 }
 
@@ -101,7 +101,7 @@ pub struct Room {
     pub device: u64,
     /// Bytes that are free.
     pub bytes: u64,
-    /// All its bytes.
+    /// Total size of the file system, in bytes.
     pub size: u64,
     /// Inodes that are free; `None` where it makes them as they are needed.
     pub inodes: Option<u64>,
@@ -114,9 +114,9 @@ pub const STORE_HINT: &str =
 /// A docker engine and what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Docker {
-    /// Its version, as `20.10.24`.
+    /// Version of docker, as `20.10.24`.
     pub version: String,
-    /// Where it keeps images.
+    /// The directory in which docker keeps images.
     pub root: Option<String>,
     /// Whether it keeps them in containerd's store: by manifests, under other IDs than docker's own.
     pub containerd_store: bool,
@@ -124,7 +124,7 @@ pub struct Docker {
     pub containers: Vec<Container>,
     /// All images, intermediate ones too.
     pub images: Vec<DockerImage>,
-    /// All volumes.
+    /// All volumes of docker.
     pub volumes: Vec<DockerVolume>,
 }
 
@@ -147,13 +147,13 @@ impl Docker {
         })
     }
 
-    /// The containers of a compose project.
+    /// Returns the containers of a compose project.
     pub fn project<'a>(&'a self, project: &'a str) -> impl Iterator<Item = &'a Container> {
         self.containers.iter().filter(move |container| container.project.as_deref() == Some(project))
     }
 }
 
-/// How compose is called on the device.
+/// The compose tool of the device, by the way it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ComposeTool {
     /// `docker-compose`, with its version.
@@ -180,14 +180,14 @@ impl ComposeTool {
         Some(if kind == "plugin" { Self::Plugin(version) } else { Self::Hyphen(version) })
     }
 
-    /// Its version.
+    /// Returns the version of the tool.
     pub fn version(&self) -> &str {
         match self {
             Self::Hyphen(version) | Self::Plugin(version) => version,
         }
     }
 
-    /// Whether it takes no compose file without `version:`, as docker-compose before 1.27.
+    /// Returns whether the tool rejects compose files without `version:`, as docker-compose does before 1.27.
     pub fn needs_version(&self) -> bool {
         let Self::Hyphen(version) = self else { return false };
         let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
@@ -195,10 +195,10 @@ impl ComposeTool {
     }
 }
 
-/// How applications start by themselves on this device.
+/// The way in which applications start automatically on this device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AutostartModel {
-    /// Not at all.
+    /// Applications do not start automatically.
     #[default]
     None,
     /// A template unit `oem-dc@<service>` for each application.
@@ -215,15 +215,15 @@ pub enum AutostartModel {
 pub struct ServiceFact {
     /// Whether `oem-dc@<service>` is enabled.
     pub enabled: bool,
-    /// Where its directory is a link to.
+    /// Target of its directory, where that is a link.
     pub directory_link: Option<String>,
-    /// Where the `docker-compose.yml` in its directory is a link to.
+    /// Target of the `docker-compose.yml` in its directory, where that is a link.
     pub file_link: Option<String>,
     /// Whether its directory has a `docker-compose.yml` that is no link.
     pub own_file: bool,
 }
 
-/// What an image archive on the device holds.
+/// The content of an image archive on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Archive {
     /// Images with these IDs; none where the archive does not tell them in a way that is known.
@@ -237,17 +237,17 @@ pub enum Archive {
 /// A tree on the device. Names are paths relative to it; a tree that is one file has the one name ``.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    /// Its files, and links that lead out of it to a file.
+    /// The files of the tree, and links that lead out of it to a file.
     pub files: BTreeMap<String, PathFact>,
-    /// Its directories with their permission bits, the tree itself under the name ``.
+    /// Directories of the tree with their permission bits, the tree itself under the name ``.
     pub directories: BTreeMap<String, u32>,
-    /// Those of the files that are links out of it.
+    /// The names of `files` that are links out of the tree.
     pub linked: BTreeSet<String>,
     /// Links that lead to something within it, each with its target, relative to the directory of the link.
     pub links: BTreeMap<String, String>,
     /// Directories that this user cannot look into.
     pub closed: BTreeSet<String>,
-    /// What cannot be fetched, and why.
+    /// The entries that cannot be fetched, each with the reason.
     pub left_out: BTreeMap<String, LeftOut>,
 }
 
@@ -276,14 +276,14 @@ impl LeftOut {
     }
 }
 
-/// What a path on the device is.
+/// The facts about a path on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathFact {
     /// File, directory or something else.
     pub kind: PathKind,
     /// Permission bits.
     pub mode: u32,
-    /// Size in bytes.
+    /// Size of the file, in bytes.
     pub size: u64,
     /// Whether it is a file that the user can read.
     pub readable: bool,
@@ -298,13 +298,14 @@ pub struct PathFact {
 pub enum PathKind {
     /// A regular file.
     File,
-    /// A directory.
+    /// The path is a directory.
     Directory,
     /// A device, a socket, a link to nothing. Other links are what they lead to.
     Other,
 }
 
-/// What an application's earlier deployments created, as kept in `~/.o3r-deploy/<application>/record.json` on the device.
+/// The record of what an application's earlier deployments created, kept in `~/.o3r-deploy/<application>/record.json` on
+/// the device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct Record {
@@ -319,7 +320,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The images that a return to an earlier version of the application needs.
+    /// Returns the images that a rollback to an earlier version of the application needs.
     pub fn needed_images(&self) -> impl Iterator<Item = &String> {
         self.images.iter()
     }
@@ -342,12 +343,12 @@ impl Facts {
         PathBuf::from(known.cloned().unwrap_or(folder))
     }
 
-    /// Whether any deployment by this tool created what `owns` finds in its record.
+    /// Returns whether any deployment by this tool created the object that `owns` looks for in a record.
     pub fn is_ours(&self, owns: impl Fn(&Record) -> bool) -> bool {
         self.records.values().any(owns)
     }
 
-    /// The directory at `path`, if it is one.
+    /// Returns whether `path` is a directory on the device.
     pub fn is_directory(&self, path: &str) -> bool {
         self.paths.get(path).is_some_and(|fact| fact.kind == PathKind::Directory)
     }

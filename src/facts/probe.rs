@@ -10,7 +10,7 @@ use crate::{
     text::printable,
 };
 
-/// What to ask the device: only what the deployment needs is read.
+/// The questions of a probe: only what the deployment needs is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {
     /// Parts of the answer that cost something.
@@ -21,7 +21,7 @@ pub struct Probe {
     pub archives: BTreeSet<String>,
     /// Trees whose files are wanted.
     pub trees: BTreeSet<String>,
-    /// Directories whose room is wanted, there or not.
+    /// Directories whose free space is asked for, whether they exist or not.
     pub rooms: BTreeSet<String>,
     /// Single paths: what they are, and the digest of files.
     pub paths: BTreeSet<String>,
@@ -29,7 +29,7 @@ pub struct Probe {
     pub bare: BTreeSet<String>,
     /// Single paths that may be links: where they lead.
     pub links: BTreeSet<String>,
-    /// What the device said of its compose before: `compose_tool.sh` tells the form.
+    /// The line in which the device named its compose tool earlier, in the form of `compose_tool.sh`.
     pub known_compose: String,
 }
 
@@ -38,17 +38,17 @@ pub struct Probe {
 pub enum Section {
     /// The engine's version.
     Docker,
-    /// Where the engine keeps images, and the room there.
+    /// The directory in which the engine keeps images, and the free space there.
     DockerRoot,
     /// All containers.
     Containers,
-    /// All images.
+    /// All images of docker.
     Images,
-    /// All volumes.
+    /// All volumes of docker.
     Volumes,
-    /// How compose is called.
+    /// The compose tool and its version.
     Compose,
-    /// What earlier deployments recorded.
+    /// The records of earlier deployments.
     Records,
     /// The model of autostart.
     Autostart,
@@ -72,21 +72,21 @@ impl Section {
 /// Why the device could not be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum FactsError {
-    /// It could not be asked.
+    /// The device could not be asked.
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// Docker did not say what was asked of it.
     #[error("docker does not answer on the device: it did not tell its {section}")]
     Docker {
-        /// What it was asked for.
+        /// The part of the probe that docker did not answer.
         section: &'static str,
     },
-    /// It answered something else.
+    /// The answer of the device is not understood.
     #[error("the device's answer about its {section} is not understood: {reason}")]
     Answer {
-        /// Which part of the answer.
+        /// The part of the answer that is not understood.
         section: &'static str,
-        /// What is wrong with it.
+        /// The reason why the answer is not understood.
         reason: String,
     },
 }
@@ -113,7 +113,7 @@ impl Explain for FactsError {
 const PRELUDE: &str = concat!(include_str!("../commands/scripts/within.sh"), include_str!("compose_tool.sh"));
 
 impl Probe {
-    /// The command; the paths go to its standard input.
+    /// Returns the command of the probe; the paths go to its standard input.
     pub fn command(&self, nonce: &str) -> Command {
         let wants: Vec<_> = self.sections.iter().map(|section| section.name()).collect();
         let pairs = |kind: &'static str, names: &BTreeSet<String>| {
@@ -233,7 +233,7 @@ pub(crate) fn parse(answer: &[u8], nonce: &str) -> Result<Facts, FactsError> {
     if complete { Ok(facts) } else { Err(FactsError::Answer { section: "state", reason: "its end is missing".into() }) }
 }
 
-/// What a tree holds. One that is not there holds nothing.
+/// Reads the content of a tree. One that is not there holds nothing.
 fn tree(name: &str, content: &[u8]) -> Result<Tree, FactsError> {
     if content.is_empty() {
         return Ok(Tree::default());
@@ -300,7 +300,8 @@ fn parse_autostart(listing: &str) -> AutostartModel {
     model
 }
 
-/// `DEVICE` and, on the next line, `FREE BLOCK ALL INODES FREE_INODES`, as `stat -f` of coreutils and busybox counts them.
+/// Parses `DEVICE` and, on the next line, `FREE BLOCK ALL INODES FREE_INODES`, as `stat -f` of coreutils and busybox counts
+/// them.
 fn room(said: &str) -> Option<Room> {
     let figures: Vec<u64> = said.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
     let [device, free, block, all, inodes, free_inodes] = *figures.as_slice() else { return None };

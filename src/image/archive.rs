@@ -27,7 +27,7 @@ pub struct Archive {
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
-    /// How the archive is compressed as a whole.
+    /// The compression of the archive as a whole.
     compression: super::Compression,
     blobs: HashMap<DiffId, Blob>,
     /// Removes the file when it is no longer needed, if it is a temporary one.
@@ -83,8 +83,8 @@ impl Archive {
         Ok(Self { images, store: Arc::new(Store { path: path.to_owned(), compression, blobs, _temporary: temporary }) })
     }
 
-    /// The same archive, decompressed to a temporary file if it is compressed as a whole: then any layer can be read without
-    /// those before it.
+    /// Returns the same archive, decompressed to a temporary file if it is compressed as a whole, so that any layer can be
+    /// read without those before it.
     ///
     /// # Errors
     /// A file that cannot be read any more, no room for the other.
@@ -105,7 +105,7 @@ impl Archive {
         Ok(Self { images: self.images, store: Arc::new(store) })
     }
 
-    /// Its images, in its order.
+    /// Returns the images of the archive, in its order.
     pub fn images(&self) -> &[Image] {
         &self.images
     }
@@ -114,7 +114,7 @@ impl Archive {
         &mut self.images
     }
 
-    /// Where its bytes are.
+    /// Returns the path of the file with the archive's bytes.
     pub(super) fn path(&self) -> &Path {
         &self.store.path
     }
@@ -134,8 +134,8 @@ impl Archive {
         open().map_err(|flaw| flaw.at(&self.store.path))
     }
 
-    /// At most `length` bytes of a layer from `at` on, where they can be had without decompressing what is before them; else
-    /// none.
+    /// Returns at most `length` bytes of a layer from `at` on; none where the bytes before them would have to be
+    /// decompressed.
     pub fn sample(&self, diff_id: &DiffId, at: u64, length: usize) -> Vec<u8> {
         let read = || -> Result<Vec<u8>, ArchiveError> {
             let blob = self.store.blob(diff_id)?;
@@ -150,8 +150,8 @@ impl Archive {
         read().unwrap_or_default()
     }
 
-    /// What `docker load` reads to have the images of `loads`. A layer that several of them need is sent once. The images need
-    /// not be those of the archive, but the layers that are sent are in it.
+    /// Returns the stream from which `docker load` gets the images of `loads`. A layer that several of them need is sent
+    /// once. The images need not be those of the archive, but the layers that are sent are in it.
     ///
     /// # Errors
     /// A layer that is not in the archive or cannot be read. Layers stored with zstd are read once to learn their size.
@@ -161,12 +161,12 @@ impl Archive {
 }
 
 impl Store {
-    /// Where a layer is.
+    /// Returns the place of a layer in the archive.
     pub(super) fn blob(&self, diff_id: &DiffId) -> Result<Blob, ArchiveError> {
         self.blobs.get(diff_id).copied().ok_or_else(|| ArchiveError::Missing(format!("layer {diff_id}")))
     }
 
-    /// The archive from its beginning.
+    /// Opens the archive at its beginning.
     pub(super) fn bytes(&self) -> Result<Bytes, ArchiveError> {
         Bytes::open(&self.path, self.compression)
     }

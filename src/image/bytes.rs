@@ -36,7 +36,7 @@ impl Bytes {
         Ok(Self { path: path.to_owned(), compression, source, position: 0 })
     }
 
-    /// How the file `path` is compressed, as told by its first bytes.
+    /// Returns the compression of the file `path`, recognised by its first bytes.
     pub(super) fn compression_of(path: &Path) -> Result<Compression, ArchiveError> {
         let mut beginning = Vec::new();
         File::open(path)?.take(6).read_to_end(&mut beginning)?;
@@ -47,12 +47,12 @@ impl Bytes {
         }
     }
 
-    /// How many bytes came before the next one.
+    /// Returns the number of bytes before the next one.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Whether any position is reached without reading what lies before it.
+    /// Returns whether any position can be reached without reading the bytes before it.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self.source, Source::Plain { .. })
     }

@@ -11,23 +11,23 @@ use ruzstd::decoding::{
 /// The largest window a zstd stream may ask for, in bytes; `zstd -19` uses 8 MiB.
 const LARGEST_WINDOW: u64 = 32 << 20;
 
-/// How a stream is compressed.
+/// The compression of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// The stream is not compressed.
     None,
     /// gzip: every docker loads it.
     Gzip,
     /// zstd: docker loads it from 23.0 on, the devices' docker does not.
     Zstd,
-    /// xz.
+    /// The stream is compressed with xz.
     Xz,
-    /// bzip2.
+    /// The stream is compressed with bzip2.
     Bzip2,
 }
 
 impl Compression {
-    /// How a stream that begins so is compressed; six bytes are enough.
+    /// Returns the compression of a stream that begins with these bytes; six bytes are enough.
     pub fn of(beginning: &[u8]) -> Self {
         const MAGIC: [(&[u8], Compression); 4] = [
             (&[0x1f, 0x8b], Compression::Gzip),
@@ -38,7 +38,7 @@ impl Compression {
         MAGIC.iter().find(|(magic, _)| beginning.starts_with(magic)).map_or(Self::None, |(_, compression)| *compression)
     }
 
-    /// The name of the program that packs files so.
+    /// Returns the name of the program that compresses in this way.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",

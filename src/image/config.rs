@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{ArchiveError, DiffId, Platform, json};
 use crate::config::ImageMetadata;
 
-/// What an image's configuration says of its platform and its layers.
+/// The configuration of an image, as far as it describes the platform and the layers.
 #[derive(Deserialize)]
 struct Configuration {
     #[serde(default)]
@@ -68,7 +68,7 @@ struct History<'a> {
     created_by: &'a str,
 }
 
-/// The configuration of an image with one layer. The same input gives the same bytes.
+/// Creates the configuration of an image with one layer. The same input gives the same bytes.
 pub(super) fn make(metadata: &ImageMetadata, platform: &Platform, layer: DiffId) -> Vec<u8> {
     let made = Made {
         architecture: &platform.architecture,

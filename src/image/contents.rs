@@ -1,4 +1,4 @@
-//! What an archive turns out to hold: images, and where each of their layers is.
+//! The content of an archive: its images, and the place of each of their layers.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::{
 /// The most images an archive may hold.
 const MOST_IMAGES: usize = 64;
 
-/// Where the bytes of a layer are, and how they are stored there.
+/// The place of a layer's bytes in the archive, and the form in which they are stored.
 pub(super) type Blob = Place;
 
 /// The images of an archive and the blobs of all their layers.
@@ -18,7 +18,7 @@ pub(super) type Blob = Place;
 pub(super) struct Contents {
     /// The images, in the order of the archive.
     pub(super) images: Vec<Image>,
-    /// Where each layer is.
+    /// The place of each layer.
     pub(super) blobs: HashMap<DiffId, Blob>,
 }
 
@@ -61,7 +61,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Whether all of its images are for a VPU.
+    /// Returns whether all of its images are for a VPU.
     pub(super) fn is_for_vpu(&self) -> bool {
         !self.images.is_empty() && self.images.iter().all(|image| image.platform.is_vpu())
     }
@@ -88,7 +88,8 @@ impl Contents {
         self.blobs.extend(all.blobs);
     }
 
-    /// Of images that differ by platform alone, keeps what a VPU runs. `groups` names, for each image, those it goes with.
+    /// Keeps only the image for a VPU where images differ only by platform. `groups` names, for each image, those it goes
+    /// with.
     pub(super) fn keep_vpu_platform(&mut self, groups: &[usize]) {
         let keep: Vec<bool> = groups
             .iter()
@@ -103,7 +104,8 @@ impl Contents {
     }
 }
 
-/// A configuration is named by its digest in every layout but hand-made ones: `<hex>.json` or `blobs/sha256/<hex>`.
+/// Checks the name of a configuration, which is its digest in all layouts that are not hand-made: `<hex>.json` or
+/// `blobs/sha256/<hex>`.
 fn check_name(name: &str, id: &ImageId) -> Result<(), ArchiveError> {
     let stem = name.rsplit('/').next().unwrap_or(name).trim_end_matches(".json");
     match stem.parse::<ImageId>() {

@@ -16,17 +16,17 @@ macro_rules! digest {
         pub struct $name([u8; 32]);
 
         impl $name {
-            /// The digest of `bytes`.
+            /// Returns the digest of `bytes`.
             pub fn of(bytes: &[u8]) -> Self {
                 Self::finish(Sha256::new_with_prefix(bytes))
             }
 
-            /// The digest of what a hasher was fed.
+            /// Returns the digest of the data that a hasher was given.
             pub(super) fn finish(hasher: Sha256) -> Self {
                 Self(hasher.finalize().into())
             }
 
-            /// The 64 hexadecimal digits, without `sha256:`.
+            /// Returns the 64 hexadecimal digits, without `sha256:`.
             pub fn hex(&self) -> String {
                 self.0.iter().map(|byte| format!("{byte:02x}")).collect()
             }
@@ -55,7 +55,7 @@ macro_rules! digest {
 }
 
 digest! {
-    /// What docker calls an image: the digest of its configuration, byte for byte.
+    /// The ID of an image in docker: the digest of its configuration, byte for byte.
     ImageId
 }
 digest! {
@@ -71,7 +71,7 @@ digest! {
     BlobId
 }
 
-/// Podman leaves the prefix out.
+/// Parses a digest with or without its prefix, which podman leaves out.
 fn parse(text: &str) -> Option<[u8; 32]> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     if digits.len() != 64 || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
@@ -84,8 +84,8 @@ fn parse(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// The chain ID of each layer, bottom first: that of the lowest is its diff ID, every other is the digest of its parent's
-/// chain ID, a space and its own diff ID (OCI image specification, "Layer ChainID").
+/// Returns the chain ID of each layer, from the bottom: that of the lowest is its diff ID, every other is the digest of its
+/// parent's chain ID, a space and its own diff ID (OCI image specification, "Layer ChainID").
 pub fn chain_ids(diff_ids: &[DiffId]) -> Vec<ChainId> {
     let mut chain: Vec<ChainId> = Vec::with_capacity(diff_ids.len());
     for diff_id in diff_ids {

@@ -10,7 +10,7 @@ use tempfile::TempPath;
 
 use super::oci_archive::{INDEX, LAYOUT};
 
-/// Whether the directory `path` is an image layout.
+/// Returns whether the directory `path` is an OCI image layout.
 pub(super) fn is_layout(path: &Path) -> bool {
     [INDEX, LAYOUT].iter().all(|name| path.join(name).is_file())
 }

@@ -15,7 +15,7 @@ use super::{
 /// The largest `manifest.json` of one image, in bytes.
 const LARGEST_MANIFEST: u64 = 1 << 20;
 
-/// What `docker image inspect` says of an image.
+/// The output of `docker image inspect` about an image.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Inspected {
@@ -67,7 +67,7 @@ pub(super) fn find(name: &str) -> Result<InEngine, ImageError> {
     Ok(InEngine::Archived(archive))
 }
 
-/// What docker's refusal to inspect `name` means.
+/// Returns the error for the message with which docker refuses to inspect `name`.
 fn refusal(name: &str, said: &[u8]) -> ImageError {
     let reason = last_line(said);
     let lower = reason.to_lowercase();
@@ -190,7 +190,7 @@ impl Saving {
         command.spawn().map(Self)
     }
 
-    /// That it ended well.
+    /// Checks that docker ended without an error.
     fn finish(mut self) -> io::Result<()> {
         let mut said = Vec::new();
         if let Some(stderr) = self.0.stderr.as_mut() {

@@ -1,4 +1,4 @@
-//! What can be wrong with an image on this computer, and what to do about it.
+//! The errors of images on this computer, and how to solve them.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ pub enum ImageError {
     /// No file of that name, and no docker to ask.
     #[error("there is no file `{name}` on this computer, and no docker that could have an image of that name")]
     NoDocker {
-        /// What was asked for.
+        /// Name of the file or image that was asked for.
         name: String,
         /// Why the command could not be started.
         source: io::Error,
@@ -25,9 +25,9 @@ pub enum ImageError {
     /// Docker is there but cannot be asked.
     #[error("there is no file `{name}` on this computer, and its docker cannot be asked for an image: {reason}")]
     Docker {
-        /// What was asked for.
+        /// Name of the file or image that was asked for.
         name: String,
-        /// What docker said.
+        /// The error message of docker.
         reason: String,
     },
     /// A directory where a file is expected.
@@ -36,9 +36,9 @@ pub enum ImageError {
     /// A file that cannot be read, or a temporary one that cannot be written.
     #[error("`{}` cannot be read", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// No room for a copy of what docker saves.
@@ -47,15 +47,15 @@ pub enum ImageError {
     /// A file that is no image, or a damaged one.
     #[error("`{}` is not an image that can be loaded: {flaw}", path.display())]
     Flawed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the archive.
         flaw: ArchiveError,
     },
     /// One name for several images.
     #[error("`{}` holds {} images, and none or several of them are named `{name}`", path.display(), found.len())]
     Ambiguous {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The name asked for.
         name: String,
@@ -67,16 +67,16 @@ pub enum ImageError {
     Name(#[from] ReferenceError),
 }
 
-/// What is wrong with an archive.
+/// The faults of an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// No bytes.
+    /// The archive has no bytes.
     #[error("it is empty")]
     Empty,
     /// Something else.
     #[error("it is not a tar archive")]
     NotTar,
-    /// It ends in the middle.
+    /// The archive ends in the middle.
     #[error("it is cut off")]
     Truncated,
     /// Nonsense where a tar header should be, or a stream that does not decompress.
@@ -88,15 +88,15 @@ pub enum ArchiveError {
     /// A layer with a compression that is not read here.
     #[error("the layer `{name}` in it is compressed with {}", compression.name())]
     PackedLayer {
-        /// The part.
+        /// Name of the layer in the archive.
         name: String,
-        /// How it is compressed.
+        /// The compression of the layer.
         compression: Compression,
     },
     /// A part whose holes were left out.
     #[error("`{0}` in it is stored with holes (`tar --sparse`)")]
     Sparse(String),
-    /// It has none.
+    /// The archive has no images.
     #[error("there is no image in it")]
     NoImages,
     /// Manifests that look like an image's, and are for no platform.
@@ -105,9 +105,9 @@ pub enum ArchiveError {
     /// A part that is read into memory is far larger than it ever is.
     #[error("`{name}` in it has {size} bytes, more than any image has there")]
     TooLarge {
-        /// The part.
+        /// Name of the part in the archive.
         name: String,
-        /// Its size in bytes.
+        /// Size of the part, in bytes.
         size: u64,
     },
     /// More of something than any image has.
@@ -122,15 +122,15 @@ pub enum ArchiveError {
     /// A part that does not say what it should.
     #[error("`{name}` in it cannot be understood: {source}")]
     Json {
-        /// The part.
+        /// Name of the part in the archive.
         name: String,
-        /// What was expected.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
     /// The bytes are not those that the name promises.
     #[error("`{name}` in it is damaged: its digest is {found}")]
     Digest {
-        /// The part.
+        /// Name of the part in the archive.
         name: String,
         /// The digest of its bytes.
         found: String,
@@ -138,7 +138,7 @@ pub enum ArchiveError {
     /// The layers are not those the configuration speaks of.
     #[error("it lists {listed} layers for image {image}, which has {layers}")]
     Layers {
-        /// The image.
+        /// ID of the image.
         image: ImageId,
         /// Layers in the manifest.
         listed: usize,
@@ -157,13 +157,13 @@ pub enum ArchiveError {
     /// Programs for a processor that nobody has heard of.
     #[error("the programs in it are for an unknown processor (ELF machine {0})")]
     UnknownMachine(u16),
-    /// It could not be read.
+    /// The archive could not be read.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
 impl ArchiveError {
-    /// With the file it was found in. What the operating system refuses is no flaw of the file.
+    /// Adds the path of the file to the fault. An error of the operating system is not a fault of the file.
     pub(super) fn at(self, path: &Path) -> ImageError {
         let path = path.to_owned();
         match self {
@@ -241,7 +241,7 @@ impl Explain for ImageError {
     }
 }
 
-/// A path as it is typed in a shell.
+/// Returns a path as it is typed in a shell.
 fn quoted(path: &Path) -> String {
     crate::command::quote(&path.to_string_lossy())
 }

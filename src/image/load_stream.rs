@@ -1,4 +1,4 @@
-//! What `docker load` reads: a `docker save` archive made for the device, as a stream.
+//! Builds the input of `docker load`: a `docker save` archive made for the device, as a stream.
 //!
 //! Layers go uncompressed or with gzip, as they are stored: all that docker up to 20.10 reads. Layers that the device has are
 //! left out; docker does not look for a layer whose chain it knows. The same input gives the same bytes.
@@ -26,7 +26,7 @@ use super::{
 /// The size of the pieces that [`LoadStream::pieces`] sends, in bytes; the last may be smaller.
 pub const PIECE: usize = 256 << 10;
 
-/// How many pieces wait for the receiver at most.
+/// Maximum number of pieces that wait for the receiver.
 const PIECES_WAITING: usize = 8;
 
 /// An image that the device is to load.
@@ -34,7 +34,7 @@ const PIECES_WAITING: usize = 8;
 pub struct Load<'a> {
     /// The image, with the references that it is to have.
     pub image: &'a Image,
-    /// How many of its layers, bottom first, are left out. The device must have all of them on one chain.
+    /// Number of its layers, from the bottom, that are left out. The device must have all of them on one chain.
     pub present: usize,
     /// Whether its layers go uncompressed even where they are stored with gzip.
     pub plain: bool,
@@ -64,10 +64,10 @@ enum Body {
     Layer(DiffId, Blob, Form),
 }
 
-/// How a layer is sent.
+/// The form in which a layer is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// With gzip, as it is stored.
+    /// The layer is sent with gzip, as it is stored.
     Gzip,
     Plain,
 }
@@ -81,12 +81,12 @@ struct ManifestEntry {
     layers: Vec<String>,
 }
 
-/// The stream of an image as this computer's docker saves it.
+/// Returns the stream of an image as this computer's docker saves it.
 pub(super) fn of_engine(saved: Saved) -> LoadStream {
     LoadStream(Source::Engine(saved))
 }
 
-/// The stream of images whose layers are in `store`.
+/// Returns the stream of images whose layers are in `store`.
 pub(super) fn of_archive(store: &Arc<Store>, loads: &[Load<'_>]) -> Result<LoadStream, ArchiveError> {
     let mut manifest = Vec::new();
     let (mut configs, mut layers, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
@@ -119,7 +119,8 @@ fn layer_name(diff_id: &DiffId) -> String {
     format!("{}.tar", diff_id.hex())
 }
 
-/// The size of a layer as it is sent. A tar header needs it first: a layer that is decompressed is read once more.
+/// Returns the size of a layer as it is sent, in bytes. A tar header needs it first: a layer that is decompressed is read
+/// once more.
 fn sent_size(store: &Store, diff_id: &DiffId, blob: Blob, form: Form) -> Result<u64, ArchiveError> {
     if form == Form::Gzip || blob.compression == Compression::None {
         return Ok(blob.size);
@@ -135,7 +136,7 @@ fn unpacked<'a>(bytes: &'a mut Bytes, diff_id: &DiffId, blob: Blob) -> Result<La
 }
 
 impl LoadStream {
-    /// How many bytes it will be; unknown for an image that this computer's docker saves meanwhile.
+    /// Returns the total number of bytes; `None` for an image that this computer's docker saves meanwhile.
     pub fn total(&self) -> Option<u64> {
         match &self.0 {
             Source::Archive { parts, .. } => {
@@ -146,7 +147,7 @@ impl LoadStream {
         }
     }
 
-    /// The layers in it, each with the place where its content begins, in bytes from the beginning.
+    /// Returns the layers in the stream, each with the position of its content in bytes from the beginning.
     pub fn layers(&self) -> Vec<(DiffId, u64)> {
         let Source::Archive { parts, .. } = &self.0 else { return Vec::new() };
         let mut layers = Vec::new();
@@ -164,7 +165,7 @@ impl LoadStream {
     /// Writes it all. Blocks.
     ///
     /// # Errors
-    /// What `out` says, a file that cannot be read any more, and a layer that is damaged: then what was written is not a whole
+    /// The error of writing to `out`, a file that cannot be read any more, or a damaged layer: then the output is not a whole
     /// archive, so that docker keeps nothing of it.
     pub fn write(self, out: &mut dyn Write) -> io::Result<()> {
         let (store, parts) = match self.0 {
@@ -193,7 +194,7 @@ impl LoadStream {
         self.pieces_through(Self::write)
     }
 
-    /// The same of what `write` makes of it.
+    /// Sends what `write` makes of the stream as pieces, like [`LoadStream::pieces`].
     pub fn pieces_through(
         self,
         write: impl FnOnce(Self, &mut dyn Write) -> io::Result<()> + Send + 'static,
@@ -218,7 +219,7 @@ fn write_layer(bytes: &mut Bytes, diff_id: &DiffId, blob: Blob, form: Form, out:
     copy(&mut unpacked(bytes, diff_id, blob)?, |piece| out.write_all(piece))
 }
 
-/// A header that depends on nothing but name and size. GNU's format takes sizes from 8 GiB on.
+/// Creates a header that depends only on name and size. GNU's format takes sizes from 8 GiB on.
 fn header(name: &str, size: u64) -> io::Result<Header> {
     let mut header = Header::new_gnu();
     header.set_path(name)?;

@@ -44,11 +44,11 @@ use crate::{config::ImageMetadata, small_file};
 pub struct Image {
     /// The ID that it has and will have on the device.
     pub id: ImageId,
-    /// What it runs on.
+    /// The platform that the image is built for.
     pub platform: Platform,
     /// The names that it is to have.
     pub references: Vec<Reference>,
-    /// Its layers, bottom first.
+    /// The layers of the image, bottom first.
     pub layers: Vec<Layer>,
     /// The bytes of its configuration, whose digest is its ID. Docker does not tell them before it saves the image.
     pub config: Option<Vec<u8>>,
@@ -59,13 +59,13 @@ pub struct Image {
 pub struct Layer {
     /// The digest of its uncompressed tar archive.
     pub diff_id: DiffId,
-    /// Its place on the chain of those below it.
+    /// Chain ID of the layer together with those below it.
     pub chain_id: ChainId,
     /// The size of its uncompressed tar archive in bytes, where it is known without reading the layer.
     pub size: Option<u64>,
-    /// Its size in bytes as it is stored in the archive; 0 while it is in docker.
+    /// Size in bytes as the layer is stored in the archive; 0 while it is in docker.
     pub stored: u64,
-    /// How much it comes to on a disk in bytes, as far as that is told without reading it: at least so much.
+    /// Minimum size on a disk when it is unpacked, in bytes, as far as that is known without reading it.
     pub unpacked: u64,
 }
 
@@ -116,7 +116,8 @@ pub fn open(source: &str, metadata: &ImageMetadata, name: Option<&str>) -> Resul
     Ok(LocalImages(found))
 }
 
-/// A reference, with or without a digest, or an ID. What begins with a dash is none of them and never reaches docker.
+/// Returns whether `source` may be a reference, with or without a digest, or an ID. A text that begins with a dash is none
+/// of them and never reaches docker.
 fn may_be_in_engine(source: &str) -> bool {
     source.parse::<Reference>().is_ok() || source.parse::<ImageId>().is_ok()
 }
@@ -137,7 +138,7 @@ fn give_name(archive: &mut Archive, name: Reference) -> Result<(), ImageError> {
 }
 
 impl LocalImages {
-    /// The images, with the references that they are to have.
+    /// Returns the images, with the references that they are to have.
     pub fn images(&self) -> &[Image] {
         match &self.0 {
             Found::Archive(archive) => archive.images(),
@@ -145,13 +146,13 @@ impl LocalImages {
         }
     }
 
-    /// Whether they are in an archive, and not in this computer's docker.
+    /// Returns whether the images are in an archive, and not in this computer's docker.
     pub fn is_archive(&self) -> bool {
         matches!(self.0, Found::Archive(_))
     }
 
-    /// What `docker load` reads to have all of the images, every layer included. An image in docker is saved while it is read,
-    /// without a copy on disk.
+    /// Returns the stream from which `docker load` gets all of the images, every layer included. An image in docker is
+    /// saved while it is read, without a copy on disk.
     ///
     /// # Errors
     /// As [`Archive::load_stream`].
@@ -167,8 +168,8 @@ impl LocalImages {
         }
     }
 
-    /// The same images as an archive, which gives single layers. An image in docker is saved to a temporary file for that, and
-    /// an archive that is compressed as a whole is decompressed to one.
+    /// Returns the same images as an archive, from which single layers can be read. An image in docker is saved to a
+    /// temporary file for that, and an archive that is compressed as a whole is decompressed to one.
     ///
     /// # Errors
     /// Docker that fails, no room for the file.

@@ -13,7 +13,7 @@ use super::{ArchiveError, BlobId, Reference, contents::Contents, json, survey::S
 pub(super) const INDEX: &str = "index.json";
 pub(super) const LAYOUT: &str = "oci-layout";
 
-/// How deep indexes are nested at most; buildx nests one.
+/// Maximum depth of nested indexes; buildx nests one.
 const DEEPEST: usize = 4;
 /// The most manifests that are read; an index may name itself.
 const MOST_MANIFESTS: usize = 256;
@@ -36,7 +36,7 @@ struct Document {
 }
 
 impl Document {
-    /// Whether it says that it is no image: a signature, a chart, ….
+    /// Returns whether the manifest declares that it is not an image but, for example, a signature or a chart.
     fn is_artifact(&self) -> bool {
         let other = |part: &Descriptor, fits: &dyn Fn(&str) -> bool| part.media_type.as_deref().is_some_and(|kind| !fits(kind));
         self.artifact_type.as_ref().is_some_and(|kind| !kind.is_empty())
@@ -55,7 +55,7 @@ struct Said {
 }
 
 impl Said {
-    /// Nothing, or what buildx writes where provenance and SBOM are kept.
+    /// Returns whether the platform is empty, or the one that buildx writes for provenance and SBOM.
     fn is_none(&self) -> bool {
         let none = |text: &str| matches!(text, "" | "unknown");
         none(&self.os) && none(&self.architecture)
@@ -81,18 +81,18 @@ impl Descriptor {
         self.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// buildx keeps provenance and SBOM as images of their own, for no platform.
+    /// Returns whether it is provenance or an SBOM, which buildx stores as images of their own without a platform.
     fn is_attestation(&self) -> bool {
         self.annotation("vnd.docker.reference.type") == Some("attestation-manifest")
             || self.platform.as_ref().is_some_and(Said::is_none)
     }
 
-    /// Whether it is said to be for something else than a VPU.
+    /// Returns whether the manifest is declared to be for a platform other than a VPU.
     fn is_for_others(&self) -> bool {
         self.platform.as_ref().is_some_and(|platform| !platform.is_vpu())
     }
 
-    /// The image's name. `ref.name` alone is often just a tag and names nothing.
+    /// Returns the name of the image. `ref.name` alone is often just a tag and names nothing.
     fn reference(&self) -> Option<Reference> {
         let name = self.annotation("io.containerd.image.name");
         let name =

@@ -1,4 +1,4 @@
-//! Which processor an image is for, and what a device runs.
+//! The platform of an image, and the platforms that a device runs.
 
 use std::fmt;
 
@@ -14,12 +14,12 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Linux on `architecture`.
+    /// Returns the platform of Linux on `architecture`.
     pub fn linux(architecture: &str) -> Self {
         Self { os: "linux".into(), architecture: architecture.into(), variant: None }
     }
 
-    /// Whether it is what every VPU is: 64-bit ARM Linux.
+    /// Returns whether it is the platform of every VPU: 64-bit ARM Linux.
     pub fn is_vpu(&self) -> bool {
         self.os == "linux" && self.architecture == "arm64"
     }
@@ -32,8 +32,9 @@ impl fmt::Display for Platform {
     }
 }
 
-/// Whether a device runs what is built for `platform`: by itself (`machine` is what `uname -m` prints there), or by an
-/// emulator registered with the kernel (`emulators` are the names in `/proc/sys/fs/binfmt_misc`, as `qemu-aarch64`).
+/// Returns whether a device can run what is built for `platform`, either natively (`machine` is the output of `uname -m` on
+/// the device) or with an emulator that is registered with the kernel (`emulators` are the names in
+/// `/proc/sys/fs/binfmt_misc`, as `qemu-aarch64`).
 ///
 /// A 64-bit ARM machine is not taken to run 32-bit programs: cores and kernels without that exist.
 pub fn runs_on(platform: &Platform, machine: &str, emulators: &[String]) -> bool {
@@ -53,12 +54,12 @@ fn runs_natively(platform: &Platform, machine: &str) -> bool {
     }
 }
 
-/// The number that `text` begins with: 7 of `7l`.
+/// Parses the number at the beginning of `text`: 7 of `7l`.
 fn version(text: &str) -> Option<u32> {
     text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The name of an OCI architecture in QEMU, where it is another one or the same.
+/// Returns the name of an OCI architecture in QEMU; `None` for an empty one.
 fn emulator_architecture(architecture: &str) -> Option<&str> {
     Some(match architecture {
         "arm64" => "aarch64",

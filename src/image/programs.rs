@@ -1,4 +1,4 @@
-//! For which processor a file system is, as told by the programs in it.
+//! Determines the processor that a file system is for, from the programs in it.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ impl Programs {
         }
     }
 
-    /// The platform that most of them are for.
+    /// Returns the platform that most of them are for.
     pub(super) fn platform(&self) -> Result<Platform, ArchiveError> {
         let (machine, _) = self.0.iter().max_by_key(|(_, count)| **count).ok_or(ArchiveError::NoImage)?;
         let architecture = match (machine.number, machine.is_64_bit, machine.is_big_endian) {
@@ -50,7 +50,7 @@ impl Programs {
 pub(super) mod tests {
     use super::*;
 
-    /// The beginning of a little-endian 64-bit program.
+    /// Returns the beginning of a little-endian 64-bit program.
     pub(in crate::image) fn elf(machine: u8) -> Vec<u8> {
         let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
         bytes.extend([machine, 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! What is in a tar archive: one walk over its headers finds the parts of an image, or the programs of a root file system.
+//! Surveys a tar archive: one walk over its headers finds the parts of an image, or the programs of a root file system.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,25 +21,25 @@ const LARGEST_JSON: u64 = 2 << 20;
 const ALL_JSON: u64 = 8 << 20;
 /// The largest JSON part that is kept while walking, so that a compressed archive need not be read again for it.
 const KEPT_JSON: u64 = 256 << 10;
-/// The most that the names of all members may come to, in bytes, before they are given up: no image has so many.
+/// Maximum total length of the names of all members, in bytes: no image has more.
 const ALL_NAMES: usize = 8 << 20;
 /// The files that tell the kind of an archive, however many others there are.
 const KIND_TELLERS: [&str; 3] = ["manifest.json", "index.json", "oci-layout"];
 /// The longest way that links may take.
 const LONGEST_CHAIN: usize = 16;
 
-/// Where the content of a member is in the archive.
+/// The place of a member's content in the archive.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     /// Bytes from the beginning.
     pub(super) offset: u64,
-    /// Its size there, in bytes.
+    /// Size of the content in the archive, in bytes.
     pub(super) size: u64,
-    /// How it is compressed by itself.
+    /// The compression of the part itself.
     pub(super) compression: Compression,
 }
 
-/// What was found in an archive.
+/// The parts that were found in an archive.
 pub(super) struct Survey {
     bytes: Bytes,
     files: HashMap<String, Place>,
@@ -106,12 +106,12 @@ impl Survey {
         Ok(Self { bytes: walk.bytes, files, links, sparse, kept, json_left: ALL_JSON, too_many, outside, programs })
     }
 
-    /// Whether there is a file of that name at the root.
+    /// Returns whether there is a file of that name at the root.
     pub(super) fn has(&self, name: &str) -> bool {
         self.files.contains_key(name)
     }
 
-    /// That it is fit to be an image archive: all of its members are known.
+    /// Checks that the survey is complete: all members are known.
     pub(super) fn complete(&self) -> Result<(), ArchiveError> {
         if self.too_many {
             return Err(ArchiveError::TooMany("members"));
@@ -119,12 +119,12 @@ impl Survey {
         self.inside()
     }
 
-    /// That none of its members leads out of it.
+    /// Checks that none of the members leads out of the archive.
     pub(super) fn inside(&self) -> Result<(), ArchiveError> {
         self.outside.as_ref().map_or(Ok(()), |name| Err(ArchiveError::Outside(name.clone())))
     }
 
-    /// Where the content of `name` is; links are followed.
+    /// Returns the place of the content of `name`; links are followed.
     pub(super) fn place(&self, name: &str) -> Result<Place, ArchiveError> {
         let mut path = clean(name).ok_or_else(|| ArchiveError::Outside(name.into()))?;
         for _ in 0..LONGEST_CHAIN {
@@ -140,8 +140,9 @@ impl Survey {
         Err(ArchiveError::Missing(name.into()))
     }
 
-    /// How much a member comes to once it is unpacked, at least. The last four bytes of a gzip stream tell that, in 32 bits; they
-    /// are not worth unpacking an archive that is compressed as a whole, nor are they believed when they say less than there is.
+    /// Returns the minimum size of a member once it is unpacked, in bytes. The last four bytes of a gzip stream give that
+    /// size in 32 bits. They are not read where the whole archive would have to be unpacked for it, and are ignored when
+    /// they give less than the stored size.
     pub(super) fn unpacked(&mut self, place: &Place) -> u64 {
         let is_gzip = place.compression == Compression::Gzip && place.size >= 4 && self.bytes.is_plain();
         let told = is_gzip.then(|| {
@@ -152,7 +153,7 @@ impl Survey {
         told.flatten().unwrap_or(0).max(place.size)
     }
 
-    /// The content of a JSON part.
+    /// Reads the content of a JSON part.
     pub(super) fn content(&mut self, name: &str) -> Result<Vec<u8>, ArchiveError> {
         let Place { offset, size, .. } = self.place(name)?;
         if size > LARGEST_JSON {
@@ -166,14 +167,14 @@ impl Survey {
         read_exactly(&mut self.bytes, size)
     }
 
-    /// A JSON part as what it says.
+    /// Reads and parses a JSON part.
     pub(super) fn json<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, ArchiveError> {
         let content = self.content(name)?;
         json::read(name, &content)
     }
 }
 
-/// As much of a buffer as a member of `size` bytes can fill.
+/// Returns the part of a buffer that a member of `size` bytes can fill.
 fn first(buffer: &mut [u8], size: u64) -> &mut [u8] {
     let length = buffer.len().min(usize::try_from(size).unwrap_or(usize::MAX));
     buffer.get_mut(..length).unwrap_or_default()

@@ -18,17 +18,17 @@ const LONGEST_EXTENSION: u64 = 64 << 10;
 /// One member of an archive.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// Its name as written.
+    /// Name of the member as it is written.
     pub(super) name: String,
-    /// What it is.
+    /// The kind of the member.
     pub(super) kind: Kind,
-    /// Where its content begins, in bytes from the beginning of the archive.
+    /// Position of its content, in bytes from the beginning of the archive.
     pub(super) offset: u64,
     /// The size of its content in bytes.
     pub(super) size: u64,
 }
 
-/// What a member of an archive is.
+/// The kind of a member of an archive.
 #[derive(Debug)]
 pub(super) enum Kind {
     /// A file with content.
@@ -50,7 +50,7 @@ pub(super) struct Walk {
     next: u64,
 }
 
-/// What extension headers say about the member that follows them.
+/// The values that extension headers give for the member that follows them.
 #[derive(Default)]
 struct Extensions {
     name: Option<String>,
@@ -65,7 +65,7 @@ impl Walk {
         Self { bytes, next: 0 }
     }
 
-    /// The next member; `None` at the end of the archive.
+    /// Reads the header of the next member; `None` at the end of the archive.
     pub(super) fn next(&mut self) -> Result<Option<Member>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
@@ -140,7 +140,7 @@ impl Walk {
         read_exactly(&mut self.bytes, size)
     }
 
-    /// GNU tar's map of a sparse file goes on in blocks between header and content.
+    /// Skips the rest of GNU tar's map of a sparse file, in blocks between header and content.
     fn skip_sparse_map(&mut self) -> Result<(), ArchiveError> {
         let mut block = GnuExtSparseHeader::new();
         loop {
@@ -203,7 +203,8 @@ pub(super) fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> Result<us
     Ok(filled)
 }
 
-/// A member's name as the path it has from the root of the archive: `./a//b` and `/a/b` are `a/b`. `None` if it leads out.
+/// Returns a member's name as the path from the root of the archive: `./a//b` and `/a/b` become `a/b`. `None` if it leads
+/// out.
 pub(super) fn clean(name: &str) -> Option<String> {
     let mut parts = Vec::new();
     for part in name.split('/') {

@@ -19,18 +19,18 @@ use crate::{
     stage::Stage,
 };
 
-/// The application's name: as given, or that of its compose project.
+/// Returns the name of the application: the given one, or that of its compose project.
 pub fn name(wanted: &Deployment) -> String {
     let project = || wanted.compose.as_ref().map(|compose| project_name(directory(&compose.files).name()));
     wanted.application.clone().or_else(project).filter(|name| !name.is_empty()).unwrap_or_else(|| "deployment".into())
 }
 
-/// The name of the compose project; empty where there is none.
+/// Returns the name of the compose project; empty where there is none.
 pub fn project(wanted: &Deployment) -> String {
     wanted.compose.as_ref().map(|compose| project_name(directory(&compose.files).name())).unwrap_or_default()
 }
 
-/// The directory of the compose project on the device.
+/// Returns the directory of the compose project on the device.
 fn directory(files: &ComposeFiles) -> RemotePath {
     match files {
         ComposeFiles::Here { directory, .. } => directory.clone(),
@@ -38,13 +38,13 @@ fn directory(files: &ComposeFiles) -> RemotePath {
     }
 }
 
-/// The project's own directory on the device: where its first compose file is.
+/// Returns the directory of the project itself on the device: that of its first compose file.
 fn project_directory(files: &ComposeFiles, here: &LocalState) -> RemotePath {
     let below = here.compose.as_ref().map(|compose| compose.below.as_str()).unwrap_or_default();
     directory(files).join(below)
 }
 
-/// The compose files' paths on the device.
+/// Returns the compose files' paths on the device.
 fn paths(files: &ComposeFiles, here: &LocalState) -> Vec<String> {
     match files {
         ComposeFiles::Here { .. } => {
@@ -56,7 +56,7 @@ fn paths(files: &ComposeFiles, here: &LocalState) -> Vec<String> {
     }
 }
 
-/// A path below a directory, the `..` at its begin resolved.
+/// Returns a path below a directory, with leading `..` resolved.
 fn resolve(directory: &str, name: &str) -> String {
     let (mut directory, mut name) = (directory, name);
     while let Some(rest) = name.strip_prefix("../") {
@@ -66,10 +66,10 @@ fn resolve(directory: &str, name: &str) -> String {
     format!("{directory}/{name}")
 }
 
-/// What docker-compose reads by itself in a project's directory, whoever put it there.
+/// Files that docker-compose reads automatically in a project's directory, whoever put them there.
 const READ_BY_ITSELF: [&str; 2] = [".env", "docker-compose.override.yml"];
 
-/// Files on the device that docker-compose would read by itself, if they are not part of the deployment.
+/// Returns the files on the device that docker-compose would read automatically, if they are not part of the deployment.
 pub fn read_by_itself(wanted: &Deployment, here: &LocalState) -> Vec<RemotePath> {
     match wanted.compose.as_ref().map(|compose| &compose.files) {
         Some(files @ ComposeFiles::Here { .. }) => {
@@ -79,15 +79,15 @@ pub fn read_by_itself(wanted: &Deployment, here: &LocalState) -> Vec<RemotePath>
     }
 }
 
-/// What the compose stage sends.
+/// The files that the compose stage sends.
 pub struct Sent<'a> {
-    /// Where it goes.
+    /// The directory on the device into which they are sent.
     pub directory: &'a RemotePath,
     /// Each file or tree, by its path below that.
     pub sources: &'a BTreeMap<String, Source>,
 }
 
-/// What the compose stage sends, if it sends anything.
+/// Returns the files that the compose stage sends; `None` when it sends nothing.
 pub fn sent<'a>(wanted: &'a Deployment, here: &'a LocalState) -> Option<Sent<'a>> {
     match wanted.compose.as_ref().map(|compose| &compose.files) {
         Some(ComposeFiles::Here { directory, .. }) => {
@@ -97,7 +97,7 @@ pub fn sent<'a>(wanted: &'a Deployment, here: &'a LocalState) -> Option<Sent<'a>
     }
 }
 
-/// Where each secret goes, by its name.
+/// Returns the path of each secret on the device, by its name.
 pub fn secret_paths(wanted: &Deployment) -> BTreeMap<&String, RemotePath> {
     let directory = wanted.compose.as_ref().map(|compose| directory(&compose.files).join("secrets"));
     wanted.secrets.keys().filter_map(|name| Some((name, directory.as_ref()?.join(name)))).collect()
@@ -181,7 +181,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// The project as docker-compose on the device understands it, and the services that have to run.
+    /// Returns the project as docker-compose on the device understands it, and the services that have to run.
     fn understood(&self, compose: &Compose) -> Result<(Model, Vec<String>), PlanError> {
         if let ComposeFiles::OnDevice(path) = &compose.files
             && !self.facts.paths.contains_key(path.as_str())
@@ -199,17 +199,17 @@ impl Planner<'_> {
         Ok((model, services))
     }
 
-    /// The name of the project that is brought up.
+    /// Returns the name of the project that is brought up.
     pub(super) fn project(&self) -> Option<String> {
         self.wanted.compose.as_ref().map(|_| project(self.wanted))
     }
 
-    /// The project as far as it is known, for stages before this one.
+    /// Returns the project as far as it is known, for stages before this one.
     pub(super) fn model(&self) -> Option<&Model> {
         self.facts.here.compose.as_ref().and_then(LocalCompose::model)
     }
 
-    /// Digest of what is brought up.
+    /// Returns the digest of the project that is brought up.
     fn digest(&self, model: &Model, services: &[String]) -> String {
         let local = self.facts.here.compose.as_ref().map(|compose| compose.digest.as_str()).unwrap_or_default();
         let there = match self.wanted.compose.as_ref().map(|compose| &compose.files) {
@@ -233,7 +233,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Files beside the compose file that docker-compose would read and that are not part of the deployment.
+    /// Returns the files beside the compose file that docker-compose would read and that are not part of the deployment.
     fn files_to_remove(&self) -> Vec<String> {
         let Some(sent) = sent(self.wanted, &self.facts.here) else { return Vec::new() };
         let sent: Vec<_> = sent.sources.keys().map(|name| sent.directory.join(name)).collect();
@@ -266,7 +266,7 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// The secrets of which the device has others, or none.
+    /// Returns the actions that write the secrets that the device does not have in their present value.
     fn secrets_to_write(&self) -> Vec<Action> {
         let paths = secret_paths(self.wanted);
         let wanted = self.facts.here.secrets.iter().filter_map(|(name, content)| Some((paths.get(name)?.to_string(), content)));
@@ -289,8 +289,9 @@ impl Planner<'_> {
         Ok(all)
     }
 
-    /// Whether this plan sends files that containers have bound: they go on seeing the old ones until they are made anew, and
-    /// docker-compose does not look at them. What changes in compose and environment files it sees by itself.
+    /// Returns whether this plan sends files that containers have bound: containers see the old ones until they are
+    /// recreated, and docker-compose does not look at them. Changes in compose and environment files are seen by
+    /// docker-compose itself.
     fn replaces_bound_files(&self, sending: &Upload, model: &Model) -> bool {
         let (Some(compose), Some(local)) = (&self.wanted.compose, &self.facts.here.compose) else { return false };
         let top = directory(&compose.files);
@@ -315,7 +316,8 @@ impl Planner<'_> {
         earlier.chain([sending]).flat_map(|sending| &sending.files).any(|file| is_bound(&file.remote))
     }
 
-    /// A container's name can be had once: another's container of that name would make docker-compose fail half-way.
+    /// Checks that no container of another project has the name of a wanted one, because docker-compose would fail
+    /// half-way.
     fn check_container_names(&self, project: &str, model: &Model, services: &[String]) -> Result<(), PlanError> {
         let names = services.iter().filter_map(|service| model.services.get(service)?.container_name.as_ref());
         for name in names {
@@ -332,7 +334,8 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Whether the containers of a service are known to be those that are wanted. What is not known is brought up.
+    /// Returns whether the containers of a service are known to match the wanted ones. A service about which something is
+    /// unknown is brought up.
     fn runs(&self, containers: &[Container], service: &str, model: &Model, completes: bool) -> bool {
         let Some(wanted) = model.services.get(service) else { return false };
         let image = wanted.image.as_deref().and_then(|image| self.docker().image(image)).map(|image| &image.id);
@@ -362,7 +365,7 @@ impl Planner<'_> {
         self.plan.warnings.extend(warnings);
     }
 
-    /// The compose file on the device that belongs to this deployment.
+    /// Returns the compose file on the device that belongs to this deployment.
     pub(super) fn compose_path(&self) -> Option<RemotePath> {
         let first = self.wanted.compose.as_ref().and_then(|compose| paths(&compose.files, &self.facts.here).into_iter().next());
         first.and_then(|path| RemotePath::new(&path).ok())
@@ -388,7 +391,8 @@ fn text_digest(text: &str) -> String {
     crate::facts::here::hexadecimal(&sha2::Sha256::digest(text))
 }
 
-/// Whether a service may end with exit code 0: the file of the deployment says so, or another service waits for that.
+/// Returns whether a service may end with exit code 0: the deployment's configuration allows it, or another service waits
+/// for that.
 fn completes(compose: &Compose, model: &Model, service: &str) -> bool {
     compose.completes.iter().any(|name| name == service) || model.services.get(service).is_some_and(|known| known.completes)
 }

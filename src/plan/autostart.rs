@@ -1,4 +1,4 @@
-//! What starts by itself, in both models.
+//! Plans which applications start automatically, in both models of autostart.
 
 use super::{Action, PlanError, Planner};
 use crate::{
@@ -44,8 +44,8 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// The compose file that a service of autostart starts, and how it finds it. What starts at boot has to be the project that is
-    /// brought up: else there would be two, and the names of their containers would clash.
+    /// Returns the compose file that a service of autostart starts, and the link by which it is found. What starts at boot
+    /// has to be the project that is brought up: else there would be two, and the names of their containers would clash.
     fn started_file(&self, entry: &AutostartService) -> Result<(Option<RemotePath>, ServiceLink), PlanError> {
         let own = self.compose_path();
         let named = entry.file.clone().or_else(|| own.clone());
@@ -131,7 +131,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a service's directory or file link leads to its compose file.
+/// Returns whether a service's directory link or file link leads to its compose file.
 fn links_to(fact: &ServiceFact, file: &RemotePath, link: ServiceLink) -> bool {
     match link {
         ServiceLink::Directory => fact.directory_link.as_deref() == Some(file.parent().as_str()),

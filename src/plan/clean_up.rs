@@ -54,8 +54,8 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// What is there once the clean-up that was asked for is done, and how much it frees, at the most: what a volume holds nobody
-    /// tells.
+    /// Returns the facts as they will be after the clean-up, and the maximum number of bytes that it frees: the size of a
+    /// volume is not known.
     pub(super) fn after_clean_up(&self, before: &Facts) -> (Facts, u64) {
         let mut there = before.clone();
         let Some(docker) = &mut there.docker else { return (there, 0) };
@@ -136,7 +136,7 @@ impl Planner<'_> {
         names
     }
 
-    /// The images to remove, each before the one that it was built on.
+    /// Returns the images to remove, each before the one that it was built on.
     fn images_to_go(&mut self) -> Vec<String> {
         let mut images: Vec<DockerImage> = self.docker().images.clone();
         let parents: BTreeMap<_, _> = images.iter().map(|image| (image.id.clone(), image.parent.clone())).collect();
@@ -182,7 +182,7 @@ impl Planner<'_> {
         going
     }
 
-    /// IDs of the images that this deployment itself wants.
+    /// Returns the IDs of the images that this deployment itself wants.
     pub(super) fn images_wanted(&self) -> BTreeSet<String> {
         let delivered = self.facts.here.images.iter();
         let archives = self.facts.archives.values().flat_map(|archive| archive_ids(archive, self.docker()));
@@ -201,13 +201,13 @@ impl Planner<'_> {
     }
 }
 
-/// Whether nothing names an image: docker lists it only as what another one was built on.
+/// Returns whether an image has no name: docker lists it only because another image was built on it.
 fn is_nameless(image: &DockerImage) -> bool {
     image.tags.is_empty() && image.digests.is_empty()
 }
 
-/// The images without a name that an image was built on, the nearest first: docker removes them with it, unless something else
-/// needs them.
+/// Returns the images without a name that an image was built on, the nearest first: docker removes them with it, unless
+/// something else needs them.
 pub(super) fn nameless_bases<'a>(id: &str, docker: &'a Docker) -> impl Iterator<Item = &'a String> {
     let base = |id: &str| {
         let parent = docker.images.iter().find(|image| image.id == id)?.parent.as_ref()?;
@@ -218,7 +218,7 @@ pub(super) fn nameless_bases<'a>(id: &str, docker: &'a Docker) -> impl Iterator<
     std::iter::successors(base(id), move |id| base(id)).take(docker.images.len())
 }
 
-/// The images that docker removes together with others: those without a name that nothing else was built on.
+/// Returns the images that docker removes together with others: those without a name that nothing else was built on.
 fn pruned(removed: &[String], docker: &Docker) -> BTreeSet<String> {
     let mut gone: BTreeSet<String> = removed.iter().cloned().collect();
     for base in removed.iter().flat_map(|id| nameless_bases(id, docker)) {
@@ -231,7 +231,7 @@ fn pruned(removed: &[String], docker: &Docker) -> BTreeSet<String> {
     gone.into_iter().filter(|id| !removed.contains(id)).collect()
 }
 
-/// How many images an image was built on.
+/// Returns the length of the chain of parents of an image, the image itself included.
 fn generation(id: &String, parents: &BTreeMap<String, Option<String>>) -> usize {
     let above = std::iter::successors(Some(id), |id| parents.get(*id)?.as_ref());
     above.take(parents.len() + 1).count()

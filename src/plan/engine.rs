@@ -11,12 +11,12 @@ use crate::{
     text,
 };
 
-/// A reference as docker lists it: in its short form, with the tag.
+/// Returns a reference as docker lists it: in its short form, with the tag.
 pub fn with_tag(reference: &str) -> String {
     Reference::normalised(reference)
 }
 
-/// How a volume on the device differs from the one wanted; `None` when it does not.
+/// Describes the difference between a volume on the device and the wanted one; `None` when there is none.
 pub fn difference(there: &DockerVolume, wanted: &Volume) -> Option<String> {
     let option = |name: &str| there.options.get(name).map(String::as_str);
     let device = option("device").unwrap_or("nothing");
@@ -30,7 +30,7 @@ pub fn difference(there: &DockerVolume, wanted: &Volume) -> Option<String> {
 }
 
 impl Planner<'_> {
-    /// The engine; an empty one where there is none, for stages that have said so already.
+    /// Returns the facts about docker; empty ones where there is none, for stages that have reported that already.
     pub(super) fn docker(&self) -> &Docker {
         static NONE: Docker = Docker {
             version: String::new(),
@@ -199,8 +199,8 @@ impl Planner<'_> {
     }
 }
 
-/// The IDs of the images that an archive on the device holds, as far as they are known. A root file system has one when it was
-/// imported before.
+/// Returns the IDs of the images that an archive on the device holds, as far as they are known. A root file system has one
+/// when it was imported before.
 pub(super) fn archive_ids(archive: &Archive, docker: &Docker) -> Vec<String> {
     match archive {
         Archive::Images(ids) => ids.clone(),
@@ -212,7 +212,7 @@ pub(super) fn archive_ids(archive: &Archive, docker: &Docker) -> Vec<String> {
     }
 }
 
-/// What is sent of an image, what that saves, and what it will cost.
+/// Describes which part of an image is sent, how much that saves, and how much it will cost.
 fn sent(image: &LocalImage, delivery: &Delivery, forecast: &Forecast) -> String {
     let whole = text::bytes(delivery.whole());
     let layers = image.layers.len();
@@ -227,7 +227,7 @@ fn sent(image: &LocalImage, delivery: &Delivery, forecast: &Forecast) -> String 
     format!("send {}: {what}; about {}", image.shown(), forecast.duration())
 }
 
-/// The `--change` words of `docker import`: what a bare root file system does not carry itself.
+/// Returns the `--change` words of `docker import`: the metadata that a bare root file system does not contain.
 fn changes(image: &Image) -> Vec<String> {
     let json = |words: &[String]| serde_json::to_string(words).unwrap_or_default();
     let metadata = &image.metadata;
@@ -242,7 +242,7 @@ fn changes(image: &Image) -> Vec<String> {
     changes
 }
 
-/// `ENV NAME="value"` in a Dockerfile's own quoting.
+/// Returns `ENV NAME="value"` in a Dockerfile's own quoting.
 fn env_change(entry: &str) -> String {
     let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
     let quoted = value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$");

@@ -1,4 +1,4 @@
-//! Why a plan cannot be made: what is wanted and what is there contradict each other. Nothing has been touched then.
+//! The errors of planning: the configuration and the facts contradict each other. Nothing has been changed then.
 
 use crate::{
     compose::UnknownService,
@@ -14,62 +14,62 @@ pub enum PlanError {
     /// The name does not fit.
     #[error("the name `{name}` has {length} characters, and the device takes at most {limit}")]
     NameTooLong {
-        /// The name.
+        /// The name that is too long.
         name: String,
-        /// Its length.
+        /// Length of the name.
         length: usize,
         /// The device's limit.
         limit: usize,
     },
-    /// There is no docker, or it does not answer.
+    /// Docker is missing, or does not answer.
     #[error("docker does not answer on the device")]
     NoDocker,
-    /// There is no compose.
+    /// The device has no compose tool.
     #[error("the device has neither `docker-compose` nor `docker compose`")]
     NoCompose,
-    /// There is no autostart.
+    /// The device has no autostart.
     #[error("the device has no autostart units (`oem-dc@` or `oem-dc-autostart`)")]
     NoAutostart,
-    /// Something is there that is not what is wanted.
+    /// The device has something else in the place of what is wanted.
     #[error("{what} is there already and differs: {how}")]
     Conflict {
         /// The thing, as `volume `share``.
         what: String,
-        /// How it differs.
+        /// Description of the difference.
         how: String,
-        /// What can be done.
+        /// Description of what the user can do.
         hint: String,
     },
     /// Something is not there that is needed.
     #[error("`{path}` is not on the device")]
     Missing {
-        /// Its path.
+        /// Path that is missing.
         path: String,
     },
-    /// What is to be fetched is not there.
+    /// The path to fetch does not exist on the device.
     #[error("`{path}` is to be fetched and is not on the device")]
     NothingToFetch {
-        /// Its path.
+        /// Path that does not exist.
         path: String,
     },
     /// Something is there that cannot be fetched.
     #[error("`{path}` on the device is no file or directory that this user can read")]
     Unreadable {
-        /// Its path.
+        /// Path that cannot be read.
         path: String,
     },
     /// Removing it would remove the device's own.
     #[error("`{path}` is not removed: the device needs it")]
     Precious {
-        /// Its path.
+        /// Path that is never removed.
         path: String,
     },
     /// An image of another architecture.
     #[error("image `{image}` is for {platform}, and the device is {machine}")]
     Architecture {
-        /// The image.
+        /// The image that does not run on the device.
         image: String,
-        /// Its platform.
+        /// The platform of the image.
         platform: String,
         /// The device's machine.
         machine: String,
@@ -77,15 +77,15 @@ pub enum PlanError {
     /// An image with more layers than docker takes.
     #[error("image `{image}` has {layers} layers, and docker takes at most 125")]
     TooManyLayers {
-        /// The image.
+        /// The image that has too many layers.
         image: String,
-        /// Its layers.
+        /// Number of its layers.
         layers: usize,
     },
     /// A name that the device's docker does not read.
     #[error("`{reference}` names a registry by its IPv6 address, which the device's docker {version} does not read")]
     Ipv6Registry {
-        /// The name.
+        /// The image reference.
         reference: String,
         /// The device's version.
         version: String,
@@ -96,7 +96,7 @@ pub enum PlanError {
     /// An archive that the device's docker does not load.
     #[error("`{path}` on the device is an OCI archive, which its docker does not load")]
     OciArchive {
-        /// Its path.
+        /// Path of the archive.
         path: String,
     },
     /// A service that the compose file does not have.
@@ -105,33 +105,33 @@ pub enum PlanError {
     /// A file that the compose file names is nowhere.
     #[error("`{name}`, which `{file}` names, is neither on this computer nor at `{path}` on the device")]
     Nowhere {
-        /// The name.
+        /// Name of the file that is missing.
         name: String,
         /// The compose file.
         file: String,
-        /// Where it would have to be.
+        /// Path on the device at which the file is missing.
         path: String,
     },
     /// A container that is not there.
     #[error("there is no container `{container}` on the device{}", if known.is_empty() { ", nor any other".to_owned() } else { format!("; there is {known}") })]
     NoContainer {
-        /// The container.
+        /// Name of the missing container.
         container: String,
-        /// Those there are.
+        /// Names of the containers that exist.
         known: String,
     },
     /// Autostart of a service without a compose file.
     #[error("autostart of `{service}` needs its compose file")]
     NoComposeFile {
-        /// The service.
+        /// Name of the service.
         service: String,
     },
     /// docker-compose on the device refuses the compose files.
     #[error("{} on the device refuses the compose files: {}", tool_name(tool), reason(lines))]
     ComposeRefused {
-        /// Which docker-compose: `hyphen 1.29.2`.
+        /// The compose tool and its version: `hyphen 1.29.2`.
         tool: String,
-        /// What it says, a line each.
+        /// The lines of its error message.
         lines: Vec<String>,
     },
     /// No service of the project would be brought up.
@@ -140,7 +140,7 @@ pub enum PlanError {
     /// A service that only has a build.
     #[error("service `{service}` has `build:` and no `image:`, and nothing is built on the device")]
     NothingBuilds {
-        /// The service.
+        /// Name of the service.
         service: String,
         /// The name of the image that a build would make.
         image: String,
@@ -156,19 +156,20 @@ pub enum PlanError {
         at_boot: String,
         /// The project that is brought up.
         project: String,
-        /// What comes of it.
+        /// Description of the consequence.
         how: String,
     },
 }
 
-/// The line that says what is wrong: the one behind `… is invalid because:`, else the last that is no place in a file.
+/// Returns the line that gives the reason: the one after `… is invalid because:`, else the last that is not a place in a
+/// file.
 fn reason(lines: &[String]) -> &str {
     let because = lines.iter().position(|line| line.ends_with("is invalid because:")).and_then(|at| lines.get(at + 1));
     let says = |line: &&String| !line.starts_with([' ', '\t']);
     because.or_else(|| lines.iter().rev().find(says)).or(lines.last()).map_or("it says nothing", String::as_str)
 }
 
-/// docker-compose as people know it, from `hyphen 1.29.2`.
+/// Returns the name of the compose tool that is shown to the user, from `hyphen 1.29.2`.
 fn tool_name(tool: &str) -> String {
     match tool.split_once(' ') {
         Some(("plugin", version)) => format!("docker compose {version}"),
@@ -177,7 +178,7 @@ fn tool_name(tool: &str) -> String {
     }
 }
 
-/// Whether docker-compose is too old for the file, rather than the file wrong.
+/// Returns whether docker-compose is too old for the file; otherwise the file itself is at fault.
 fn is_too_old(lines: &[String]) -> bool {
     lines
         .iter()
@@ -257,7 +258,7 @@ impl Explain for PlanError {
     }
 }
 
-/// The way out of what docker-compose refuses, where it does not say so itself.
+/// Returns a hint for an error of docker-compose, where its message does not give one.
 fn refusal_hint(lines: &[String]) -> Option<String> {
     let says = |text: &str| lines.iter().any(|line| line.contains(text));
     if says("for services: ") && says("Unsupported config option") {

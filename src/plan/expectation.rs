@@ -1,4 +1,5 @@
-//! What will be true: each stage leaves behind in the facts what it changes, and the next one decides from there.
+//! Predicts the state after each stage: each stage updates the facts with its changes, and the next stage decides from
+//! them.
 
 use super::{Action, Planner, Upload, room::Removable};
 use crate::{
@@ -7,14 +8,14 @@ use crate::{
 };
 
 impl Planner<'_> {
-    /// From here on there is this directory, and all above it.
+    /// Expects this directory and all directories above it to exist.
     pub(super) fn expect_directory(&mut self, directory: &RemotePath) {
         for path in directory.above().into_iter().chain([directory.clone()]) {
             self.facts.paths.entry(path.as_str().into()).or_insert_with(|| there(PathKind::Directory));
         }
     }
 
-    /// From here on what is sent is there; what an archive held before is no longer known.
+    /// Expects the sent files to exist; the content that an archive had before is no longer known.
     pub(super) fn expect_sent(&mut self, sending: &Upload) {
         for (directory, mode) in &sending.directories {
             self.facts.paths.insert(directory.clone(), PathFact { mode: *mode, own: true, ..there(PathKind::Directory) });
@@ -38,14 +39,14 @@ impl Planner<'_> {
         }
     }
 
-    /// From here on there is nothing at this path and below it.
+    /// Expects this path and everything below it to be removed.
     pub(super) fn expect_gone(&mut self, gone: &RemotePath) {
         let stays = |path: &String| RemotePath::new(path).is_ok_and(|path| !path.is_within(gone));
         self.facts.paths.retain(|path, _| stays(path));
         self.facts.archives.retain(|path, _| stays(path));
     }
 
-    /// From here on the image is there and has its tags, and no other image has them.
+    /// Expects the image to exist with its tags, and no other image to have them.
     pub(super) fn expect_image(&mut self, expected: DockerImage) {
         let Some(docker) = &mut self.facts.docker else { return };
         for image in &mut docker.images {
@@ -57,14 +58,14 @@ impl Planner<'_> {
         }
     }
 
-    /// From here on these images are gone.
+    /// Expects these images to be removed.
     pub(super) fn expect_images_gone(&mut self, gone: &[Removable]) {
         if let Some(docker) = &mut self.facts.docker {
             docker.images.retain(|image| gone.iter().all(|gone| gone.id != image.id));
         }
     }
 
-    /// Whether a compose project is brought up by this plan: what its containers are now says little then.
+    /// Returns whether this plan brings up a compose project, so that the present state of its containers says little.
     pub(super) fn brings_up(&self, project: &str) -> bool {
         let mut actions = self.plan.stages.iter().flat_map(|stage| &stage.actions);
         actions.any(|action| matches!(action, Action::Up(bringing) if bringing.project.name == project))

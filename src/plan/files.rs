@@ -3,7 +3,7 @@
 use super::{Action, PlanError, Planner, StagePlan, Upload, count};
 use crate::{commands::files, config::RemotePath, facts::PathKind, stage::Stage};
 
-/// What is never removed, whoever asks.
+/// Paths that are never removed, whoever asks for it.
 const PROTECTED_PATHS: [&str; 9] = [
     "/",
     "/home",
@@ -68,7 +68,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// The stamp records that something changed: a run that finds all as wanted writes none, except the very first.
+    /// Adds the stamp, which records a change: a run that finds everything as wanted writes none, except the very first.
     pub(super) fn add_stamp(&mut self) {
         let Some(file) = self.wanted.stamp.as_ref() else { return };
         let first = !self.facts.paths.contains_key(file.as_str());

@@ -1,4 +1,4 @@
-//! What the device's docker does not take, found before a byte is sent.
+//! Checks what the device's docker does not accept, before a byte is sent.
 
 use super::{PlanError, Planner, engine::with_tag};
 use crate::{config::ImageSource, facts::here::LocalImage, image::runs_on, reference::Reference};

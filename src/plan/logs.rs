@@ -15,10 +15,10 @@ use crate::{
     stage::Stage,
 };
 
-/// Where a tree on the device goes on this computer.
+/// The destination on this computer of a tree on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// There.
+    /// Path of the tree on the device.
     pub remote: String,
     /// Here: the file, or the directory that takes what is in the tree.
     pub local: PathBuf,
@@ -26,19 +26,19 @@ pub struct Place {
     pub archive: bool,
 }
 
-/// What is to be fetched of a tree.
+/// The files of a tree that are to be fetched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pull {
-    /// What is fetched.
+    /// The files, directories and links to fetch.
     pub fetch: Fetch,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// What cannot be read.
+    /// Paths on the device that cannot be read.
     pub unread: BTreeSet<String>,
 }
 
 impl Place {
-    /// What of a tree is to be fetched: what is new or has changed. `here` tells what is here.
+    /// Returns the files of a tree that are new or have changed. `here` holds the state of this computer.
     pub fn pull(&self, tree: &Tree, here: &LocalState) -> Pull {
         let (mut pull, mut taken) = (Pull::default(), BTreeSet::new());
         pull.fetch.renames = self.renames(tree, here);
@@ -72,7 +72,7 @@ impl Place {
         pull
     }
 
-    /// The files here that the device has renamed.
+    /// Returns the files on this computer that the device has renamed.
     fn renames(&self, tree: &Tree, here: &LocalState) -> Vec<Renaming> {
         let renaming = |(name, _): (&String, _)| {
             let to = self.here(name)?;
@@ -104,7 +104,7 @@ impl Place {
         pull.warnings.extend(left_out.map(|(name, why)| format!("`{}` is left out: {}", self.there(name), why.reason())));
     }
 
-    /// Where a thing of the tree goes here; a warning where it cannot go anywhere.
+    /// Returns the path on this computer of an entry of the tree; adds a warning where there is no usable one.
     fn usable(&self, name: &str, taken: &mut BTreeSet<PathBuf>, warnings: &mut Vec<String>) -> Option<PathBuf> {
         // What is on its way to the device is nothing of its own.
         if is_incoming(name) {
@@ -125,7 +125,7 @@ impl Place {
         None
     }
 
-    /// The files of the tree, each with the place of its copy.
+    /// Returns the files of the tree, each with the place of its copy.
     pub fn candidates(&self, tree: &Tree) -> Vec<Candidate> {
         let files = tree.files.iter().filter(|(name, fact)| fact.readable && !is_incoming(name));
         let candidate = |(name, fact): (&String, &crate::facts::PathFact)| {
@@ -135,7 +135,7 @@ impl Place {
         files.filter_map(candidate).collect()
     }
 
-    /// Where the directories and links of the tree go.
+    /// Returns the paths on this computer of the tree's directories and links.
     pub fn others(&self, tree: &Tree) -> Vec<PathBuf> {
         tree.directories.keys().chain(tree.links.keys()).filter_map(|name| self.here(name)).collect()
     }
@@ -148,13 +148,13 @@ impl Place {
         if name.is_empty() { Some(self.local.clone()) } else { safe_path(name).map(|safe| self.local.join(safe)) }
     }
 
-    /// The directory here below which the tree is.
+    /// Returns the directory on this computer below which the tree is.
     fn root(&self, tree: &Tree) -> PathBuf {
         let parent = || self.local.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if tree.files.contains_key("") { parent().to_owned() } else { self.local.clone() }
     }
 
-    /// Whether nearly all of the tree is to be fetched: then it is asked for as one.
+    /// Returns whether nearly all of the tree is to be fetched, so that it is fetched as a whole.
     fn travels_whole(&self, tree: &Tree, fetch: &[Download]) -> bool {
         let files = &tree.files;
         let new = || fetch.iter().filter(|file| file.copy.is_none());
@@ -169,12 +169,12 @@ impl Place {
     }
 }
 
-/// Whether a copy is a file that had another name so far.
+/// Returns whether a copy is a file that had another name until now.
 fn is_renamed(copy: &Copy, local: &Path) -> bool {
     copy.path != local && !copy.is_part()
 }
 
-/// Whether a name is that of something on its way.
+/// Returns whether a name belongs to a file that is still being transferred.
 fn is_incoming(name: &str) -> bool {
     name.split('/').any(|part| part == INCOMING)
 }
@@ -194,7 +194,7 @@ fn in_order(mut renames: Vec<Renaming>) -> Vec<Renaming> {
     ordered
 }
 
-/// Where the logs of one pull go: `<local>/sn<serial>[_<name>]/<last part of the remote path>`.
+/// Returns the destination for the logs of one pull: `<local>/sn<serial>[_<name>]/<last part of the remote path>`.
 pub fn place(pull: &crate::config::LogPull, facts: &Facts) -> Place {
     let remote = pull.remote.as_str();
     let last = remote.rsplit('/').next().and_then(safe_path).unwrap_or_default();
@@ -234,7 +234,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// What the run itself logged is pulled only when it ran something.
+    /// Plans to fetch the logs of the run itself, only when the run starts or follows something.
     pub(super) fn logs_again(&mut self) -> Result<(), PlanError> {
         let ran = self
             .plan

@@ -1,4 +1,5 @@
-//! What is to be done: decided from what is wanted and what is there, by pure code, so that it can be shown before it is done.
+//! Plans a deployment from what is wanted and from the facts, in pure code, so that the plan can be shown before it is
+//! carried out.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,7 +52,7 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// Things that go although no deployment by this tool put them there, as `container mosquitto`.
     pub foreign: Vec<String>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
     /// Files and directories on the device that cannot be read and are not fetched: the run has not done all then.
     pub unread: BTreeSet<String>,
@@ -60,11 +61,11 @@ pub struct Plan {
 /// One stage. Without actions it has nothing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StagePlan {
-    /// Which.
+    /// The stage that is planned.
     pub stage: Stage,
-    /// What it will do, or why it has nothing to do.
+    /// Description of what the stage will do, or why it has nothing to do.
     pub says: String,
-    /// What it does, in order.
+    /// The actions of the stage, in order.
     pub actions: Vec<Action>,
 }
 
@@ -75,25 +76,25 @@ pub enum Action {
     Run(Command),
     /// Run a command that must succeed and makes something, with the command that takes it back should the stage fail.
     Make {
-        /// Makes it.
+        /// The command that makes something.
         make: Command,
-        /// Takes it back.
+        /// The command that undoes it.
         undo: Command,
     },
     /// Run a command that must succeed and changes nothing that lasts.
     Touch(Command),
     /// Give the device a name.
     Rename {
-        /// To this.
+        /// The new name of the device.
         to: String,
-        /// From this; empty when it has none.
+        /// The present name; empty when the device has none.
         from: String,
     },
-    /// Send files.
+    /// Send files to the device.
     Send(Upload),
     /// Remove a file that is no longer part of the deployment.
     RemoveFile(String),
-    /// Fetch files.
+    /// Fetch files from the device.
     Fetch(Fetch),
     /// Stream an image into the device's docker.
     Load(LoadImage),
@@ -114,9 +115,9 @@ pub enum Action {
 /// A secret to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteSecretFile {
-    /// There.
+    /// Path of the file on the device.
     pub path: String,
-    /// What it is to hold.
+    /// The secret that the file is to hold.
     pub content: Secret,
     /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
     pub new: bool,
@@ -125,24 +126,24 @@ pub struct WriteSecretFile {
 /// An image to stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadImage {
-    /// Which of [`Deployment::image`] it comes from.
+    /// Index of its entry in [`Deployment::image`].
     pub source: usize,
-    /// Its ID, read back afterwards.
+    /// ID of the image, read back afterwards.
     pub id: String,
     /// The references it gets, read back as well.
     pub references: Vec<String>,
-    /// How it is called, for people.
+    /// The name of the image that is shown to the user.
     pub shown: String,
-    /// What of it travels, and in which parcels.
+    /// The parts of the image that are sent, and their parcels.
     pub delivery: Delivery,
-    /// What that is expected to cost.
+    /// The expected cost of the delivery.
     pub forecast: Forecast,
 }
 
 /// A compose project to bring up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComposeUp {
-    /// The project.
+    /// The compose project.
     pub project: Project,
     /// The services asked for; all when empty.
     pub services: Vec<String>,
@@ -150,31 +151,31 @@ pub struct ComposeUp {
     pub expected: Vec<String>,
     /// Services that may complete.
     pub completing: Vec<String>,
-    /// How long they may take to be healthy.
+    /// Maximum time that the services may take to become healthy.
     pub wait: Duration,
-    /// How long they must then go on without a break.
+    /// Time that the services must then run without interruption.
     pub settle: Duration,
     /// Whether containers are made anew even where docker-compose sees no change.
     pub recreate: bool,
     /// Whether no container of the project was there before: then a failure removes what it made.
     pub fresh: bool,
-    /// What is there to be gone back to; `None` where that would be the same.
+    /// The version to keep for a rollback; `None` where it would be the same.
     pub keeping: Option<KeepVersion>,
-    /// What makes it the version that is deployed, once it runs.
+    /// The changes that make it the deployed version, once it runs.
     pub settling: Box<Commit>,
 }
 
 /// A container to attach to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowContainer {
-    /// What was asked for.
+    /// The configuration of the attach stage.
     pub wanted: Attach,
     /// The device's clock when it was read: output before that is not new.
     pub clock: u64,
 }
 
 impl FollowContainer {
-    /// Each command, for people.
+    /// Describes each command for the user.
     fn steps(&self) -> Vec<String> {
         let Attach { container, run_duration, until, stop_upon_exit } = &self.wanted;
         let duration = run_duration.map(|duration| format!(", for {} at most", span(duration)));
@@ -187,18 +188,18 @@ impl FollowContainer {
 }
 
 impl ComposeUp {
-    /// The command that brings it up.
+    /// Returns the command that brings the project up.
     pub fn command(&self) -> Command {
         self.project.up(&self.services, self.recreate)
     }
 
-    /// The command that makes it the deployed version.
+    /// Returns the command that makes it the deployed version.
     pub fn confirm(&self) -> Command {
         let Commit { application, record, entry, .. } = &*self.settling;
         crate::release::versions::settle(application, record, entry)
     }
 
-    /// Each command, for people.
+    /// Describes each command for the user.
     fn steps(&self) -> Vec<String> {
         let services = self.expected.join(", ");
         let wait = format!("wait up to {} s for {services} to run and be healthy", self.wait.as_secs());
@@ -211,7 +212,7 @@ impl ComposeUp {
 }
 
 impl Action {
-    /// Whether it changes anything on the device.
+    /// Returns whether the action changes anything on the device.
     pub fn changes_device(&self) -> bool {
         !matches!(
             self,
@@ -223,7 +224,7 @@ impl Action {
         )
     }
 
-    /// Each command and transfer, for people.
+    /// Describes each command and transfer for the user.
     pub fn steps(&self) -> Vec<String> {
         match self {
             Self::Run(command) | Self::Touch(command) | Self::Make { make: command, .. } => vec![command.shown()],
@@ -280,7 +281,7 @@ impl Action {
 }
 
 impl Plan {
-    /// The plan as it is shown.
+    /// Returns the stages of the plan as they are shown.
     pub fn shown(&self) -> Vec<PlannedStage> {
         let shown = |stage: &StagePlan| PlannedStage {
             stage: stage.stage,
@@ -290,19 +291,19 @@ impl Plan {
         self.stages.iter().map(shown).collect()
     }
 
-    /// Whether carrying it out delivers an image.
+    /// Returns whether the plan delivers an image.
     pub fn delivers(&self) -> bool {
         self.stages.iter().flat_map(|stage| &stage.actions).any(|action| matches!(action, Action::Load(_)))
     }
 
-    /// The stage from which on it only looks at the device.
+    /// Returns the stage from which on the run only reads the device.
     pub fn looks_on(&self) -> Stage {
         let mut attach = self.stages.iter().filter(|stage| stage.stage == Stage::Attach).flat_map(|stage| &stage.actions);
         if attach.any(Action::changes_device) { Stage::LogsAgain } else { Stage::Attach }
     }
 
-    /// Whether what follows compose goes on while the version settles: a container's output is shown at once. What starts by
-    /// itself waits where there is nothing to go back to.
+    /// Returns whether the stages after compose are carried out while the version settles, so that a container's output is
+    /// shown at once. Autostart waits where there is nothing to roll back to.
     pub fn settles_beside(&self) -> bool {
         let actions = |stage: Stage| {
             self.stages.iter().filter(move |planned| planned.stage == stage).flat_map(|planned| &planned.actions)
@@ -312,26 +313,26 @@ impl Plan {
         shows && (goes_back || actions(Stage::Autostart).next().is_none())
     }
 
-    /// Whether carrying it out changes anything on the device.
+    /// Returns whether the plan changes anything on the device.
     pub fn changes_device(&self) -> bool {
         self.stages.iter().flat_map(|stage| &stage.actions).any(Action::changes_device)
     }
 }
 
-/// What plays a part beside the deployment itself.
+/// The circumstances of a plan that are not part of the deployment itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanContext {
     /// The stem of this run's log file, which is the deployment's stamp.
     pub stem: String,
-    /// Who deploys, as `user@host`.
+    /// The user who deploys, as `user@host`.
     pub by: String,
     /// Whether images of another architecture are let through.
     pub allow_architecture: bool,
-    /// How images are delivered.
+    /// The strategy by which images are delivered.
     pub strategy: Strategy,
-    /// How fast the device and the link were before.
+    /// The speeds of the device and of the link in earlier deliveries.
     pub speeds: Speeds,
-    /// What is known of the delivery of each image, by its ID.
+    /// The information about the delivery of each image, by image ID.
     pub offers: BTreeMap<String, Offer>,
     /// Whether what nobody needs is removed where the room is short.
     pub make_room: bool,
@@ -340,7 +341,7 @@ pub struct PlanContext {
 /// Decides what is to be done.
 ///
 /// # Errors
-/// What is wanted and what is there contradict each other, in the stage that the failure names.
+/// The configuration and the facts contradict each other, in the stage that the failure names.
 pub fn plan(wanted: &Deployment, facts: &Facts, circumstances: &PlanContext) -> Result<Plan, Failure> {
     let mut planner = Planner::walk(wanted, facts, circumstances, &[])?;
     let going = planner.ensure_space(facts)?;

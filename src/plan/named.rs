@@ -1,4 +1,5 @@
-//! What a compose file names and this computer does not have: something has to bring it, or it has to be there already.
+//! Finds the files that a compose file names and that this computer does not have: the deployment must bring them, or the
+//! device must have them already.
 
 use super::{PlanError, Planner, application};
 

@@ -1,4 +1,4 @@
-//! What must be asked of device and computer for a plan to be made.
+//! Determines what the device and this computer must be asked before a plan can be made.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use crate::{
     release::versions,
 };
 
-/// The probe for a deployment.
+/// Returns the probe for a deployment.
 pub fn questions(wanted: &Deployment, here: &LocalState) -> Probe {
     let mut probe = Probe::default();
     let clean = &wanted.clean_up;
@@ -117,7 +117,7 @@ fn ask_for_source(source: &Source, destination: &RemotePath, ask: &mut impl FnMu
     }
 }
 
-/// Of which files here, and which lengths of them, digests are needed before the plan.
+/// Returns the files on this computer, and their lengths, of which digests are needed before the plan.
 pub fn digests_needed(wanted: &Deployment, facts: &Facts) -> BTreeMap<PathBuf, BTreeSet<u64>> {
     let here = &facts.here;
     let transfers = wanted.transfers.to_device.iter().filter_map(|transfer| {
@@ -135,17 +135,18 @@ pub fn digests_needed(wanted: &Deployment, facts: &Facts) -> BTreeMap<PathBuf, B
     digests_needed
 }
 
-/// Which files on the device may have copies here: that is to be known before the plan.
+/// Returns the files on the device that may have copies on this computer, which must be known before the plan.
 pub fn copies(wanted: &Deployment, facts: &Facts) -> Vec<Candidate> {
     fetched(wanted, facts).iter().flat_map(|(place, tree)| place.candidates(tree)).collect()
 }
 
-/// Where directories and links on the device go here: what is there is to be known before the plan.
+/// Returns the paths on this computer for directories and links of the device: their present state must be known before the
+/// plan.
 pub fn places(wanted: &Deployment, facts: &Facts) -> Vec<PathBuf> {
     fetched(wanted, facts).iter().flat_map(|(place, tree)| place.others(tree)).collect()
 }
 
-/// Each tree that is fetched, and where it goes.
+/// Returns each tree that is fetched, with its destination.
 fn fetched<'a>(wanted: &Deployment, facts: &'a Facts) -> Vec<(Place, &'a Tree)> {
     let tree = |remote: &RemotePath| facts.trees.get(remote.as_str());
     let pulls = wanted.logs.iter().filter_map(|pull| Some((super::logs::place(pull, facts), tree(&pull.remote)?)));

@@ -17,19 +17,19 @@ use crate::{
 const DOCKER_ROOT: &str = "/var/lib/docker";
 /// A file takes at least so much, in bytes.
 const BLOCK: u64 = 4096;
-/// For the record and the stamp, in bytes.
+/// Space for the record and the stamp, in bytes.
 const MARGIN: u64 = 64 << 10;
-/// For what docker writes of an image of its own accord, in bytes.
+/// Space for the metadata that docker writes for an image, in bytes.
 const METADATA: u64 = 1 << 20;
-/// How many bytes of an image there are for each of its files, at the most: images have more files than that.
+/// Estimated number of bytes of an image for each of its files: images do not have more files than that.
 const IMAGE_FILE: u64 = 64 << 10;
 
-/// What is needed at the peak, beyond what is there now, in the file system of a directory.
+/// The additional space that is needed at the peak, in the file system of a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Need {
-    /// The directory.
+    /// Path of the directory.
     pub directory: String,
-    /// Bytes.
+    /// Number of bytes that are needed.
     pub bytes: u64,
     /// Files and directories.
     pub inodes: u64,
@@ -38,11 +38,11 @@ pub struct Need {
 /// An image that could be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removable {
-    /// Its ID.
+    /// ID of the image.
     pub id: String,
-    /// What people call it.
+    /// The name of the image that is shown to the user.
     pub shown: String,
-    /// Its size in bytes; what it shares with others stays.
+    /// Size of the image, in bytes; layers that it shares with others are kept.
     pub size: u64,
 }
 
@@ -50,9 +50,9 @@ pub struct Removable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the device has not enough room: {}", shortages.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct RoomError {
-    /// What is short.
+    /// The resources that are short.
     pub shortages: Vec<Shortage>,
-    /// What could be removed without touching what runs, what is wanted and what ran before.
+    /// The images that could be removed: they do not run, are not wanted, and did not run before.
     pub removable: Vec<Removable>,
     /// Whether it was to be removed, and would not do.
     pub in_vain: bool,
@@ -61,22 +61,22 @@ pub struct RoomError {
 /// One thing that is short on one file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shortage {
-    /// Bytes.
+    /// The file system has too few free bytes.
     Bytes {
-        /// Where.
+        /// A directory in the file system.
         directory: String,
-        /// How many are needed.
+        /// Number of bytes that are needed.
         needed: u64,
-        /// How many are free.
+        /// Number of bytes that are free.
         free: u64,
     },
-    /// Inodes.
+    /// The file system has too few free inodes.
     Inodes {
-        /// Where.
+        /// A directory in the file system.
         directory: String,
-        /// How many are needed.
+        /// Number of inodes that are needed.
         needed: u64,
-        /// How many are free.
+        /// Number of inodes that are free.
         free: u64,
     },
 }
@@ -121,7 +121,7 @@ impl Explain for RoomError {
     }
 }
 
-/// Where each path's room is asked about: the longest directory that it is in.
+/// Returns the known directory that contains a path: the longest one.
 fn directory_of<'a>(path: &str, rooms: &'a BTreeMap<String, Room>) -> Option<&'a String> {
     let inside = |directory: &&String| {
         let rest = path.strip_prefix(directory.trim_end_matches('/'));
@@ -130,7 +130,7 @@ fn directory_of<'a>(path: &str, rooms: &'a BTreeMap<String, Room>) -> Option<&'a
     rooms.keys().filter(inside).max_by_key(|directory| directory.len())
 }
 
-/// The peak of each file system while the plan is carried out. File systems that were not asked about are left out.
+/// Returns the peak of each file system while the plan is carried out. File systems that were not asked about are left out.
 /// `imported` is the size of the archives on the device that its docker is to load, in bytes.
 pub fn needs(plan: &Plan, facts: &Facts, imported: u64) -> Vec<Need> {
     let mut tally = Tally { facts, devices: BTreeMap::new() };
@@ -174,7 +174,7 @@ impl Tally<'_> {
         self.note(path, bytes, 0, inodes);
     }
 
-    /// The same, with something beside it for a while.
+    /// Notes that something comes to `path` and stays, and that `beside` more bytes are there for a while.
     fn note(&mut self, path: &str, bytes: u64, beside: u64, inodes: u64) {
         let Some((directory, room)) = directory_of(path, &self.facts.room).and_then(|at| self.facts.room.get_key_value(at))
         else {
@@ -187,12 +187,13 @@ impl Tally<'_> {
         used.inodes += inodes;
     }
 
-    /// Where docker keeps images.
+    /// Returns the directory in which docker keeps images.
     fn root(&self) -> String {
         self.facts.docker.as_ref().and_then(|docker| docker.root.as_deref()).unwrap_or(DOCKER_ROOT).to_owned()
     }
 
-    /// Docker unpacks an image parcel by parcel: what has arrived of it and the parcel at hand lie beside each other.
+    /// Notes the space that a delivery needs: docker unpacks an image parcel by parcel, so that the parts that have arrived
+    /// and the present parcel are on the disk together.
     fn load(&mut self, loading: &LoadImage) {
         let root = self.root();
         let mut images = self.facts.here.images.iter();
@@ -212,7 +213,7 @@ impl Tally<'_> {
     }
 }
 
-/// What is short.
+/// Returns the resources that are short on the device.
 pub fn shortages(needs: &[Need], rooms: &BTreeMap<String, Room>, credit: u64) -> Vec<Shortage> {
     let mut shortages = Vec::new();
     for need in needs {
@@ -277,8 +278,8 @@ impl Planner<'_> {
         }
     }
 
-    /// The images that nobody needs: no container is made of them, running or not; this deployment does not want them and has
-    /// nothing to gain from their layers; no earlier version of an application is among them; nothing was built on them.
+    /// Returns the images that nobody needs: no container uses them, this deployment does not want them or their layers, no
+    /// earlier version of an application needs them, and no other image was built on them.
     pub(super) fn removable(&self, there: &Facts) -> Vec<Removable> {
         let Some(docker) = &there.docker else { return Vec::new() };
         let wanted = self.images_wanted();
@@ -307,8 +308,8 @@ impl Planner<'_> {
     }
 }
 
-/// The image on the device that has most of an image's layers, so that they need not travel; unless what it has beside them
-/// is more.
+/// Returns the image on the device with the largest part of an image's layers, which then need not be sent; `None` when its
+/// other layers are larger.
 fn base(image: &LocalImage, there: &[DockerImage]) -> Option<String> {
     let common = |other: &DockerImage| {
         other.layers.iter().zip(&image.layers).take_while(|(there, (wanted, _))| there == &wanted).count()
@@ -318,7 +319,7 @@ fn base(image: &LocalImage, there: &[DockerImage]) -> Option<String> {
     (shared > best.size.saturating_sub(shared)).then(|| best.id.clone())
 }
 
-/// The directories whose room a deployment has to know; docker's root is told by docker.
+/// Returns the directories whose free space a deployment has to know; docker tells its own root.
 pub(super) fn directories<'a>(destinations: impl Iterator<Item = &'a RemotePath>, mounts_later: bool) -> BTreeSet<String> {
     // External storage may only be there once it was asked for.
     let known = destinations.filter(|path| !(mounts_later && path.as_str().starts_with("/run/media/")));

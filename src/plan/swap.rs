@@ -1,5 +1,5 @@
-//! The change from the version that runs to the one that is wanted: what has to be kept for the way back, and what the history
-//! is told. `docs/swap.md` is the picture.
+//! The update from the running version to the wanted one: the parts that are kept for a rollback, and the history entries.
+//! `docs/swap.md` describes it.
 
 use super::{Action, ComposeUp, Planner, count};
 use crate::{
@@ -10,36 +10,36 @@ use crate::{
     stage::Stage,
 };
 
-/// What is kept of the version that runs.
+/// The running version, as it is kept for a rollback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeepVersion {
-    /// Whose.
+    /// Name of the application.
     pub application: String,
-    /// What it consists of.
+    /// The parts of the version.
     pub snapshot: Box<Snapshot>,
-    /// What the history is told should this version come back.
+    /// The history entry to write should this version be restored.
     pub attempt: String,
     /// Whether the wanted version is another one, whatever files are replaced: not so where an earlier run had begun it.
     pub differs: bool,
 }
 
-/// What makes a version that runs the one that is deployed.
+/// The changes that make a running version the deployed one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
-    /// Whose.
+    /// Name of the application.
     pub application: String,
     /// The record, as it is then.
     pub record: String,
-    /// What the history is told.
+    /// The history entry of the deployment.
     pub entry: String,
-    /// What it is told should the attempt fail: its result is added then.
+    /// The history entry to write should the attempt fail, to which its result is added.
     pub attempt: String,
     /// The file that records deployments, and the line that goes from it should the attempt fail.
     pub stamp: Option<(String, String)>,
 }
 
 impl KeepVersion {
-    /// What there is to keep of a project, beside its files.
+    /// Returns the version of a project that is to be kept, without its files.
     pub fn of(application: &str, project: &Project, recreate: bool, containers: &[Container]) -> Self {
         let kept = |container: &Container| {
             let Container { state, restart_policy, image, reference, service, .. } = container;
@@ -62,34 +62,34 @@ impl KeepVersion {
         Self { application: application.into(), snapshot: Box::new(snapshot), attempt: String::new(), differs: true }
     }
 
-    /// What is kept where no version was before: nothing but what is to be known on the way back.
+    /// Returns the version to keep where no version was before: it holds only what a rollback has to know.
     pub fn nothing(project: &Project, settling: &Commit) -> Self {
         let mut nothing = Self::of(&settling.application, project, false, &[]);
         nothing.snapshot.stamp.clone_from(&settling.stamp);
         Self { attempt: settling.attempt.clone(), ..nothing }
     }
 
-    /// Adds the files that are replaced, and those that are new and go on the way back.
+    /// Adds the files that are replaced, and the new ones, which a rollback removes.
     pub fn add_files<'a>(&mut self, replaced: impl IntoIterator<Item = &'a str>, new: impl IntoIterator<Item = &'a str>) {
         self.snapshot.replaced.extend(replaced.into_iter().map(str::to_owned));
         self.snapshot.new.extend(new.into_iter().map(str::to_owned));
     }
 
-    /// What it is, in a few words.
+    /// Describes in a few words what is kept.
     pub fn says(&self) -> String {
         let (services, files) = (self.snapshot.services.len(), self.snapshot.replaced.len());
         format!("keep the version that runs, for the way back: {}, {}", count(services, "container"), count(files, "file"))
     }
 
-    /// The snapshot as the device reads it, and the line that ends it.
+    /// Returns the snapshot as the device reads it, with the line that ends it.
     pub fn input(&self) -> Vec<u8> {
         (self.snapshot.text() + "end\n").into_bytes()
     }
 }
 
 impl Planner<'_> {
-    /// What there is to keep when a project is brought up that is there already.
-    /// `another` tells that other services or another compose file were brought up before.
+    /// Returns the version to keep when a project is brought up that exists already. `another` tells that other services or
+    /// another compose file were brought up before.
     pub(super) fn keeping(&self, project: &Project, recreate: bool, another: bool, containers: &[Container]) -> KeepVersion {
         // The files of the version that runs are those that its containers were made of; where they do not tell, those that are
         // there.
@@ -106,12 +106,13 @@ impl Planner<'_> {
         KeepVersion { differs, ..KeepVersion::of(&self.application, &project, recreate, containers) }
     }
 
-    /// Whether the device has an update that was cut off.
+    /// Returns whether the device has an update that was interrupted.
     pub(super) fn is_pending(&self) -> bool {
         self.facts.paths.contains_key(&versions::state(&versions::pending(&self.application)))
     }
 
-    /// Whether the device has a first deployment that was cut off: what runs of it is no version to go back to.
+    /// Returns whether the device has a first deployment that was interrupted: what runs of it is not a version for a
+    /// rollback.
     pub(super) fn is_first_pending(&self) -> bool {
         self.facts.paths.contains_key(&versions::state(&versions::first(&self.application)))
     }
@@ -202,7 +203,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What the history is told of this deployment.
+    /// Returns the history entry of this deployment.
     pub(super) fn entry(&self, services: &[String]) -> Entry {
         let archive = |source: usize| match self.wanted.image.get(source).map(|image| &image.source) {
             Some(ImageSource::Here(path)) => path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned(),

@@ -1,4 +1,4 @@
-//! Transfers: what must travel, judged by content; where it lands is what the destination says.
+//! Plans transfers: the files that must be sent, compared by content, and the place where they arrive.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -16,15 +16,15 @@ use crate::{
     stage::Stage,
 };
 
-/// Where a source lands: at the destination itself, or below it where that ends with a slash or is a directory that takes a
-/// file.
+/// Returns the path at which a source arrives: the destination itself, or a path below it where the destination ends with a
+/// slash or is a directory that takes a file.
 pub fn destination(transfer: &Transfer, source: &Source, facts: &Facts) -> RemotePath {
     let name = transfer.local.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let into = transfer.remote.is_into() || (matches!(source, Source::File(_)) && facts.is_directory(transfer.remote.as_str()));
     if into && !name.is_empty() { transfer.remote.join(name) } else { transfer.remote.clone() }
 }
 
-/// What must be sent for `source` to be at `destination`, given what is there.
+/// Returns the files that must be sent so that `source` is at `destination`, given the facts.
 ///
 /// # Errors
 /// A file where a directory has to be, or the other way round.
@@ -68,10 +68,10 @@ fn send_link(target: &str, remote: RemotePath, facts: &Facts, sending: &mut Uplo
     Ok(())
 }
 
-/// What a directory has to let its owner do for the device to be looked at.
+/// Permission bits that the owner needs on a directory so that it can be read.
 const LOOK: u32 = 0o500;
 
-/// What a file has to let its owner do to be compared.
+/// Permission bits that the owner needs on a file so that it can be compared.
 const READ: u32 = 0o400;
 
 fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut Upload) -> Result<(), PlanError> {
@@ -110,26 +110,27 @@ fn send_file(file: &LocalFile, remote: RemotePath, facts: &Facts, sending: &mut 
     Ok(())
 }
 
-/// Whether a file on the device is this one, with its mode.
+/// Returns whether a file on the device has the content and the mode of `file`.
 fn is_whole(file: &LocalFile, fact: &PathFact) -> bool {
     let same = fact.sha256.is_some() && fact.sha256.as_ref() == file.sha256();
     fact.kind == PathKind::File && fact.size == file.size && same && fact.mode == file.mode | READ
 }
 
-/// How many bytes of a file that arrived earlier are of use: those of a part only where the file travels by itself.
+/// Returns the number of bytes of an existing file that can be used: those of a partial file only where the file is sent by
+/// itself.
 fn usable(file: &LocalFile, fact: &PathFact) -> u64 {
     let begins = fact.sha256.is_some() && fact.sha256.as_ref() == file.digests.get(&fact.size);
     if is_whole(file, fact) || (file.size > LARGE && fact.kind == PathKind::File && begins) { fact.size } else { 0 }
 }
 
-/// The innermost directory above `remote` that is there.
+/// Returns the innermost existing directory above `remote`.
 fn place(remote: &RemotePath, facts: &Facts) -> RemotePath {
     let there = |path: &RemotePath| path.as_str() == REMOTE_HOME || facts.is_directory(path.as_str());
     remote.above().into_iter().rev().find(there).unwrap_or_else(|| RemotePath::new("/").expect("the root is a path"))
 }
 
-/// Of which lengths the digests of large files here are needed before the plan: where the device has a file that may be the
-/// same, or a part of it that arrived earlier.
+/// Returns the lengths of large local files for which digests are needed before the plan: where the device has a file that
+/// may be the same, or a partial file of an earlier run.
 pub(super) fn digests_needed<'a>(source: &'a Source, destination: &RemotePath, facts: &Facts) -> Vec<(&'a Path, u64)> {
     let files: Vec<_> = match source {
         Source::File(file) => vec![(destination.clone(), file)],
@@ -228,7 +229,7 @@ impl Upload {
         }
     }
 
-    /// What travels, in bytes.
+    /// Returns the number of bytes to send.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size - file.have).sum()
     }
@@ -298,8 +299,8 @@ impl Planner<'_> {
     }
 }
 
-/// Where a file or tree from the device lands here: at the destination itself, or below it where that ends with a slash or is
-/// a directory that takes a file.
+/// Returns the local path at which a file or tree from the device arrives: the destination itself, or a path below it where
+/// the destination ends with a slash or is a directory that takes a file.
 pub fn lands(transfer: &Transfer, tree: &Tree, facts: &Facts) -> Place {
     let slash = transfer.local.as_os_str().to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
     let takes_file = tree.files.contains_key("") && facts.here.directories.contains(&transfer.local);

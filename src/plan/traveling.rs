@@ -15,7 +15,7 @@ use crate::{
 /// Files to send. They arrive in an incoming directory beside their destination and are then renamed into place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upload {
-    /// The files.
+    /// The files to send.
     pub files: Vec<SendFile>,
     /// Directories to make first, each with its permission bits.
     pub directories: Vec<(String, u32)>,
@@ -25,18 +25,18 @@ pub struct Upload {
     pub modes: BTreeMap<String, u32>,
     /// Directories that are there already and take files only once their owner may write into them.
     pub closed: BTreeSet<String>,
-    /// What an earlier run left where these files arrive and is of no use.
+    /// Files that an earlier run left in the incoming directories and that are of no use.
     pub stale: Vec<String>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
 /// One link to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendLink {
-    /// There.
+    /// Path of the link on the device.
     pub remote: RemotePath,
-    /// Where it leads, relative to its directory.
+    /// Target of the link, relative to its directory.
     pub target: String,
     /// The directory, there already, in whose incoming directory it arrives.
     pub place: RemotePath,
@@ -45,7 +45,7 @@ pub struct SendLink {
 }
 
 impl SendLink {
-    /// Where it arrives.
+    /// Returns the path at which the link arrives before it is moved into place.
     pub fn arrival(&self) -> String {
         arrival(&self.place, &self.remote)
     }
@@ -54,37 +54,37 @@ impl SendLink {
 /// One file to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendFile {
-    /// Here.
+    /// Path of the file on this computer.
     pub local: PathBuf,
-    /// There.
+    /// Path of the file on the device.
     pub remote: RemotePath,
     /// Permission bits.
     pub mode: u32,
-    /// Size in bytes.
+    /// Size of the file, in bytes.
     pub size: u64,
     /// SHA-256 of its content, where it is known.
     pub sha256: Option<String>,
     /// The directory, there already, in whose incoming directory it arrives.
     pub place: RemotePath,
-    /// How many bytes of it an earlier run brought there.
+    /// Number of its bytes that an earlier run has sent.
     pub have: u64,
     /// Whether nothing is there that it replaces: should the stage fail, it is removed again.
     pub new: bool,
 }
 
 impl SendFile {
-    /// Where it arrives.
+    /// Returns the path at which the file arrives before it is moved into place.
     pub fn arrival(&self) -> String {
         arrival(&self.place, &self.remote)
     }
 
-    /// Whether it travels by itself.
+    /// Returns whether the file is sent by itself because of its size.
     pub fn is_large(&self) -> bool {
         self.size > LARGE
     }
 }
 
-/// Where a file arrives that is to be at `remote`, below `place`.
+/// Returns the path at which a file arrives that belongs at `remote`, below `place`.
 pub(super) fn arrival(place: &RemotePath, remote: &RemotePath) -> String {
     let below = remote.as_str().strip_prefix(place.as_str()).unwrap_or_default().trim_start_matches('/');
     place.join(INCOMING).join(below).as_str().to_owned()
@@ -93,9 +93,9 @@ pub(super) fn arrival(place: &RemotePath, remote: &RemotePath) -> String {
 /// Files to fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetch {
-    /// The files.
+    /// The files to fetch.
     pub files: Vec<Download>,
-    /// Trees of which nearly all is wanted: they come whole, and what is not wanted is passed over.
+    /// Trees of which nearly all files are wanted: they are fetched as a whole, and the other files are skipped.
     pub whole: Vec<String>,
     /// Directories to make here, each with its permission bits.
     pub directories: Vec<(PathBuf, u32)>,
@@ -108,9 +108,9 @@ pub struct Fetch {
 /// One file to fetch, to a temporary name and then renamed into place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Download {
-    /// There.
+    /// Path of the file on the device.
     pub remote: String,
-    /// Here.
+    /// Path of the file on this computer.
     pub local: PathBuf,
     /// The directory here below which its tree is.
     pub root: PathBuf,
@@ -127,9 +127,9 @@ pub struct Download {
 /// A link to make here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchLink {
-    /// Here.
+    /// Path of the link on this computer.
     pub link: PathBuf,
-    /// Where it leads, relative to its directory.
+    /// Target of the link, relative to its directory.
     pub target: String,
     /// The directory here below which its tree is.
     pub root: PathBuf,
@@ -140,25 +140,25 @@ pub struct FetchLink {
 /// A file of an archive here that the device has renamed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renaming {
-    /// Its name so far.
+    /// Present path of the file.
     pub from: PathBuf,
-    /// Its name on the device by now.
+    /// Path that follows its new name on the device.
     pub to: PathBuf,
-    /// Its size in bytes, by which it is recognised once more.
+    /// Size of the file in bytes, by which it is recognised again.
     pub size: u64,
     /// The directory here below which its tree is.
     pub root: PathBuf,
 }
 
 impl Download {
-    /// How many bytes of it are here.
+    /// Returns the number of its bytes that this computer has.
     pub fn have(&self) -> u64 {
         self.copy.as_ref().map_or(0, |copy| copy.bytes)
     }
 }
 
 impl Fetch {
-    /// Whether there is nothing to do.
+    /// Returns whether there is nothing to fetch.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty() && self.directories.is_empty() && self.links.is_empty() && self.renames.is_empty()
     }
@@ -171,7 +171,7 @@ impl Fetch {
         self.renames.extend(more.renames);
     }
 
-    /// Each thing that is done, for people.
+    /// Describes each step for the user.
     pub(super) fn steps(&self) -> Vec<String> {
         let renames = self
             .renames

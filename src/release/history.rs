@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 pub struct Entry {
     /// When, by the clock of the computer that did it: the stem of its log file.
     pub at: String,
-    /// By whom, as `user@host`.
+    /// The user who deployed, as `user@host`.
     pub by: String,
-    /// Which application.
+    /// Name of the application.
     pub application: String,
     /// `deployment` or `rollback`.
     pub kind: String,
     /// The services that were brought up.
     pub services: Vec<String>,
-    /// The images.
+    /// The images that were deployed.
     pub images: Vec<EntryImage>,
-    /// How it ended: [`Entry::DONE`], `rolled back`, `failed`, or `interrupted`; not told in entries of earlier releases.
+    /// The result: [`Entry::DONE`], `rolled back`, `failed`, or `interrupted`; empty in entries of earlier releases.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub result: String,
 }
@@ -28,7 +28,7 @@ impl Entry {
     pub const DONE: &str = "done";
     /// The result of what failed and left nothing behind.
     pub const FAILED: &str = "failed";
-    /// The result of what somebody interrupted, or something cut off.
+    /// The result of a deployment that was interrupted by a user or by a lost connection.
     pub const INTERRUPTED: &str = "interrupted";
 
     /// Returns its line in the history.
@@ -41,9 +41,9 @@ impl Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EntryImage {
-    /// Its ID.
+    /// ID of the image.
     pub id: String,
-    /// Its references.
+    /// References of the image.
     pub references: Vec<String>,
     /// The archive it came from, or the name it had in that computer's docker.
     pub archive: String,

@@ -2,20 +2,20 @@
 
 use crate::command::Command;
 
-/// Where the lock is, and who had it last.
+/// The path of the lock, and of the note of its last owner.
 pub const PLACE: &str = "/tmp/o3r-deploy";
 
-/// For how many seconds nothing is heard of a deployer until its lock goes.
+/// Time in seconds without a heartbeat after which the lock of a deployer ends.
 pub const LEASE_SECONDS: u32 = 60;
 
-/// What it takes to take the lock.
+/// The values that are needed to take the lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim<'a> {
     /// A word that no other claim has. Who has the lock under this word already takes it anew.
     pub token: &'a str,
     /// The word of a lock that is taken over, whoever lives.
     pub over: &'a str,
-    /// Who claims it, one line.
+    /// The owner who claims it, as one line.
     pub who: &'a str,
     /// A file on the device: while somebody has it locked, nothing is taken.
     pub hold_off: &'a str,
@@ -25,13 +25,13 @@ fn script(mode: &str) -> Command {
     Command::script(include_str!("scripts/lock.sh")).arg(mode).arg(PLACE)
 }
 
-/// Takes the lock, says so, and holds it as long as a line comes on standard input now and then. The answer has three lines:
-/// `taken` and the word of whoever had it last, `held` with word and owner, or `off` with a process and its name.
+/// Takes the lock, reports that, and holds it as long as lines come on standard input. The answer has three lines: `taken`
+/// and the token of the previous owner, `held` with token and owner, or `off` with a process and its name.
 pub fn take(claim: &Claim<'_>) -> Command {
     script("take").args([claim.token, claim.over, claim.who]).arg(LEASE_SECONDS.to_string()).arg(claim.hold_off)
 }
 
-/// Tells of the lock, if there is one: `alive` or `dead`, its word, its owner.
+/// Prints the state of the lock, if there is one: `alive` or `dead`, its token, its owner.
 pub fn look() -> Command {
     script("look")
 }

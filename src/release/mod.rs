@@ -1,5 +1,5 @@
-//! Releases of an application on a device: the lock, the snapshot of the version that runs, the guard, the confirmation, the way
-//! back and the history, with the scripts that do them there. `docs/swap.md` is the picture.
+//! Releases of an application on a device: the lock, the snapshot of the running version, the guard, the confirmation, the
+//! rollback and the history, with the scripts that do them there. `docs/swap.md` describes them.
 
 mod history;
 pub mod lock;

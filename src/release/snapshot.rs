@@ -11,30 +11,30 @@ use crate::{
 /// The version of the format that is written. A file without one is of the first.
 const FORMAT: u32 = 1;
 
-/// What a version consists of.
+/// The parts of a version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Name of its compose project.
     pub project: String,
     /// Whether `docker compose` brought it up, and not `docker-compose`.
     pub is_plugin: bool,
-    /// Whether its containers are made anew on the way back even where docker-compose sees no change.
+    /// Whether a rollback recreates its containers even where docker-compose sees no change.
     pub recreate: bool,
-    /// Its compose files.
+    /// Paths of its compose files.
     pub files: Vec<String>,
-    /// Its containers.
+    /// The containers of the version.
     pub services: Vec<KeptService>,
     /// Files and links that are replaced: they are kept.
     pub replaced: Vec<String>,
-    /// Files and links that are new: they go on the way back.
+    /// Files and links that are new: a rollback removes them.
     pub new: Vec<String>,
-    /// Directories that are made: they go on the way back once they are empty.
+    /// Directories that are created: a rollback removes them once they are empty.
     pub made: Vec<String>,
     /// Directories whose permission bits are changed, with those that they had.
     pub modes: Vec<(u32, String)>,
     /// Units of the user's systemd, and whether each is enabled.
     pub units: Vec<(String, bool)>,
-    /// What autostart finds its compose files by.
+    /// The links by which autostart finds its compose files.
     pub links: Vec<KeptLink>,
     /// The file that records deployments, and the line of the attempt in it.
     pub stamp: Option<(String, String)>,
@@ -43,11 +43,11 @@ pub struct Snapshot {
 /// A container of a version that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptService {
-    /// Its service.
+    /// Name of the service.
     pub name: String,
     /// Whether it runs.
     pub runs: bool,
-    /// Its restart policy.
+    /// Restart policy of the container.
     pub restart_policy: String,
     /// ID of its image.
     pub image: String,
@@ -58,9 +58,9 @@ pub struct KeptService {
 /// A link of autostart's, or its absence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptLink {
-    /// Where it is.
+    /// Path of the link.
     pub place: String,
-    /// Where it leads; `None` where there is none.
+    /// Target of the link; `None` where there is no link.
     pub target: Option<String>,
 }
 
@@ -92,7 +92,7 @@ impl Explain for SnapshotError {
 }
 
 impl Snapshot {
-    /// Whether there are files that the way back changes.
+    /// Returns whether the rollback changes any files.
     pub fn has_files(&self) -> bool {
         !(self.replaced.is_empty() && self.new.is_empty() && self.made.is_empty() && self.modes.is_empty())
     }
@@ -211,7 +211,7 @@ impl KeptService {
     }
 }
 
-/// The opposite of [`path_line`]: a backslash stands before a backslash, and before `n` for a line break.
+/// Reverses [`path_line`]: a backslash is written before a backslash, and before `n` for a line break.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut characters = text.chars();

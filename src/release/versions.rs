@@ -9,27 +9,27 @@ use crate::{
 /// The repository of the names that keep the images of a version that can be gone back to.
 pub const PREVIOUS: &str = "o3r-deploy.previous";
 
-/// Where this tool keeps what it knows of an application on the device.
+/// Returns the directory on the device in which this tool keeps the data of an application.
 pub fn home(application: &str) -> String {
     format!("{REMOTE_HOME}/.o3r-deploy/{application}")
 }
 
-/// Where the version is kept that an update which is not confirmed yet has replaced.
+/// Returns the directory of the version that an unconfirmed update has replaced.
 pub fn pending(application: &str) -> String {
     format!("{}/swap", home(application))
 }
 
-/// What is known of a version that is kept, once all of it is.
+/// Returns the path of the file that describes a kept version; it is written once the version is complete.
 pub fn state(version: &str) -> String {
     format!("{version}/state")
 }
 
-/// Where the version before the one that runs is kept.
+/// Returns the directory of the version before the one that runs.
 pub fn previous(application: &str) -> String {
     format!("{}/previous", home(application))
 }
 
-/// Where it is kept that an application has no version yet, until its first one is confirmed.
+/// Returns the directory that marks an application without a version so far, until its first one is confirmed.
 pub fn first(application: &str) -> String {
     format!("{}/first", home(application))
 }
@@ -41,8 +41,8 @@ const PUT_BACK: &str = concat!(
     include_str!("scripts/stop_competing_writers.sh")
 );
 
-/// Keeps the version that runs in a directory; what there is to keep comes on standard input, a line each. From then on a guard
-/// puts it back at the next start of the device. `attempt` is what the history is told should it come back.
+/// Keeps the running version in a directory; its parts come on standard input, one per line. From then on a guard restores
+/// it at the next start of the device. `attempt` is the history entry for that case.
 pub fn keep(version: &str, application: &str, attempt: &str) -> Command {
     let script =
         concat!(include_str!("scripts/keep.sh"), include_str!("scripts/note_attempt.sh"), include_str!("scripts/arm_guard.sh"));
@@ -55,13 +55,13 @@ fn with_guard(command: Command) -> Command {
     command.text(include_str!("scripts/guard.sh")).text(include_str!("scripts/lock.sh")).arg(lock::PLACE)
 }
 
-/// Puts the version that is kept in a directory back. It is there as `put_back` too, for hands and for the guard. The history is
-/// told `result`; when that is empty, whether the containers had been changed.
+/// Restores the version that is kept in a directory. The same script is there as `put_back`, for manual use and for the
+/// guard. `result` is written into the history; when it is empty, it depends on whether the containers had been changed.
 pub fn put_back(version: &str, result: &str) -> Command {
     Command::script(PUT_BACK).waits_for_docker().arg(version).arg(result)
 }
 
-/// For how many seconds the lock may be nobody's until the guard takes its deployer for gone.
+/// Time in seconds for which the lock may be free until the guard considers its deployer dead.
 pub const GRACE: u32 = 20;
 
 /// Leaves a guard, which puts the version that is kept back after `limit` seconds, or [`GRACE`] seconds after its deployer has
@@ -72,7 +72,8 @@ pub fn begin(version: &str, limit: u64) -> Command {
     with_guard(Command::script(script).waits_for_docker().arg(version).arg(limit.to_string()).arg(GRACE.to_string()))
 }
 
-/// Prints `swap` or `previous`, whichever can be gone back to, its state, and after `now` what there is instead.
+/// Prints `swap` or `previous`, whichever a rollback can restore, its state, and after `now` the present state of the same
+/// things.
 pub fn look(application: &str) -> Command {
     Command::script(include_str!("scripts/versions.sh")).arg(home(application))
 }
@@ -97,8 +98,8 @@ pub fn note(application: &str, entry: &str) -> Command {
     Command::script(include_str!("scripts/note.sh")).silent_for(DISK_SILENCE_MAX).arg(home(application)).arg(entry)
 }
 
-/// The ends and starts of a project's containers since a time of the device's clock: nanoseconds, `die` or `start`, and the
-/// service, a line each.
+/// Prints the ends and starts of a project's containers since a time of the device's clock: nanoseconds, `die` or `start`,
+/// and the service, one per line.
 pub fn downtime(project: &str, since: u64) -> Command {
     Command::script(include_str!("scripts/downtime.sh")).waits_for_docker().arg(project).arg(since.to_string())
 }

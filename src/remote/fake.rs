@@ -7,7 +7,7 @@ use super::{
 };
 use crate::command::Command;
 
-/// What a command says and how it ends.
+/// The output of a command, and the way in which it ends.
 #[derive(Clone)]
 pub struct Answer {
     output: Vec<(Stream, Vec<u8>)>,
@@ -18,7 +18,7 @@ pub struct Answer {
 enum End {
     Exit(Exit),
     Lost,
-    /// Something happens here, and the command goes on for ever.
+    /// The function is called, and the command never ends.
     Never(Rc<dyn Fn()>),
 }
 
@@ -37,7 +37,7 @@ pub fn ends(code: u32) -> Answer {
     Answer { output: Vec::new(), end: End::Exit(Exit::Code(code)) }
 }
 
-/// The connection breaks.
+/// Returns an answer that breaks the connection.
 pub fn breaks() -> Answer {
     Answer { output: Vec::new(), end: End::Lost }
 }
@@ -48,7 +48,7 @@ pub fn hangs(then: impl Fn() + 'static) -> Answer {
 }
 
 impl Answer {
-    /// The same, with another piece of output at the end.
+    /// Returns the same answer with another piece of output at the end.
     #[must_use]
     pub fn and(mut self, stream: Stream, piece: &[u8]) -> Self {
         self.output.push((stream, piece.to_vec()));
@@ -65,22 +65,22 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// The next command (or transfer: `put`, `get`) that holds `needle` is answered so; what has no answer ends well and says
-    /// nothing.
+    /// Sets the answer to the next command (or transfer: `put`, `get`) that contains `needle`; commands without an answer
+    /// succeed without output.
     #[must_use]
     pub fn on(self, needle: &'static str, answer: Answer) -> Self {
         self.answers.borrow_mut().push((needle, answer));
         self
     }
 
-    /// It has this file.
+    /// Adds a file to the device.
     #[must_use]
     pub fn with_file(mut self, path: &str, content: &str) -> Self {
         self.files.insert(path.into(), content.into());
         self
     }
 
-    /// All that was asked of it, one a line.
+    /// Returns all requests, one per line.
     pub fn log(&self) -> String {
         self.log.borrow().join("\n")
     }
@@ -92,7 +92,7 @@ impl Fake {
         at.map(|at| answers.remove(at).1)
     }
 
-    /// A command that puts or gets has to end well.
+    /// Checks that a command that puts or gets files succeeds.
     async fn ended(&self, command: &Command, answer: Option<Answer>) -> Result<(), RemoteError> {
         let Some(answer) = answer else { return Ok(()) };
         let stderr = answer.output.iter().flat_map(|(_, piece)| piece.clone()).collect();

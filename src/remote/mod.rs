@@ -21,8 +21,8 @@ pub trait Remote {
     /// Only when the command could not be run or its end was not seen; a command that fails is an [`Exit`].
     async fn exec(&self, command: &Command, input: Input, output: &mut OnOutput<'_>) -> Result<Exit, RemoteError>;
 
-    /// Runs a command that takes local files in as one tar archive, each exactly where it says, with its mode. `progress` is
-    /// told the bytes of each piece of a file that went out.
+    /// Runs a command that receives local files as one tar archive, each at its exact path, with its mode. `progress` is
+    /// called with the number of bytes of each piece of a file that was sent.
     ///
     /// # Errors
     /// The first file that fails ends it; what was put stays.
@@ -93,12 +93,12 @@ pub type OnOutput<'a> = dyn FnMut(Stream, &[u8]) + 'a;
 /// Is told of bytes that went over the wire.
 pub type OnBytes<'a> = dyn FnMut(u64) + 'a;
 
-/// What a command reads from its standard input.
+/// The standard input of a command.
 #[derive(Debug)]
 pub enum Input {
     /// Nothing: end of file at once.
     Empty,
-    /// These bytes.
+    /// The command gets these bytes.
     Bytes(Vec<u8>),
     /// Pieces (128 to 256 KiB each) that another thread reads, hashes or compresses; an `Err` aborts the command.
     Pieces(tokio::sync::mpsc::Receiver<std::io::Result<Vec<u8>>>),
@@ -113,17 +113,17 @@ pub enum Stream {
     Stderr,
 }
 
-/// How a command ended.
+/// The way in which a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with this status.
+    /// The command ended by itself, with this exit code.
     Code(u32),
-    /// By a signal, named without `SIG`.
+    /// The command was ended by a signal, named without `SIG`.
     Signal(String),
 }
 
 impl Exit {
-    /// Whether it ended with 0.
+    /// Returns whether the command ended with exit code 0.
     pub fn is_success(&self) -> bool {
         *self == Self::Code(0)
     }
@@ -141,16 +141,16 @@ impl std::fmt::Display for Exit {
 /// A finished command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// How it ended.
+    /// The way in which the command ended.
     pub exit: Exit,
-    /// Its standard output.
+    /// Standard output of the command.
     pub stdout: Vec<u8>,
-    /// Its standard error.
+    /// Standard error of the command.
     pub stderr: Vec<u8>,
 }
 
 impl Output {
-    /// The standard output of a command that had to succeed.
+    /// Returns the standard output of a command that had to succeed.
     ///
     /// # Errors
     /// [`RemoteError::Failed`] when it did not.
@@ -163,8 +163,8 @@ impl Output {
     }
 }
 
-/// The last lines that say why a command failed. Where one program of a pipeline ends, those before it only say that they could
-/// not write any more; and of a full disk each may say it once.
+/// Returns the last lines that say why a command failed. Where one program of a pipeline ends, those before it only say
+/// that they could not write any more; and of a full disk each may say it once.
 fn reasons(mut lines: Vec<String>) -> Vec<String> {
     if let Some(full) = lines.iter().find(|line| is_no_space(line)) {
         return vec![full.clone()];
@@ -177,45 +177,45 @@ fn reasons(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// The last `count` lines of a text that came from the device, control characters removed.
+/// Returns the last `count` lines of a text that came from the device, control characters removed.
 pub fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<_> = text.lines().map(printable).filter(|line| !line.is_empty()).collect();
     lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
 }
 
-/// What is put by one command.
+/// The files, directories and links that one command receives.
 #[derive(Clone, Debug)]
 pub struct TarUpload<'a> {
     /// Reads `head`, and then an archive.
     pub command: &'a Command,
-    /// What comes before the archive.
+    /// Bytes that are sent before the archive.
     pub head: Vec<u8>,
     /// Directories to make, each with its permission bits, the outer before the inner.
     pub directories: &'a [(String, u32)],
-    /// The files.
+    /// The files to send.
     pub files: &'a [Put],
     /// Links to make, each with its target.
     pub links: &'a [(String, String)],
 }
 
-/// What is got by one command.
+/// The files that one command gives.
 #[derive(Clone, Debug)]
 pub struct TarDownload<'a> {
     /// Reads `input`, and gives archives.
     pub command: &'a Command,
     /// Tells it what to give.
     pub input: Vec<u8>,
-    /// What is taken of it.
+    /// The files to take from the archives.
     pub files: &'a [Get],
 }
 
 /// A local file on its way to the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
-    /// The file here.
+    /// Path of the file on this computer.
     pub local: PathBuf,
-    /// Its absolute path there.
+    /// Absolute path of the file on the device.
     pub remote: String,
     /// Permission bits, as `0o755`.
     pub mode: u32,
@@ -224,31 +224,31 @@ pub struct Put {
 /// A file on its way from the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Get {
-    /// Its absolute path there.
+    /// Absolute path of the file on the device.
     pub remote: String,
-    /// Where its bytes go here.
+    /// Path on this computer to which its bytes are written.
     pub local: PathBuf,
 }
 
 /// A large file, or what is missing of it, on its way by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRange {
-    /// Its absolute path there.
+    /// Absolute path of the file on the device.
     pub remote: String,
-    /// The file here.
+    /// Path of the file on this computer.
     pub local: PathBuf,
-    /// How many bytes the other side has.
+    /// Number of bytes that the other side has before.
     pub from: u64,
-    /// How many it will have.
+    /// Number of bytes that the other side has afterwards.
     pub to: u64,
 }
 
-/// What became of one [`Get`].
+/// The result of one [`Get`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Downloaded {
     /// Fetched, with so many bytes.
     Bytes(u64),
-    /// It was not there any more.
+    /// The file did not exist any more.
     Vanished,
 }
 
@@ -260,9 +260,9 @@ pub enum RemoteError {
     Failed {
         /// The command as shown to people.
         command: String,
-        /// How it ended.
+        /// The way in which the command ended.
         exit: Exit,
-        /// Its last lines, oldest first.
+        /// The last lines of its output, oldest first.
         last_lines: Vec<String>,
     },
     /// The device has no room left.
@@ -274,20 +274,20 @@ pub enum RemoteError {
     /// A file on the device could not be written or read.
     #[error("`{path}` on the device: {reason}")]
     File {
-        /// Its path there.
+        /// Path of the file on the device.
         path: String,
-        /// What the device said.
+        /// The error message of the device.
         reason: String,
     },
     /// A file here could not be read or written.
     #[error("`{path}` on this computer: {source}", path = path.display())]
     Local {
-        /// Its path here.
+        /// Path of the file on this computer.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// What was to be sent could not be made.
+    /// The input of a command could not be produced.
     #[error("what was to be sent could not be read: {0}")]
     Input(std::io::Error),
     /// More output than anyone needs.
@@ -301,7 +301,7 @@ pub enum RemoteError {
     Silent {
         /// The command as shown to people.
         command: String,
-        /// For how long, in seconds.
+        /// Duration of the silence, in seconds.
         seconds: u64,
         /// Whether docker was asked meanwhile, and did not answer.
         docker: bool,
@@ -311,7 +311,7 @@ pub enum RemoteError {
     NotUnderstood {
         /// The command as shown to people.
         command: String,
-        /// Its answer, or the beginning of it.
+        /// Answer of the command, or the beginning of it.
         answer: String,
     },
     /// The login shell does not run the command.
@@ -319,9 +319,9 @@ pub enum RemoteError {
     LoginShell {
         /// The user who is logged in.
         user: String,
-        /// What it does instead.
+        /// Description of what the shell does instead.
         reason: String,
-        /// What it says, oldest first.
+        /// The last lines of its output, oldest first.
         last_lines: Vec<String>,
     },
     /// The device opens no session for a command.
@@ -329,19 +329,19 @@ pub enum RemoteError {
     Sessions {
         /// The command as shown to people.
         command: String,
-        /// What it does instead.
+        /// Description of what the device does instead.
         reason: String,
     },
     /// The connection broke.
     #[error("the connection to the device was lost: {reason}")]
     Lost {
-        /// What broke it.
+        /// Description of the cause.
         reason: String,
     },
 }
 
 impl RemoteError {
-    /// Whether the device's user may not do it.
+    /// Returns whether the user on the device lacks the permission.
     fn is_denied(&self) -> bool {
         let says = |line: &String| {
             let line = line.to_ascii_lowercase();
@@ -354,7 +354,8 @@ impl RemoteError {
         }
     }
 
-    /// With another path on the device, where one is named: people know the destination, not where files arrive.
+    /// Changes the path on the device, where the error names one: users know the destination, not the path at which files
+    /// arrive.
     #[must_use]
     pub fn with_path(self, change: impl FnOnce(String) -> String) -> Self {
         match self {
@@ -415,7 +416,7 @@ impl Explain for RemoteError {
     }
 }
 
-/// The beginning of an answer, fit to be shown.
+/// Returns the beginning of an answer, fit to be shown.
 fn shown_answer(answer: &str) -> String {
     let shown = answer.lines().map(printable).find(|line| !line.trim().is_empty()).unwrap_or_default();
     match shown.trim() {
@@ -424,7 +425,7 @@ fn shown_answer(answer: &str) -> String {
     }
 }
 
-/// Whether a line of output says that docker could not be asked, or went away.
+/// Returns whether a line of output says that docker could not be reached, or that its connection ended.
 pub fn is_no_docker(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     let gone = ["trying to connect to the docker", "connect to the docker daemon", "error during connect:"];
@@ -435,7 +436,7 @@ pub fn is_no_docker(line: &str) -> bool {
         || (line.contains("docker.sock") && broken.iter().any(|words| line.contains(words)))
 }
 
-/// Whether a line of output says that a disk is full.
+/// Returns whether a line of output says that a disk is full.
 pub fn is_no_space(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
     line.contains("no space left") || line.contains("disk quota exceeded")

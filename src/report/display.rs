@@ -1,4 +1,4 @@
-//! Which display suits: bars on a terminal, plain lines elsewhere, JSON for programs.
+//! Selects the display: bars on a terminal, plain lines elsewhere, JSON for programs.
 
 use std::{io::IsTerminal, sync::Arc, time::Instant};
 
@@ -10,7 +10,7 @@ use super::{
     terminal::{Looks, Terminal},
 };
 
-/// How much is shown; each level includes those before it.
+/// The amount of output; each level includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Only why it failed.
@@ -24,17 +24,17 @@ pub enum Level {
     Debug,
 }
 
-/// What the user said about the display.
+/// The form of the display that the user has chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// For people, this much of it.
+    /// The display is for people, at this level.
     People(Level),
-    /// For programs: `--json`.
+    /// The display is for programs: `--json`.
     Json,
 }
 
 impl Style {
-    /// What `--json`, `--quiet` and `--log_level` come to.
+    /// Returns the style that `--json`, `--quiet` and `--log_level` select.
     pub fn of(json: bool, quiet: bool, level: Level) -> Self {
         match (json, quiet) {
             (true, _) => Self::Json,
@@ -59,11 +59,12 @@ pub type Lines = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct Display {
     /// Takes the events.
     pub report: Box<dyn Report>,
-    /// For the lines of `tracing`: see [`super::LogFile::start`].
+    /// The output for the lines of `tracing`: see [`super::LogFile::start`].
     pub lines: Lines,
 }
 
-/// The display for this process's standard streams. A terminal that cannot move its cursor (`TERM=dumb`) gets plain lines.
+/// Returns the display for this process's standard streams. A terminal that cannot move its cursor (`TERM=dumb`) gets plain
+/// lines.
 pub fn display(style: Style) -> Display {
     let clock: Clock = Box::new(Instant::now);
     let (stdout, stderr) = (|| Sink::new(std::io::stdout()), || Sink::new(std::io::stderr()));

@@ -27,14 +27,14 @@ use crate::{
 /// The target of events in the log. The console does not show it: the display shows the events already.
 const EVENTS: &str = "o3r_deploy::report::event";
 
-/// Where logs go.
+/// The directory for log files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogDir<'a> {
-    /// Nowhere.
+    /// No log file is written.
     None,
-    /// Where they go by default; if that cannot be, a warning is enough.
+    /// The default directory; if it cannot be written, a warning is enough.
     Default(&'a Path),
-    /// Where the user said; if that cannot be, nothing is begun.
+    /// The directory that the user named; if it cannot be written, nothing is begun.
     AskedFor(&'a Path),
 }
 
@@ -44,7 +44,7 @@ pub enum LogDir<'a> {
 pub struct LogError {
     /// The file or directory.
     path: PathBuf,
-    /// What the operating system said.
+    /// The error of the operating system.
     source: io::Error,
 }
 
@@ -86,7 +86,8 @@ impl LogFile {
         }
     }
 
-    /// As [`LogFile::create`]; where the default directory cannot be written, `warn` is told and there is no file.
+    /// Creates the log file like [`LogFile::create`]; where the default directory cannot be written, calls `warn` and
+    /// returns `None`.
     ///
     /// # Errors
     /// A directory that the user named cannot be written.
@@ -100,17 +101,17 @@ impl LogFile {
         }
     }
 
-    /// Its path.
+    /// Returns the path of the log file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The stem it got: the run's stem, which also stamps the deployment.
+    /// Returns the stem of the log file: that of the run, which also stamps the deployment.
     pub fn stem(&self) -> &Stem {
         &self.stem
     }
 
-    /// The file beside it that takes the output of `container`: `<stem>_<container>.log`.
+    /// Returns the file beside it for the output of `container`: `<stem>_<container>.log`.
     pub fn output_file(&self, container: &str) -> OutputFile {
         let safe = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '_' };
         let container: String = container.chars().map(safe).collect();

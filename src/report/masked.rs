@@ -27,7 +27,7 @@ pub(super) fn event(event: &Event) -> Event {
     }
 }
 
-/// The same of a question.
+/// Returns the question with its secrets masked.
 pub(super) fn question(question: &Question) -> Question {
     match question.clone() {
         Question::Confirm(asked) => Question::Confirm(text(asked)),
@@ -35,7 +35,7 @@ pub(super) fn question(question: &Question) -> Question {
     }
 }
 
-/// The same of what tells a device.
+/// Returns the label of a device with its secrets masked.
 pub(super) fn label(device: &DeviceLabel) -> DeviceLabel {
     let DeviceLabel { address, serial, name } = device.clone();
     DeviceLabel { address: text(address), serial: serial.map(text), name: name.map(text) }

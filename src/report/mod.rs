@@ -1,4 +1,4 @@
-//! What happens, as events: the one contract between running and showing. Only displays print.
+//! The events of a run: the only interface between running and showing. Only displays print.
 //!
 //! Order: `stage_started` of `connect`, which `connected` ends; then `planned`; then for each stage that has work
 //! `stage_started`, any of `step`, `progress`, `output`, `warning`, and `stage_finished`; at last `finished`. `warning` may also
@@ -42,7 +42,7 @@ pub use tee::Tee;
 pub enum Event {
     /// The device answered and its facts are known.
     Connected(DeviceSummary),
-    /// What will be done, stage by stage.
+    /// The plan is made, stage by stage.
     Planned {
         /// Whether this is all: nothing will be carried out.
         dry_run: bool,
@@ -51,28 +51,28 @@ pub enum Event {
     },
     /// A stage began.
     StageStarted {
-        /// Which.
+        /// The stage that began.
         stage: Stage,
-        /// What it will do, in a few words.
+        /// Description of what the stage will do, in a few words.
         title: String,
     },
     /// One step of a stage began: a command, or a group of transfers.
     Step {
-        /// Of which stage.
+        /// The stage of the step.
         stage: Stage,
-        /// What it does, in a few words.
+        /// Description of the step, in a few words.
         says: String,
     },
     /// The connection ends: bytes that went over its socket, everything counted.
     Traffic {
-        /// To the device.
+        /// Bytes that were sent to the device.
         sent: u64,
-        /// From the device.
+        /// Bytes that came from the device.
         received: u64,
     },
     /// Payload got on: what of it the device has taken.
     Progress {
-        /// Of which stage.
+        /// The stage of the step.
         stage: Stage,
         /// Bytes so far in this step.
         bytes: u64,
@@ -86,23 +86,23 @@ pub enum Event {
     },
     /// Something that the user asked to know.
     Note {
-        /// What.
+        /// Text of the note.
         text: String,
     },
     /// Something the user should know that does not stop the run.
     Warning {
-        /// What.
+        /// Text of the warning.
         text: String,
     },
     /// A stage ended well.
     StageFinished {
-        /// Which.
+        /// The stage that ended.
         stage: Stage,
         /// Whether it changed anything.
         outcome: Outcome,
-        /// What it did, in a few words.
+        /// Description of what the stage did, in a few words.
         says: String,
-        /// How long it took, in seconds.
+        /// Duration of the stage, in seconds.
         seconds: f64,
     },
     /// The run ended.
@@ -151,15 +151,15 @@ impl From<&DeviceSummary> for DeviceLabel {
 /// One stage of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PlannedStage {
-    /// Which.
+    /// The stage that is planned.
     pub stage: Stage,
-    /// What it will do, or why it has nothing to do, in a few words.
+    /// Description of what the stage will do, or why it has nothing to do, in a few words.
     pub says: String,
     /// Each command and transfer; empty when there is nothing to do.
     pub steps: Vec<String>,
 }
 
-/// What a stage came to.
+/// The outcome of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -171,7 +171,7 @@ pub enum Outcome {
     NothingToDo,
 }
 
-/// How a run ended.
+/// The summary of a run that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     /// The exit code.
@@ -182,7 +182,7 @@ pub struct Summary {
     pub error: Option<String>,
     /// The single things that are wrong, where the error only counts them.
     pub details: Vec<String>,
-    /// What led to it, outermost first.
+    /// The causes of the error, outermost first.
     pub causes: Vec<String>,
     /// The way out, where one is known.
     pub hint: Option<String>,
@@ -196,7 +196,7 @@ pub struct Summary {
     pub sent: u64,
     /// Bytes received from the device, on the socket.
     pub received: u64,
-    /// How long it took, in seconds.
+    /// Duration of the run, in seconds.
     pub seconds: f64,
     /// The full log of this run.
     pub log_file: Option<std::path::PathBuf>,

@@ -28,7 +28,7 @@ impl OutputFile {
         Self { path, file: State::NotYet }
     }
 
-    /// Its path.
+    /// Returns the path of the output file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! How fast bytes go and when they will be through.
+//! Measures the rate of a transfer and estimates its end.
 
 use std::{
     collections::VecDeque,
@@ -7,9 +7,9 @@ use std::{
 
 use crate::text;
 
-/// How far back the rate looks: long enough to be calm, short enough to follow a link that changes.
+/// Time over which the rate is averaged: long enough to be calm, short enough to follow a link that changes.
 const WINDOW: Duration = Duration::from_secs(5);
-/// How often a sample is kept.
+/// Interval at which samples are kept.
 const GRAIN: Duration = Duration::from_millis(200);
 
 /// The bytes of one step over time.
@@ -38,7 +38,7 @@ impl Pace {
         (time >= GRAIN && to > from).then(|| (to - from) as f64 / time.as_secs_f64())
     }
 
-    /// What is through, of how much, how fast, and how long it will still take.
+    /// Returns the transferred and total bytes, the rate and the remaining time as text.
     pub(super) fn shown(&self, total: Option<u64>) -> String {
         let bytes = self.last.map_or(0, |(_, bytes)| bytes);
         let through = match total {

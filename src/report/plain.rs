@@ -16,7 +16,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// And not more often than this, however fast the quarters go by.
 const GRAIN: Duration = Duration::from_secs(1);
 
-/// Writes lines for people to standard error and attached output to standard output. Nobody is asked.
+/// Writes plain lines to standard error and attached output to standard output. It never asks questions.
 pub(super) struct Plain {
     stderr: Sink,
     stdout: Sink,
@@ -45,7 +45,8 @@ impl Plain {
         }
     }
 
-    /// A stage that another one follows without its end has failed; after a lost connection it goes on.
+    /// Reports that the present stage has failed when another one follows without its end; after a lost connection it
+    /// continues.
     fn follow(&mut self, event: &Event) {
         let next = match event {
             Event::StageStarted { stage, .. } => Some(*stage),

@@ -62,7 +62,7 @@ fn read(terminal: &Term, prompt: &str, shown: bool) -> Option<String> {
     }
 }
 
-/// How a line came to its end.
+/// The way in which the input of a line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Entered,
@@ -150,7 +150,7 @@ mod held {
         }
     }
 
-    /// Ctrl-C gives up the question, and with it what depended on it.
+    /// Does nothing here: Ctrl-C cancels the question, and with it the work that depends on it.
     pub(super) fn interrupt() {}
 }
 

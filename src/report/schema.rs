@@ -10,7 +10,7 @@ use super::{DeviceLabel, Event};
 #[derive(Serialize, JsonSchema)]
 #[schemars(title = "Event of o3r-deploy")]
 pub(super) struct Line<'a> {
-    /// What happened.
+    /// The event that happened.
     #[serde(flatten)]
     pub(super) event: &'a Event,
     /// To which device; absent where none is meant yet.

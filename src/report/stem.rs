@@ -9,22 +9,22 @@ use jiff::Zoned;
 pub struct Stem(String);
 
 impl Stem {
-    /// The stem of a run that begins now.
+    /// Returns the stem of a run that begins now.
     pub fn now() -> Self {
         Self::at(&Zoned::now())
     }
 
-    /// The stem of a run that begins at `time`.
+    /// Returns the stem of a run that begins at `time`.
     pub fn at(time: &Zoned) -> Self {
         Self(time.strftime("%y.%m.%d_%H.%M.%S%z").to_string())
     }
 
-    /// The stem of the `number`th run of the same second.
+    /// Returns the stem of the `number`th run in the same second.
     pub(super) fn numbered(&self, number: u32) -> Self {
         Self(format!("{}_{number}", self.0))
     }
 
-    /// The text of it.
+    /// Returns the text of the stem.
     pub fn as_str(&self) -> &str {
         &self.0
     }

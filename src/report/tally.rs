@@ -1,4 +1,4 @@
-//! What a run came to, counted from its own events, and the summary made of it.
+//! Counts the results of a run from its own events, and makes the summary of them.
 
 use std::{collections::BTreeSet, error::Error, path::PathBuf, time::Instant};
 
@@ -8,7 +8,7 @@ use crate::{
     stage::Stage,
 };
 
-/// Counts along.
+/// The counts of a run that is under way.
 #[derive(Debug)]
 pub(super) struct Tally {
     begun: Instant,
@@ -51,7 +51,7 @@ impl Tally {
         }
     }
 
-    /// The summary of a run that ended now, with `failure` or well.
+    /// Returns the summary of a run that has ended now, with `failure` or successfully.
     pub(super) fn summary(&self, failure: Option<&Failure>, log_file: Option<PathBuf>) -> Summary {
         let details = failure.map(|failure| failure.error.details()).unwrap_or_default();
         let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
@@ -74,7 +74,8 @@ impl Tally {
     }
 }
 
-/// What led to an error, outermost first. A cause whose text the error above it already ends with is not said twice.
+/// Returns the causes of an error, outermost first. A cause whose text the error above it already ends with is not said
+/// twice.
 fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
     let (mut said, mut causes) = (error.to_string(), Vec::new());
     let mut next = error.source();

@@ -17,7 +17,7 @@ impl Tee {
         Self { reports, tally: Tally::new() }
     }
 
-    /// Says whether this is a dry run, so that its end tells so wherever it ends.
+    /// Sets whether this is a dry run, so that its summary says so.
     pub fn set_dry_run(&mut self, dry_run: bool) {
         self.tally.dry_run = dry_run;
     }
@@ -51,7 +51,7 @@ impl Report for Tee {
         }
     }
 
-    /// The answer of the first report that has one.
+    /// Returns the answer of the first report that has one.
     fn ask(&mut self, question: &Question) -> Option<String> {
         let question = &masked::question(question);
         let answer = self.reports.iter_mut().find_map(|report| report.ask(question));

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{stage::Stage, text::printable};
 
-/// What the terminal can show.
+/// The abilities of the terminal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Looks {
     /// Whether colours are wanted: `NO_COLOR` is not set.
@@ -26,7 +26,7 @@ pub(super) struct Looks {
     pub(super) shares_stdout: bool,
     /// Whether the spinner turns by itself; tests hold it still.
     pub(super) turns: bool,
-    /// How many columns it has, asked anew for every stage; `None` is unknown.
+    /// Returns the number of columns, which is asked again for every stage; `None` when it is unknown.
     pub(super) columns: fn() -> Option<u16>,
 }
 
@@ -42,7 +42,7 @@ impl Looks {
     }
 }
 
-/// What kind of line it is: told by its mark, and by its colour where there are colours.
+/// The kind of a line, shown by its mark, and by its colour where there are colours.
 #[derive(Clone, Copy)]
 enum Mark {
     Done,
@@ -114,7 +114,7 @@ impl Terminal {
         self.step(title);
     }
 
-    /// A stage that another one follows without its end has failed; after a lost connection it goes on.
+    /// Marks the present stage as failed when another one follows without its end; after a lost connection it continues.
     fn fail_before(&mut self, next: Stage) {
         if let Some((stage, _)) = self.bar
             && stage != next
@@ -166,8 +166,9 @@ impl Terminal {
         self.style(&format!("{{spinner}} {{prefix}}  {{bar:20{color}}} {{msg:{}!}}", self.message_columns(39)))
     }
 
-    /// The columns that the rest of the line, `taken` columns wide, leaves to the message. That includes three at the end for
-    /// the `^C` that a terminal writes there: in a full line it would wrap, and what was drawn could not be cleared any more.
+    /// Returns the number of columns that the rest of the line, `taken` columns wide, leaves for the message. That includes
+    /// three at the end for the `^C` that a terminal writes there: in a full line it would wrap, and what was drawn could
+    /// not be cleared any more.
     fn message_columns(&self, taken: u16) -> u16 {
         (self.looks.columns)().unwrap_or(80).saturating_sub(taken).max(10)
     }
@@ -238,7 +239,7 @@ impl Report for Terminal {
 }
 
 impl Drop for Terminal {
-    /// A run that is dropped in the middle, as on Ctrl-C, leaves no half-drawn bar.
+    /// Removes the half-drawn bar of a run that is dropped in the middle, as on Ctrl-C.
     fn drop(&mut self) {
         self.clear();
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::failure::{ExitCode, Explain, Failure, FailureKind};
 
-/// A clock that goes on by a second each time it is looked at.
+/// Returns a clock that advances by one second each time it is read.
 fn clock() -> Clock {
     let mut now = Instant::now();
     Box::new(move || {
@@ -70,7 +70,7 @@ fn finished(stage: Stage, outcome: Outcome, says: &str, seconds: f64) -> Event {
     Event::StageFinished { stage, outcome, says: says.into(), seconds }
 }
 
-/// A run that goes well: every event there is.
+/// Returns the events of a successful run: every event that exists.
 fn run() -> Vec<Event> {
     vec![
         started(Stage::Connect, "192.168.0.69:22"),
@@ -117,7 +117,7 @@ fn failure() -> Failure {
     Failure::from(Broken(std::io::Error::other("the disk is full"))).in_stage(Stage::Image)
 }
 
-/// The last event of a run of `events`, with a time that is the same each time.
+/// Returns the last event of a run of `events`, with a time that is the same each time.
 fn end(events: &[Event], failure: Option<&Failure>) -> Event {
     let mut tally = Tally::new();
     events.iter().for_each(|event| tally.event(event));
@@ -144,7 +144,7 @@ fn dry() -> Vec<Event> {
     events
 }
 
-/// What a display on a terminal shows: bars and lines on standard error, attached output on the same screen.
+/// Returns the output of a display on a terminal: bars and lines on standard error, attached output on the same screen.
 fn on_terminal(events: &[Event], level: Level, unicode: bool) -> (String, InMemoryTerm) {
     struct Screen(InMemoryTerm);
 
@@ -169,12 +169,12 @@ fn on_terminal(events: &[Event], level: Level, unicode: bool) -> (String, InMemo
     (shown, screen)
 }
 
-/// The same with the spinner held still: how often it has turned depends on the time.
+/// Returns the screen of a terminal with the spinner replaced, because its position depends on the time.
 fn terminal(events: &[Event]) -> String {
     on_terminal(events, Level::Info, true).0.replace(|sign| ('\u{2800}'..'\u{28ff}').contains(&sign), "⠿")
 }
 
-/// What the display without a terminal writes to standard error and to standard output.
+/// Returns what the display without a terminal writes to standard error and to standard output.
 fn plain(events: &[Event], level: Level) -> (String, String) {
     let (stderr, stdout) = (Shared::default(), Shared::default());
     let mut display = Plain::new(Sink::new(stderr.clone()), Sink::new(stdout.clone()), level, clock());

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{DeviceSummary, Event, Outcome, PlannedStage, Summary};
 use crate::text::{bytes, printable, span};
 
-/// What an event says, as whole lines; nothing for progress and attached output, which each display treats in its own way.
+/// Returns the text of an event as whole lines; none for progress and attached output, which each display treats in its own
+/// way.
 pub(super) fn lines(event: &Event) -> Vec<String> {
     match event {
         Event::Connected(device) => vec![connected(device)],
@@ -25,7 +26,7 @@ pub(super) fn lines(event: &Event) -> Vec<String> {
     }
 }
 
-/// What the device is.
+/// Describes the device that is connected.
 pub(super) fn connected(device: &DeviceSummary) -> String {
     let part = |label: &str, value: &Option<String>| value.as_ref().map(|value| format!("{label}{}", printable(value)));
     let name = device.name.as_ref().filter(|name| !name.is_empty()).map(|name| format!("named `{}`", printable(name)));
@@ -35,12 +36,12 @@ pub(super) fn connected(device: &DeviceSummary) -> String {
     format!("connected to {}{separator}{known}", printable(&device.address))
 }
 
-/// A warning.
+/// Returns a warning as a line of text.
 pub(super) fn warning(text: &str) -> String {
     format!("warning: {}", printable(text))
 }
 
-/// A planned stage with each command and transfer.
+/// Returns the text of a planned stage with each command and transfer.
 pub(super) fn plan(planned: &PlannedStage) -> Vec<String> {
     let PlannedStage { stage, says, steps } = planned;
     let idle = if steps.is_empty() { "nothing to do: " } else { "" };
@@ -51,7 +52,7 @@ pub(super) fn plan(planned: &PlannedStage) -> Vec<String> {
         .collect()
 }
 
-/// What a stage came to, in a word or three.
+/// Returns the outcome of a stage in one to three words.
 pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
@@ -60,7 +61,7 @@ pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// The end of a run: the result first, then the way out and where to read more.
+/// Returns the text for the end of a run: the result first, then the hint and where to read more.
 pub(super) fn closing(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
     match &summary.error {

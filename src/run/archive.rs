@@ -114,11 +114,11 @@ fn keep(path: &Path) -> Result<PathBuf, RunError> {
     Ok(free)
 }
 
-/// How one file's content is to another's.
+/// The relation of one file's content to another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relation {
     Same,
-    /// It begins with the other, and goes on.
+    /// The file begins with the other one, and is longer.
     Longer,
     /// The other begins with it, and goes on.
     Shorter,
@@ -151,11 +151,10 @@ fn compare(one: &Path, other: &Path) -> std::io::Result<Relation> {
     })
 }
 
-/// How much of a file is compared at once, in bytes.
+/// Number of bytes of a file that are compared at once.
 const PIECE: usize = 256 << 10;
 
-/// Keeps the permission bits where there are such; what the owner cannot read would be of no use here, and no device makes programs
-/// here that run as somebody else.
+/// Sets the permission bits of a file, on systems that have them.
 #[cfg(unix)]
 fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
@@ -181,8 +180,8 @@ mod tests {
     use super::*;
     use crate::{plan::Download, run::staging::Staging};
 
-    /// What is in an archive after a file with this content came that was looked at when `before` was there, and `meanwhile` is put
-    /// there by another run; the names of generations are cut.
+    /// Returns the files of an archive after a file with the content `came` was added to it, where `before` was there when
+    /// the file was examined and `meanwhile` is written by another run; the names of generations are shortened.
     fn archived(before: Option<&str>, came: &str, meanwhile: Option<&str>) -> Vec<(String, String)> {
         let home = tempfile::tempdir().expect("a folder");
         let root = home.path().to_owned();

@@ -17,10 +17,10 @@ use crate::{
     stage::Stage,
 };
 
-/// How often a container that is about to be started again is looked at.
+/// Interval at which a container that is about to be restarted is checked.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// What the script that reads output says when the container's log driver keeps none: only what is new will come.
+/// Exit code of the script that reads output when the container's log driver keeps none, so that only new output will come.
 const UNREADABLE: u32 = 3;
 
 /// Why the showing ended.
@@ -32,7 +32,7 @@ enum End {
     Detached,
 }
 
-/// What comes after the end of a container's output.
+/// The state that follows the end of a container's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Next {
     /// The run that began at this time, by the device's clock: a new one, or the same that goes on.
@@ -43,22 +43,22 @@ enum Next {
     Limit(End),
 }
 
-/// What ends the showing before the container does.
+/// The conditions that end the display of output before the container ends.
 struct Limits {
     until: Option<regex_lite::Regex>,
     deadline: Option<tokio::time::Instant>,
 }
 
-/// How far a container's output was shown when the connection was lost: another connection goes on there, so that no line is
-/// shown twice and none is left out.
+/// The position up to which a container's output was shown when the connection was lost: a new connection continues there,
+/// so that no line is shown twice and none is left out.
 #[derive(Debug)]
 pub(super) struct Shown {
-    /// When the run that is shown began, by the device's clock.
+    /// Start time of the run that is shown, by the device's clock.
     run: String,
-    /// From where it is read, likewise.
+    /// Time from which on output is read, by the device's clock.
     since: String,
     pub(super) lines: Lines,
-    /// When the showing ends, however often it is begun.
+    /// Time at which the display ends, however often it is started again.
     deadline: Option<tokio::time::Instant>,
 }
 
@@ -132,7 +132,7 @@ impl<R: Remote> Runner<'_, R> {
         Ok(if matched { Some(End::Pattern) } else { (end != End::Container).then_some(end) })
     }
 
-    /// Shows what was said while there was no connection.
+    /// Shows the output that came while there was no connection.
     async fn catch_up(&mut self, name: &str, shown: &mut Shown, limits: &Limits) -> Result<Option<End>, Failure> {
         shown.lines.read_again();
         let (end, exit) =
@@ -188,7 +188,7 @@ impl<R: Remote> Runner<'_, R> {
         }
     }
 
-    /// When the container that was started at `run` was started last, if it runs.
+    /// Returns the last start time of the container that was started at `run`, if it runs.
     async fn next_run(&mut self, name: &str, run: &str, limits: &Limits) -> Result<Next, Failure> {
         loop {
             match self.container(name).await? {
@@ -235,7 +235,7 @@ impl<R: Remote> Runner<'_, R> {
         Ok(if found.get() { (End::Pattern, None) } else { read? })
     }
 
-    /// What the end means: a container that failed is a failure.
+    /// Turns the end of the display into its result: a container that failed is a failure.
     async fn close(&self, name: &str, end: End) -> Result<String, Failure> {
         match end {
             End::Pattern => Ok("the awaited line came".into()),
@@ -253,7 +253,7 @@ impl<R: Remote> Runner<'_, R> {
         }
     }
 
-    /// What docker says of a container; `None` when there is none of that name.
+    /// Returns the container of this name, as docker describes it; `None` when there is none.
     async fn container(&self, name: &str) -> Result<Option<Container>, Failure> {
         let command = docker::inspect_container(name);
         let output = self.remote.run(&command, Input::Empty).await?;
@@ -281,13 +281,15 @@ async fn until_deadline(deadline: Option<tokio::time::Instant>) {
     }
 }
 
-/// A moment before a container was started: what it says at once may have an earlier time than docker gives its start.
+/// Returns a time shortly before a container was started: its first output may have an earlier time than docker gives its
+/// start.
 fn shortly_before(started_at: &str) -> String {
     let started = started_at.parse::<jiff::Timestamp>();
     started.map_or_else(|_| started_at.to_owned(), |started| (started - jiff::SignedDuration::from_secs(1)).to_string())
 }
 
-/// Whether a container was started before a time, in seconds since 1970; one whose start is not understood counts as new.
+/// Returns whether a container was started before a time, in seconds since 1970; one whose start is not understood counts
+/// as new.
 fn is_before(started_at: &str, clock: u64) -> bool {
     let started = started_at.parse::<jiff::Timestamp>();
     started.is_ok_and(|started| i64::try_from(clock).is_ok_and(|clock| started.as_second() < clock))

@@ -11,7 +11,7 @@ use crate::{
 /// A failure of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Ctrl-C.
+    /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
     /// Ctrl-C while the previous version was put back.
@@ -30,7 +30,7 @@ pub enum RunError {
     /// Another deployment has the device.
     #[error("the device is locked by {owner}")]
     Locked {
-        /// Whose.
+        /// The owner of the lock.
         owner: Box<super::Owner>,
     },
     /// The application holds updates off.
@@ -38,29 +38,29 @@ pub enum RunError {
     HeldOff {
         /// The file on the device.
         file: String,
-        /// Who has it locked.
+        /// The process that has locked the file.
         process: String,
     },
     /// The new version did not run, and the one before it is back.
     #[error("{cause}; the previous version is back and runs, {seconds:.1} s after that")]
     RolledBack {
-        /// What was wrong with the new one.
+        /// The failure of the new version.
         cause: Box<dyn Explain>,
-        /// How long its return took, in seconds.
+        /// Time that the rollback took, in seconds.
         seconds: f64,
     },
     /// The new version did not run, and neither does the one before it.
     #[error("{cause}; and the previous version is not back: {why}")]
     NotBack {
-        /// What was wrong with the new one.
+        /// The failure of the new version.
         cause: Box<dyn Explain>,
-        /// What is wrong with the way back.
+        /// The failure of the rollback.
         why: Box<dyn Explain>,
     },
     /// The device cannot be reached anew, or its guard was faster.
     #[error("what was changed could not be confirmed over a new connection: {0}")]
     Unconfirmed(Box<dyn Explain>),
-    /// There is nothing to go back to.
+    /// The device keeps no version to return to.
     #[error("no version before the one that runs is kept for `{0}` on the device")]
     NothingBefore(String),
     /// Somebody took the lock away.
@@ -69,48 +69,48 @@ pub enum RunError {
     /// The image on the device is another one than the one sent.
     #[error("the image on the device has the ID `{found}`, and the one sent has `{sent}`")]
     OtherImage {
-        /// What docker says.
+        /// ID that docker reports.
         found: String,
-        /// What was sent.
+        /// ID of the image that was sent.
         sent: String,
     },
     /// The application does not run.
     #[error("container `{container}` {why}")]
     Unhealthy {
-        /// The container.
+        /// Name of the container.
         container: String,
-        /// What is wrong with it.
+        /// Description of its fault.
         why: String,
         /// The last result of its health check.
         check: Option<HealthCheck>,
-        /// Its last lines, oldest first.
+        /// The last lines of its output, oldest first.
         last_lines: Vec<String>,
     },
     /// The application does not run in time.
     #[error("{says}, after {} s", wait.as_secs())]
     Late {
-        /// What was waited for, as a sentence.
+        /// Description of the missing condition, as a sentence.
         says: String,
-        /// How long.
+        /// Time that was waited.
         wait: Duration,
         /// The container, where there is one.
         container: Option<String>,
         /// The last result of its health check.
         check: Option<HealthCheck>,
-        /// Its last lines, oldest first.
+        /// The last lines of its output, oldest first.
         last_lines: Vec<String>,
     },
-    /// There is no container to attach to.
+    /// The container to attach to does not exist.
     #[error("there is no container `{0}` on the device")]
     NoContainer(String),
     /// The container attached to failed.
     #[error("container `{container}` ended with exit code {code}")]
     ContainerFailed {
-        /// The container.
+        /// Name of the container.
         container: String,
-        /// Its exit code.
+        /// Exit code of the container.
         code: i64,
-        /// Its last lines, oldest first.
+        /// The last lines of its output, oldest first.
         last_lines: Vec<String>,
     },
     /// The device described its containers in a way that is not understood.
@@ -125,14 +125,14 @@ pub enum RunError {
     /// A file here could not be written.
     #[error("`{path}` on this computer cannot be written: {source}", path = path.display())]
     Local {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// The first few of these paths.
+/// Lists the first few of these paths.
 fn listed(paths: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<_> = paths.iter().take(SHOWN).map(|path| format!("`{path}`")).collect();

@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl<R: Remote> Runner<'_, R> {
-    /// Fetches files; gives what is to be said of it beyond their number.
+    /// Fetches files; returns additional information for the user beyond their number.
     pub(super) async fn fetch(&mut self, stage: Stage, fetch: &Fetch) -> Result<Option<String>, Failure> {
         let mut kept = Vec::new();
         for renaming in &fetch.renames {
@@ -124,9 +124,9 @@ impl<R: Remote> Runner<'_, R> {
 struct Ways<'a> {
     /// Each by itself.
     large: Vec<Arrival<'a>>,
-    /// What is behind the beginning that is here, all by one command.
+    /// The ends of files whose beginnings are on this computer, all by one command.
     ends: Vec<Arrival<'a>>,
-    /// As archives, all by one command.
+    /// The files that come in archives, all by one command.
     small: Vec<Arrival<'a>>,
 }
 

@@ -12,16 +12,18 @@ use crate::{
     text::span,
 };
 
-/// How long a container without a health check must have run without a break to count as running.
+/// Time that a container without a health check must have run without interruption to count as running.
 const RUNNING_AFTER: Duration = Duration::from_secs(2);
 
-/// So many restarts by docker are a loop.
+/// Number of restarts by docker that count as a loop.
 const LOOP_RESTARTS: u64 = 3;
 
-/// By the end of the settling time a container has run this many times as long, so that what ends soon after it is seen too.
+/// Factor by which a container must have run longer by the end of the settling time, so that one that ends soon afterwards
+/// is noticed too.
 const SETTLED_RUN: f64 = 1.6;
 
-/// How much longer than each of its runs before a container has to run that ended once: looks are not exact to the second.
+/// Factor and additional time by which a run must be longer than each earlier run of a container that has ended once: the
+/// times of the checks are not exact to the second.
 const LONGER_THAN_BEFORE: (f64, Duration) = (1.25, Duration::from_secs(1));
 
 /// Watches the containers of a project: first until all run and are healthy, then until they have settled.
@@ -32,7 +34,7 @@ pub struct HealthWatch {
     settle: Duration,
     /// Each container that was seen, by its ID.
     runs: BTreeMap<String, Runs>,
-    /// When all were good for the first time, and the containers at that time.
+    /// Time at which all services were ready for the first time, and the containers at that time.
     ready: Option<(Duration, Vec<Container>)>,
     has_settled: bool,
 }
@@ -40,11 +42,11 @@ pub struct HealthWatch {
 /// The runs of one container.
 #[derive(Clone, Debug, Default)]
 struct Runs {
-    /// How often docker had started it again when it was first seen: it may have come through much before.
+    /// Number of restarts by docker when the container was first seen, which may be from long before.
     restarts_before: u64,
     restarts: u64,
     started_at: String,
-    /// Since when the present run has been seen.
+    /// Time since which the present run has been seen.
     since: Option<Duration>,
     /// The longest run that ended.
     longest: Duration,
@@ -57,18 +59,18 @@ pub enum HealthVerdict {
     Settled,
     /// All services are good, and watched on.
     Settling,
-    /// Not yet good.
+    /// The services are not all running and healthy yet.
     Waiting {
         /// The container that is waited for, where there is one.
         container: Option<Box<Container>>,
-        /// What is waited for, as a sentence.
+        /// Description of the missing condition, as a sentence.
         says: String,
     },
-    /// It does not run.
+    /// The service does not run.
     Failed {
         /// The container that fails.
         container: Box<Container>,
-        /// What is wrong with it.
+        /// Description of its fault.
         why: String,
         /// Whether it ended and was started again: then its exit code may be that of a run that goes on.
         restarted: bool,
@@ -118,12 +120,12 @@ impl HealthWatch {
         if self.has_settled { HealthVerdict::Settled } else { HealthVerdict::Settling }
     }
 
-    /// Whether the last look found it settled.
+    /// Returns whether the last check found the application settled.
     pub fn has_settled(&self) -> bool {
         self.has_settled
     }
 
-    /// How long it takes to settle, if all goes on as it is.
+    /// Returns the time that is left until the application has settled, if nothing changes.
     pub fn remaining(&self, now: Duration) -> Duration {
         let Some((ready, containers)) = &self.ready else { return self.settle };
         let ids: BTreeSet<_> = containers.iter().map(|container| &container.id).collect();
@@ -134,12 +136,13 @@ impl HealthWatch {
         if self.settle.is_zero() { Duration::ZERO } else { ends.saturating_sub(now) }
     }
 
-    /// When all were good for the first time.
+    /// Returns the time at which all services were ready for the first time.
     pub fn ready_at(&self) -> Option<Duration> {
         self.ready.as_ref().map(|(at, _)| *at)
     }
 
-    /// Whether these are the containers that were good, in the same run: after a time without looks the watch goes on.
+    /// Returns whether these are the same runs of the containers that were ready: after a time without checks the watch
+    /// then goes on.
     pub fn goes_on_with(&self, containers: &[Container]) -> bool {
         let same = |before: &Container| containers.iter().any(|now| now.id == before.id && now.started_at == before.started_at);
         self.ready.as_ref().is_some_and(|(_, before)| before.iter().all(same))

@@ -20,13 +20,13 @@ use crate::{
     text,
 };
 
-/// How often the bytes sent are told.
+/// Interval at which the number of sent bytes is reported.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What sends more, in bytes, looks at the link first.
+/// Size of a delivery, in bytes, from which on the link is measured first.
 const MUCH: u64 = 64 << 20;
 
-/// With so many bytes at a time the link is looked at, until one of them takes as long as is long.
+/// Numbers of bytes with which the link is measured in turn, until one of them takes at least [`LONG`].
 const LOOKS: [usize; 4] = [64 << 10, 512 << 10, 2 << 20, 8 << 20];
 const LONG: Duration = Duration::from_millis(40);
 
@@ -72,8 +72,8 @@ impl<R: Remote> Runner<'_, R> {
         ))
     }
 
-    /// Bytes a second that the link takes now, if there is enough to send to ask. While docker reads it cannot be told from what
-    /// docker takes.
+    /// Returns the present speed of the link in bytes a second, if there is enough to send to measure it. While docker
+    /// reads, it cannot be distinguished from the speed of docker.
     async fn link(&self, delivery: &Delivery) -> Result<Option<u64>, Failure> {
         // After a cut it is known, and every byte counts.
         if delivery.travels() < MUCH || delivery.ways.contains(&ParcelRoute::Files) {
@@ -135,7 +135,8 @@ impl<R: Remote> Runner<'_, R> {
         }
     }
 
-    /// The image on the device has the ID that it has here, and so has each of its references; and nothing else is left.
+    /// Verifies that the image on the device has the expected ID and references, and that nothing else of the delivery is
+    /// left.
     async fn verify(&self, loading: &LoadImage) -> Result<(), Failure> {
         let images: Vec<_> = loading.references.iter().chain([&loading.id]).cloned().collect();
         let found = self.remote.check(&docker::settle(&images)).await?;
@@ -151,8 +152,8 @@ impl<R: Remote> Runner<'_, R> {
     }
 }
 
-/// Bytes a second, from how long so many took: what the last took more than the one before it, so that a command's way there and
-/// back does not count.
+/// Returns the speed in bytes a second, from the sizes and times of measurements: it uses the difference between the last
+/// two, so that the round trip of a command does not count.
 fn speed(looks: &[(usize, Duration)]) -> Option<u64> {
     let (bytes, time) = match looks {
         [] => return None,
@@ -205,7 +206,7 @@ impl Parcel<'_> {
         Ok(())
     }
 
-    /// What has not arrived yet of a parcel that goes by way of files; nothing when it is loaded already.
+    /// Returns the command and the data for the rest of a parcel that is sent as files; `None` when it is loaded already.
     async fn by_file(
         &self,
         remote: &impl Remote,

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::RunError;
 use crate::failure::{Failure, FailureKind};
 
-/// How long a Ctrl-C may be on its way that a prompt has passed on as a signal.
+/// Maximum delay of a Ctrl-C that a prompt has passed on as a signal.
 const PASSED_ON_MAX: Duration = Duration::from_millis(50);
 
 /// Tells whether the user has pressed Ctrl-C. Clones share one state.
@@ -20,7 +20,7 @@ pub struct Interrupt {
 struct State {
     pressed: std::cell::Cell<bool>,
     deferred: std::cell::Cell<bool>,
-    /// How many wait for the second press.
+    /// Number of tasks that wait for the second Ctrl-C.
     listeners: std::cell::Cell<u32>,
     notify: Notify,
     again: Notify,

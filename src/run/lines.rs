@@ -24,28 +24,28 @@ pub(super) struct Lines {
 struct OneStream {
     /// The line so far.
     line: Vec<u8>,
-    /// How many bytes of the run's output have come.
+    /// Number of bytes of the run's output that have come.
     shown: u64,
-    /// How many bytes are to come once more.
+    /// Number of bytes that will come a second time.
     again: u64,
-    /// From how many bytes of a line on it may be cut, beyond [`LONGEST_LINE`]: for a secret that lies there.
+    /// Number of bytes beyond [`LONGEST_LINE`] before which a line may not be cut, because a secret is there.
     more: usize,
 }
 
 impl Lines {
-    /// Of this output nothing is shown but a line that matches.
+    /// Creates a state that shows only lines that match.
     pub(super) fn only_matches() -> Self {
         Self { only_matches: true, ..Self::default() }
     }
 
-    /// From here on the run's output comes from its beginning once more.
+    /// Prepares for output that comes again from the beginning of the run.
     pub(super) fn read_again(&mut self) {
         for stream in [&mut self.out, &mut self.err] {
             stream.again = stream.shown;
         }
     }
 
-    /// From here on comes what has not come yet.
+    /// Prepares for output that continues where it stopped.
     pub(super) fn go_on(&mut self) {
         self.out.again = 0;
         self.err.again = 0;
@@ -93,8 +93,8 @@ impl Lines {
         self.matched
     }
 
-    /// The run is over, and the next one begins anew: a last line may have no newline. What is still to come once more was said
-    /// by the next run.
+    /// Ends the output of a run, before the next one begins: a last line may have no newline. Bytes that are still expected
+    /// a second time belong to the next run.
     pub(super) fn end(&mut self, report: &mut dyn Report, until: Option<&regex_lite::Regex>) -> bool {
         for stream in [&mut self.out, &mut self.err] {
             stream.shown = stream.again;
@@ -119,7 +119,7 @@ fn settled(bytes: &[u8]) -> usize {
     whole.len() - text.len() + crate::secret::settled(text)
 }
 
-/// How many of the bytes are whole characters, or none that could become one.
+/// Returns the number of bytes that can be shown now: all but an incomplete character at the end.
 fn whole_characters(bytes: &[u8]) -> usize {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),

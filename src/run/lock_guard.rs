@@ -18,22 +18,22 @@ use crate::{
     text::printable,
 };
 
-/// How often the device hears that its deployer lives; a small part of [`lock::LEASE_SECONDS`].
+/// Interval of the heartbeat that tells the device that its deployer is alive; a small part of [`lock::LEASE_SECONDS`].
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often a lock that is waited for is looked at.
+/// Interval at which a lock that is held by another owner is tried again.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the device may take to answer a claim.
+/// Maximum time that the device may take to answer a claim.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// How long the device's own guard is waited for: what it waits for itself is bounded, and one way back takes no longer.
+/// Maximum time to wait for the device's own guard: its own waiting is limited, and one rollback takes no longer.
 const GUARD_WAIT: Duration = Duration::from_secs(300);
 
-/// How long the end of what holds the lock is waited for.
+/// Maximum time to wait for the end of the command that holds the lock.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Who has the lock.
+/// The owner of the lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Owner {
@@ -43,11 +43,11 @@ pub struct Owner {
     pub host: String,
     /// The number of the process there.
     pub process: u32,
-    /// When that process began and where, in a form that only the same computer understands.
+    /// Start time and place of that process, in a form that only the same computer understands.
     pub life: String,
-    /// Since when, by the clock of that computer.
+    /// Time since which it has the lock, by the clock of its computer.
     pub since: String,
-    /// What it does.
+    /// Description of what the owner does.
     pub what: String,
     /// Whether it is the guard on the device itself, which puts a previous version back.
     pub guard: bool,
@@ -80,17 +80,17 @@ impl Owner {
     }
 }
 
-/// How the lock is to be taken.
+/// A request for the lock.
 pub struct LockRequest<'a> {
-    /// Who takes it.
+    /// The owner who requests it.
     pub owner: &'a Owner,
     /// A word that no other claim has.
     pub token: String,
     /// The file by which the application holds updates off; none goes on all the same.
     pub hold_off: Option<String>,
-    /// How long to wait for the lock.
+    /// Maximum time to wait for the lock.
     pub wait: Duration,
-    /// Whether an owner on this very computer is known to be dead.
+    /// Returns whether an owner on this same computer is known to be dead.
     pub is_dead: fn(&Owner) -> bool,
 }
 
@@ -109,7 +109,7 @@ struct LockHolder<'a> {
     beats: mpsc::Sender<std::io::Result<Vec<u8>>>,
 }
 
-/// What the device answers to a claim.
+/// The answer of the device to a claim.
 enum Answer {
     Taken { before: String },
     Held { token: String, owner: Box<Owner> },
@@ -173,7 +173,7 @@ impl<'a, R: Remote> LockGuard<'a, R> {
         }
     }
 
-    /// The word of whoever had the lock before.
+    /// Returns the token of the previous owner of the lock.
     pub fn before(&self) -> &str {
         &self.before
     }
@@ -205,8 +205,8 @@ impl<'a, R: Remote> LockGuard<'a, R> {
         }
     }
 
-    /// Does `work`, and gives the lock back at its end, or as soon as `free` says that nobody needs to be kept from the device any
-    /// more: what then goes on only looks.
+    /// Does `work`, and releases the lock at its end, or as soon as `free` signals that other deployments need not wait any
+    /// longer: from then on the work only reads.
     ///
     /// # Errors
     /// Those of [`Self::during`].

@@ -1,4 +1,4 @@
-//! Looks at the containers of a device: how they are, what they said last, how they ended.
+//! Reads the state of a device's containers: their condition, their last output, and their exit codes.
 
 use super::RunError;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     remote::{Input, Remote, last_lines},
 };
 
-/// So many of the last lines of a container are shown.
+/// Number of the last lines of a container that are shown.
 const LAST_LINES: u32 = 20;
 
 /// Returns the containers of a project.

@@ -49,21 +49,21 @@ pub use secrets::look_for_secrets;
 /// Runs a command over a connection of its own.
 pub type OnNewConnection<'a> = dyn Fn(Command) -> futures_util::future::LocalBoxFuture<'a, Result<(), Failure>> + 'a;
 
-/// What a run works with.
+/// The connections and the state that a run works with.
 pub struct Runner<'a, R> {
-    /// The device.
+    /// The connection to the device.
     pub remote: &'a R,
-    /// Its configuration interface.
+    /// The configuration interface of the device.
     pub interface: &'a ConfigurationInterface,
-    /// Who is told.
+    /// The report that receives the events.
     pub report: &'a mut dyn Report,
     /// The images of [`crate::config::Deployment::image`] that are on this computer.
     pub supply: &'a ImageSources,
-    /// Ctrl-C.
+    /// The state of Ctrl-C.
     pub interrupt: Interrupt,
     /// Runs a command over another connection to the same device, made for it alone; without one the same connection serves.
     pub on_new_connection: Option<&'a OnNewConnection<'a>>,
-    /// What the next connection has to know, should this one be lost.
+    /// The progress that the next connection needs if this one is lost.
     pub progress: &'a mut Progress,
 }
 
@@ -235,7 +235,7 @@ impl<R: Remote> Runner<'_, R> {
         }
     }
 
-    /// After a failure of the application its last logs are what people need.
+    /// Fetches the logs after a failure of the application, because they are what the user needs then.
     async fn salvage_logs(&mut self, rest: &[StagePlan]) {
         for stage in rest.iter().filter(|stage| stage.stage == Stage::LogsAgain) {
             let _ = self.stage(stage).await;
@@ -243,7 +243,7 @@ impl<R: Remote> Runner<'_, R> {
     }
 }
 
-/// Whether a failure is the loss of the connection, and whether it is Ctrl-C.
+/// Returns whether a failure is the loss of the connection, and whether it is Ctrl-C.
 fn ends_run(failure: &Failure) -> (bool, bool) {
     let kind = failure.kind();
     (kind == FailureKind::ConnectionLost, kind == FailureKind::Interrupted)

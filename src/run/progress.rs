@@ -1,4 +1,4 @@
-//! What outlives the connection of a run.
+//! The state of a run that outlives its connection.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 use super::{attach::Shown, settle::Unsettled};
 use crate::{report::Report, stage::Stage};
 
-/// How far a run is: what the next connection has to know should this one be lost, and what whoever holds the lock has to know.
+/// The progress of a run: what the next connection needs if this one is lost, and what the holder of the lock needs.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// What was shown of a container's output.
+    /// The part of a container's output that was shown.
     pub(super) shown: Option<Shown>,
     /// Files and directories on the device that cannot be read, which is told at the end.
     pub(super) unread: BTreeSet<String>,
@@ -18,7 +18,7 @@ pub struct Progress {
     pub(super) unsettled: Option<Unsettled>,
     /// Whether a version runs that is not confirmed.
     pub(super) is_unconfirmed: bool,
-    /// Whether the guard on the device goes on with the way back should this run end.
+    /// Whether the guard on the device continues the rollback if this run ends.
     pub(super) is_guarded: std::cell::Cell<bool>,
     /// Whether the history is told of this attempt when it fails.
     pub(super) is_noted: bool,
@@ -26,19 +26,19 @@ pub struct Progress {
     pub(super) settles_beside: bool,
     /// The stage from which on the run only looks at the device.
     pub(super) looks_on: Option<Stage>,
-    /// Told when the run only looks at the device from now on, and nothing is left to be confirmed.
+    /// Notified when from now on the run only reads the device, and nothing is left to be confirmed.
     pub(super) free: Rc<Notify>,
 }
 
 impl Progress {
-    /// Returns what is told when nobody needs to be kept from the device any more. It is a new one each time: what was told over
-    /// an earlier connection says nothing about this one.
+    /// Returns the signal that other deployments need not wait any longer. It is a new one each time: a signal from an
+    /// earlier connection is not valid for this one.
     pub fn free(&mut self) -> Rc<Notify> {
         self.free = Rc::default();
         self.free.clone()
     }
 
-    /// There is no further connection: a last line may have no newline.
+    /// Ends the output when there is no further connection: a last line may have no newline.
     pub fn end(&mut self, report: &mut dyn Report) {
         if let Some(mut shown) = self.shown.take() {
             shown.lines.end(report, None);

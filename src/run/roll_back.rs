@@ -1,5 +1,5 @@
-//! `o3r-deploy rollback`: the version before the one that runs, put back by hand. It is a swap like any other: what runs now is
-//! kept, guarded, and can be gone back to in turn.
+//! `o3r-deploy rollback`: restores the previous version on request. It is an update like any other: the running version is
+//! kept and guarded, and can be restored in turn.
 
 use std::{
     collections::BTreeSet,
@@ -20,12 +20,12 @@ use crate::{
     text::printable,
 };
 
-/// What the device tells of a version that is kept.
+/// A kept version, as the device describes it.
 struct Kept {
     /// Whether it is that of an update that was cut off.
     is_pending: bool,
     version: Snapshot,
-    /// What there is now of all that going back replaces.
+    /// The present state of everything that the rollback replaces.
     now: Snapshot,
 }
 
@@ -47,7 +47,7 @@ fn images(version: &Snapshot) -> String {
 }
 
 impl<R: Remote> Runner<'_, R> {
-    /// Goes back; gives what is to be said of it.
+    /// Rolls back to the previous version; returns a description for the user.
     ///
     /// # Errors
     /// [`RunError::NothingBefore`]; [`RunError::RolledBack`] when the version before does not run and the one that ran is back.

@@ -17,7 +17,8 @@ use crate::{
     stage::Stage,
 };
 
-/// Looks what there is of each secret that is wanted on this computer, where `paths` says, all in one round trip: only digests travel.
+/// Compares each secret of the deployment with the file at its path in `paths` on the device, all in one round trip: only
+/// digests are sent.
 ///
 /// # Errors
 /// The device cannot be asked, or its answer is none.

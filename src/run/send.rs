@@ -142,7 +142,7 @@ impl<R: Remote> Runner<'_, R> {
     }
 }
 
-/// The directories that are there already and in whose incoming directories things arrive.
+/// Returns the existing directories in whose incoming directories files arrive.
 fn places(sending: &Upload) -> BTreeMap<String, bool> {
     let mut places: BTreeMap<_, _> = directories(sending).into_iter().map(|directory| (directory.place, false)).collect();
     for link in &sending.links {
@@ -165,18 +165,18 @@ fn arrival(sending: &Upload) -> Arrival {
     Arrival { stale, open: sending.closed.clone(), modes: closed.cloned().chain(own).collect(), places }
 }
 
-/// The modes that directories get which are there already, the outer before the inner.
+/// Returns the modes for directories that exist already, the outer before the inner.
 fn own_modes(sending: &Upload) -> impl Iterator<Item = (&String, u32)> {
     sending.modes.iter().map(|(path, mode)| (path, *mode))
 }
 
-/// How small a hole may be to travel as zeros: one that is larger stays a hole.
+/// Maximum size of a hole that is sent as zeros, in bytes; larger holes stay holes.
 const HOLE: u64 = 1 << 20;
 
-/// In how many pieces the data of one file travels at most: each is a command of its own.
+/// Maximum number of pieces in which the data of one file is sent: each is a command of its own.
 const PIECES: usize = 64;
 
-/// Where the data of a file is that has to travel, the end of the file included.
+/// Returns the ranges of a file that contain data to send, including the end of the file.
 fn ranges(file: &SendFile) -> Vec<Range<u64>> {
     let whole = file.have..file.size;
     let data = std::fs::File::open(&file.local).and_then(|open| holes::data(&open, file.have, file.size));
@@ -199,16 +199,16 @@ fn ranges(file: &SendFile) -> Vec<Range<u64>> {
     }
 }
 
-/// What the owner may do with a directory into which files go.
+/// Permissions that the owner needs on a directory into which files are written.
 const OWNER: u32 = 0o700;
 
 /// A directory that comes into being.
 struct Directory {
     /// The innermost directory above it that is there already.
     place: String,
-    /// Where it arrives.
+    /// Path at which it arrives.
     arrival: String,
-    /// Its permission bits while files go into it.
+    /// Permission bits of the directory while files are written into it.
     mode: u32,
 }
 
@@ -226,7 +226,7 @@ fn directories(sending: &Upload) -> Vec<Directory> {
     sending.directories.iter().map(directory).collect()
 }
 
-/// People know the destination, not where files arrive.
+/// Returns the destination for a path at which a file arrives: users know only the destination.
 fn place_of(path: String) -> String {
     path.replace(&format!("/{INCOMING}/"), "/")
 }

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Unsettled {
     pub(super) watch: HealthWatch,
-    /// When the watch began.
+    /// Time at which the watch began.
     pub(super) begin: Instant,
     pub(super) bringing: ComposeUp,
 }
@@ -79,7 +79,7 @@ pub(super) async fn watch_on<R: Remote>(
     Ok(())
 }
 
-/// How far the settling is when the work beside it ends.
+/// The state of the settling when the work beside it ends.
 enum Beside {
     Commit,
     Settled,

@@ -1,5 +1,5 @@
-//! Where files arrive on this computer before they are moved into their place: a directory for each run, so that runs at the same
-//! time do not meet.
+//! The directories in which files arrive on this computer before they are moved into place: one for each run, so that
+//! parallel runs do not disturb each other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,13 +21,14 @@ use crate::{
 pub(super) struct Arrival<'a> {
     pub(super) file: &'a Download,
     pub(super) place: PathBuf,
-    /// How many bytes of it are there already.
+    /// Number of its bytes that are there already.
     pub(super) have: u64,
-    /// What was at its destination when the fetch began.
+    /// State of the file at its destination when the fetch began.
     pub(super) before: Option<State>,
 }
 
-/// By what a file here is recognised within a run: its length, and when it was changed by this computer's clock.
+/// The state by which a local file is recognised within a run: its length, and its modification time by this computer's
+/// clock.
 pub(super) type State = (u64, Option<SystemTime>);
 
 /// Returns the state of the file at a path; `None` when it is no file.
@@ -42,7 +43,7 @@ pub(super) fn state(path: &Path) -> Option<State> {
 pub(super) struct Staging {
     runs: BTreeMap<PathBuf, Run>,
     made: Vec<PathBuf>,
-    /// What came in part and is of use.
+    /// Partial files that are of use to a later run.
     parts: BTreeSet<PathBuf>,
     /// Whether they outlive the value.
     lasting: bool,
@@ -56,11 +57,12 @@ struct Run {
     locked: File,
 }
 
-/// How often a directory is made, or cleared, that others remove, or fill, at the same time.
+/// Number of attempts to make or clear a directory that other runs remove or fill at the same time.
 const TRIES: usize = 100;
 
 impl Staging {
-    /// Prepares the arrival of files: what is here of them is put where they arrive. What runs left that are gone is removed.
+    /// Prepares the arrival of files: their existing parts are moved or copied to the place of arrival. Files that dead
+    /// runs have left are removed.
     pub(super) fn prepare<'a>(&mut self, files: &'a [Download]) -> Result<Vec<Arrival<'a>>, RunError> {
         let arrivals = files.iter().map(|file| self.arrival(file)).collect::<Result<Vec<_>, _>>()?;
         for (root, run) in &self.runs {
@@ -106,7 +108,7 @@ impl Staging {
         Ok(directory)
     }
 
-    /// A part that the next run goes on with, should this one lose the connection.
+    /// Marks a partial file with which the next run continues, should this one lose the connection.
     pub(super) fn part(&mut self, place: &Path) {
         self.parts.insert(place.to_owned());
     }
@@ -148,7 +150,7 @@ impl Run {
     }
 }
 
-/// Whether the run lives whose directory this is.
+/// Returns whether the run to which this directory belongs is alive.
 fn lives(run: &Path) -> bool {
     match File::open(run.with_extension("lock")) {
         Ok(lock) => lock.try_lock().is_err(),

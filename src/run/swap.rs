@@ -1,4 +1,5 @@
-//! From one version of an application to the next, and back when that one does not run. `docs/swap.md` is the picture.
+//! The update of an application from one version to the next, and the rollback when the new one does not run.
+//! `docs/swap.md` describes it.
 
 use std::{
     collections::BTreeMap,
@@ -21,14 +22,14 @@ use crate::{
     stage::Stage,
 };
 
-/// How many seconds longer than an application may take the guard waits for a deployer that lives: `docker-compose up` is among
-/// them.
+/// Time in seconds that the guard waits for a live deployer, in addition to the time that the application may take:
+/// `docker-compose up` is part of it.
 const GUARD_MARGIN: u64 = 300;
 
-/// How often a connection is tried for the confirmation.
+/// Number of attempts to connect for the confirmation.
 const TRIES: u32 = 3;
 
-/// What the way back ends with when there is nothing to go back to.
+/// Exit code of the rollback when there is no version to return to.
 const NOTHING_KEPT: u32 = 4;
 
 impl<R: Remote> Runner<'_, R> {
@@ -63,7 +64,7 @@ impl<R: Remote> Runner<'_, R> {
         Ok(clock.trim().parse().map_err(|_| RemoteError::NotUnderstood { command: command.shown(), answer: clock })?)
     }
 
-    /// After a failure: has everything back that the update has replaced, and the previous version running, if it was touched.
+    /// Restores everything that a failed update has replaced, and starts the previous version if the update has changed it.
     /// Without a connection the guard on the device sees to that.
     pub(super) async fn go_back(&mut self, plan: &Plan, failed: usize, failure: Failure) -> Failure {
         let until = plan.stages.get(..=failed).unwrap_or_default();
@@ -135,8 +136,9 @@ impl<R: Remote> Runner<'_, R> {
         self.see_running(&bringing.project.name, &kept.snapshot.running(), bringing.wait, begin).await.map(Some)
     }
 
-    /// Waits until services run and are healthy; gives when all of them ran first, in seconds since `begin`. The way back has a
-    /// wait of its own, which begins now: what was too short for the new version says nothing about the one before.
+    /// Waits until services run and are healthy; returns the time at which all of them ran first, in seconds since `begin`.
+    /// The rollback has its own time limit, which begins now: a time that was too short for the new version may suffice for
+    /// the previous one.
     pub(super) async fn see_running(
         &self,
         project: &str,
@@ -172,7 +174,8 @@ impl<R: Remote> Runner<'_, R> {
     }
 }
 
-/// Confirms over a connection of its own that all is well: one that is there already says nothing about the next.
+/// Confirms the update over a connection of its own, because an existing connection does not prove that a new one is
+/// possible.
 pub(super) async fn confirm(
     remote: &impl Remote,
     on_new_connection: Option<&OnNewConnection<'_>>,
@@ -198,7 +201,7 @@ pub(super) async fn confirm(
     }
 }
 
-/// How long the service was down that was down longest: from the end of a container to the next start of one.
+/// Returns the longest downtime of a service: from the end of a container to the next start of one.
 pub(super) fn longest_downtime(events: &str) -> Option<Duration> {
     let mut died: BTreeMap<&str, u64> = BTreeMap::new();
     let mut longest: BTreeMap<&str, u64> = BTreeMap::new();
@@ -221,7 +224,7 @@ pub(super) fn longest_downtime(events: &str) -> Option<Duration> {
     longest.values().max().map(|nanoseconds| Duration::from_nanos(*nanoseconds))
 }
 
-/// The time in which an application did not run while it was swapped, as far as the device remembers.
+/// Returns the time in which an application did not run during the update, as far as the device remembers it.
 pub(super) async fn downtime(remote: &impl Remote, bringing: &ComposeUp, since: u64) -> Option<Duration> {
     let output = remote.run(&versions::downtime(&bringing.project.name, since), Input::Empty).await.ok()?;
     longest_downtime(&String::from_utf8_lossy(&output.stdout))

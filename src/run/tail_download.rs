@@ -44,7 +44,7 @@ pub(super) async fn take<'a>(
     Ok((whole, others.into_iter().map(|arrival| Arrival { have: 0, ..arrival }).collect()))
 }
 
-/// What is read of the command's output, which has for each file a line with the length of its end, the end, and a mark.
+/// The parser of the command's output, which has for each file a line with the length of its end, the end, and a mark.
 struct TailDownload<'w, 'a> {
     arrivals: &'w [Arrival<'a>],
     mark: Vec<u8>,
@@ -55,10 +55,10 @@ struct TailDownload<'w, 'a> {
 
 enum Read {
     Line(Vec<u8>),
-    /// So many bytes into this file, and then the mark.
+    /// The number of bytes to come for this file, before the mark.
     End(u64, std::fs::File),
     Mark(Vec<u8>),
-    /// What comes is not understood: a file became shorter while it was read.
+    /// The output is not understood: a file became shorter while it was read.
     Nothing,
 }
 

@@ -14,7 +14,7 @@ use crate::{
     text::span,
 };
 
-/// How often the containers are looked at while waiting.
+/// Interval at which the containers are checked while waiting.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl<R: Remote> Runner<'_, R> {

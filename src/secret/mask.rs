@@ -19,10 +19,10 @@ use essence::{Essence, essence, is_escape, readings};
 
 mod essence;
 
-/// What is shorter is part of too much else, in bytes.
+/// Minimum length of a secret that is looked for, in bytes: shorter ones are part of too many other words.
 const SHORTEST: usize = 4;
 
-/// From this length on, in bytes, a value is looked for piece by piece.
+/// Length in bytes from which on a value is looked for piece by piece.
 const LONG: usize = 32;
 
 /// The length of these pieces, in bytes.
@@ -34,10 +34,10 @@ const LONGEST_NAME: usize = 64;
 /// The longest escape that a cut may tear, in bytes.
 const LONGEST_ESCAPE: usize = 16;
 
-/// What is shorter in base64 is part of too much else, in characters.
+/// Minimum length of a secret that is looked for in base64, in characters: shorter ones are part of too many other words.
 const ENCODED_MIN: usize = 6;
 
-/// What is longer is not looked for in base64, in bytes: each has up to six forms there.
+/// Maximum length of a secret that is looked for in base64, in bytes: each has up to six forms there.
 const ENCODED_MAX: usize = 16 << 10;
 
 /// The secrets that are known.
@@ -45,7 +45,7 @@ const ENCODED_MAX: usize = 16 << 10;
 pub(super) struct Mask {
     /// Short values by their first bytes.
     short: HashMap<[u8; SHORTEST], Vec<Vec<u8>>>,
-    /// Long values.
+    /// The long values.
     long: Vec<Vec<u8>>,
     /// All pieces of long values.
     pieces: HashSet<[u8; PIECE]>,
@@ -153,7 +153,7 @@ impl Mask {
     }
 }
 
-/// Whether a text is the name of a variable.
+/// Returns whether a text is the name of a variable.
 fn is_name(text: &str) -> bool {
     let text = text.trim().trim_start_matches("export ");
     !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
@@ -222,7 +222,7 @@ mod tests {
         mask
     }
 
-    /// The forms in which a text may come back.
+    /// Returns the forms in which a text may come back.
     fn forms(text: &str) -> Vec<String> {
         let json = |text: &str| serde_json::to_string(text).expect("JSON");
         let go = |text: &str| json(text).replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");

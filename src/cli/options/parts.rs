@@ -107,7 +107,7 @@ pub struct DisplayOptions {
 }
 
 impl DisplayOptions {
-    /// How much is said.
+    /// Returns the level of output.
     pub fn level(&self) -> crate::report::Level {
         match self.log_level {
             tracing::Level::ERROR => crate::report::Level::Error,
@@ -117,7 +117,7 @@ impl DisplayOptions {
         }
     }
 
-    /// What that comes to.
+    /// Returns the style of the display.
     pub fn style(&self) -> crate::report::Style {
         crate::report::Style::of(self.json, self.quiet, self.level())
     }

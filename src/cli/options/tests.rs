@@ -38,7 +38,7 @@ fn refused(words: &[&str]) -> String {
     error.to_string().replace(&folder.path().display().to_string(), "/folder")
 }
 
-/// A working directory with `docker-compose.yml`, `a,b.txt` and the folder `config`, and no configuration file.
+/// Returns a working directory with `docker-compose.yml`, `a,b.txt` and the folder `config`, and no configuration file.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("docker-compose.yml"), "").expect("a file");

@@ -89,7 +89,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The values that the application needs and nobody else sees.
+    /// Returns the values that the application needs and nobody else sees.
     pub(super) fn secrets(&mut self) -> BTreeMap<String, WantedSecret> {
         let Some((secrets, at)) = self.said("compose.secrets", |said| said.compose.as_ref()?.secrets.as_ref()) else {
             return BTreeMap::new();
@@ -106,7 +106,7 @@ impl<'a> Check<'a> {
         wanted
     }
 
-    /// The password to log in with.
+    /// Returns the password to log in with.
     pub(super) fn password(&self) -> Option<WantedSecret> {
         let (source, at) = self.said("device.password", |said| said.device.as_ref()?.password.as_ref())?;
         Some(wanted_secret(&at, source))
@@ -119,7 +119,7 @@ impl<'a> Check<'a> {
         said.filter(|(compose, _)| !is_off(compose))
     }
 
-    /// The first compose file on this computer, unchecked.
+    /// Returns the first compose file on this computer, unchecked.
     pub(super) fn first_compose_file(&self) -> Option<PathBuf> {
         let (compose, at) = self.compose_source()?;
         let first = files(compose).into_iter().next()?;
@@ -293,7 +293,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// The compose files of a folder: those that the `.env` in it names, or what docker-compose looks for.
+/// Returns the compose files of a folder: those that the `.env` in it names, or the default ones of docker-compose.
 fn compose_files_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let env = small_file::read(&folder.join(".env")).map(|text| DotEnv::parse(&text)).unwrap_or_default();
     if let Some(named) = env.get("COMPOSE_FILE") {
@@ -318,7 +318,7 @@ fn compose_files_of(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Err("is a directory without a compose file".into())
 }
 
-/// The compose files on this computer; an empty name stands for none.
+/// Returns the compose files on this computer; an empty name stands for none.
 fn files(compose: &settings::Compose) -> Vec<String> {
     match &compose.file {
         Some(OneOrMore::One(file)) if file.is_empty() => Vec::new(),
@@ -328,7 +328,7 @@ fn files(compose: &settings::Compose) -> Vec<String> {
     }
 }
 
-/// Whether the stage was turned off by naming nothing.
+/// Returns whether the stage was turned off by naming an empty compose file.
 fn is_off(compose: &settings::Compose) -> bool {
     matches!(&compose.file, Some(OneOrMore::One(file)) if file.is_empty()) && compose.on_device.is_none()
 }

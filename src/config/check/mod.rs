@@ -32,7 +32,7 @@ pub fn check(layers: &[Layer], problems: Vec<Problem>) -> Result<Deployment, Con
     Check { layers, incomplete: !problems.is_empty(), problems, sources: Sources::Needed }.deployment()
 }
 
-/// The same for who deploys nothing: what a deployment takes from this computer need not be there.
+/// Checks the layers like [`check`], for commands that deploy nothing: the local files of a deployment need not exist.
 ///
 /// # Errors
 /// As [`check`].
@@ -40,7 +40,7 @@ pub fn check_without_sources(layers: &[Layer], problems: Vec<Problem>) -> Result
     Check { layers, incomplete: !problems.is_empty(), problems, sources: Sources::NotLookedAt }.deployment()
 }
 
-/// Whether what is to be sent has to be there.
+/// Whether the local files to send must exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sources {
     Needed,
@@ -50,7 +50,7 @@ enum Sources {
 struct Check<'a> {
     layers: &'a [Layer],
     problems: Vec<Problem>,
-    /// Whether the layers lack what was wrong in itself: what seems to be missing may have been said there.
+    /// Whether invalid settings are missing from the layers: a setting that seems to be missing may be among them.
     incomplete: bool,
     sources: Sources,
 }
@@ -124,7 +124,7 @@ impl<'a> Check<'a> {
         path.map_err(|error| self.wrong(at, format!("{error}; expected a path on this computer, such as `./config`"))).ok()
     }
 
-    /// A local path at which there has to be something that can be read.
+    /// Returns a local path, at which something readable must exist.
     fn local_source(&mut self, at: &Place<'_>, text: &str) -> Option<PathBuf> {
         let path = self.local(at, text)?;
         if self.sources == Sources::Needed
@@ -144,7 +144,7 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// Each item of a list, checked on its own; none of them may be there twice.
+    /// Checks each item of a list by itself, and that none of them is there twice.
     fn each<T, U: PartialEq + ToString>(
         &mut self,
         (items, at): (&'a [T], Place<'a>),
@@ -170,7 +170,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The application's name: as said, else after the folder of the file, else after that of the first compose file here.
+    /// Returns the name of the application: the given one, else that of the folder of the file, else that of the first
+    /// local compose file.
     fn application(&mut self) -> Option<String> {
         if let Some((name, at)) = self.said("application", |said| said.application.as_ref()) {
             if let Err(expected) = names::application(name) {
@@ -197,12 +198,12 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A default path below the home directory; this computer's home is known to all but the strangest set-ups.
+    /// Returns a default path below the home directory; `None` when that is unknown.
     fn default_local(&self, text: &str) -> Option<PathBuf> {
         LocalPath::resolve(text, self.layers.first().map_or(Path::new("."), |layer| &layer.base)).ok()
     }
 
-    /// An address without its port, and without the brackets that are put around one of IPv6.
+    /// Returns an address without its port, and without the brackets around an IPv6 address.
     fn address(&mut self, at: &Place<'_>, text: &str) -> String {
         let host_and_port = text.rsplit_once(':').filter(|(host, _)| host.ends_with(']') || !host.contains(':'));
         if let Some((host, port)) = host_and_port.filter(|(host, _)| !host.is_empty()) {
@@ -239,7 +240,8 @@ impl<'a> Check<'a> {
     }
 }
 
-/// What follows this computer's home in a path that is meant for the device, where nobody but a shell would have put it.
+/// Returns the path below this computer's home of a path that is meant for the device: only a shell can have expanded `~`
+/// there.
 fn below_local_home(text: &str) -> Option<String> {
     let home = std::env::home_dir().filter(|home| home.components().count() > 1 && home != Path::new(REMOTE_HOME))?;
     Some(Path::new(text).strip_prefix(home).ok()?.display().to_string())

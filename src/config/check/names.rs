@@ -1,10 +1,11 @@
-//! What may be a name: of an application, a volume, an image, a service, a user. Each says what is expected, if it is none.
+//! Checks the names of applications, volumes, images, services and users. Each check returns what was expected, if a name
+//! is invalid.
 
 use regex_lite::Regex;
 
 use crate::reference::Reference;
 
-/// What a name is refused with: what was expected.
+/// The result of a check: an error describes what was expected.
 pub(super) type Expected = Result<(), &'static str>;
 
 fn fits(pattern: &str, text: &str, expected: &'static str) -> Expected {
@@ -12,65 +13,65 @@ fn fits(pattern: &str, text: &str, expected: &'static str) -> Expected {
     if pattern.is_match(text) { Ok(()) } else { Err(expected) }
 }
 
-/// A compose project's name; source: the Compose specification, "top-level name".
+/// Checks the name of a compose project; source: the Compose specification, "top-level name".
 pub(super) fn application(text: &str) -> Expected {
     fits("[a-z0-9][a-z0-9_-]{0,62}", text, "lower-case letters, digits, `_` and `-`, the first a letter or digit, 63 at most")
 }
 
-/// The valid project name nearest to a folder's name, as docker compose makes one; `None` where nothing is left.
+/// Returns the valid project name nearest to a folder's name, as docker compose makes one; `None` where nothing is left.
 pub fn nearest_application(text: &str) -> Option<String> {
     let kept: String = text.to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect();
     let name: String = kept.trim_start_matches(['_', '-']).chars().take(63).collect();
     (!name.is_empty()).then_some(name)
 }
 
-/// A volume's or container's name; source: docker's `RestrictedNamePattern`.
+/// Checks the name of a volume or container; source: docker's `RestrictedNamePattern`.
 pub(super) fn docker(text: &str) -> Expected {
     fits("[a-zA-Z0-9][a-zA-Z0-9_.-]*", text, "letters, digits, `_`, `.` and `-`, the first a letter or digit")
 }
 
-/// The name of an image that is delivered.
+/// Checks the name of an image that is delivered.
 pub(super) fn image(text: &str) -> Expected {
     Reference::tagged(text).map(drop).map_err(|_| "`name:tag` in lower case, such as `python_app:1.0`")
 }
 
-/// A service of a compose file; source: the Compose specification's schema.
+/// Checks the name of a service of a compose file; source: the Compose specification's schema.
 pub(super) fn service(text: &str) -> Expected {
     fits("[a-zA-Z0-9._][a-zA-Z0-9._-]*", text, "letters, digits, `_`, `.` and `-`, the first not a `-`")
 }
 
-/// A variable of a compose file; source: the Compose specification, "Interpolation".
+/// Checks the name of a variable of a compose file; source: the Compose specification, "Interpolation".
 pub(super) fn compose_variable(text: &str) -> Expected {
     fits("[a-zA-Z_][a-zA-Z0-9_]*", text, "letters, digits and `_`, the first no digit, for it names a variable")
 }
 
-/// The part of a unit's name after `oem-dc@`, which is a directory's name as well; source: systemd.unit(5).
+/// Checks the part of a unit's name after `oem-dc@`, which is also the name of a directory; source: systemd.unit(5).
 pub(super) fn unit(text: &str) -> Expected {
     fits("[a-zA-Z0-9_][a-zA-Z0-9_.:-]{0,199}", text, "letters, digits, `_`, `.`, `:` and `-`, for it names a systemd unit")
 }
 
-/// The name of a file with a secret.
+/// Checks the name of a file with a secret.
 pub(super) fn secret(text: &str) -> Expected {
     fits("[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,199}", text, "letters, digits, `_`, `.` and `-`, for it names a file below `secrets`")
 }
 
-/// A host name or an address.
+/// Checks a host name or an address.
 pub(super) fn address(text: &str) -> Expected {
     fits(r"[a-zA-Z0-9_\[:][a-zA-Z0-9_.:%\]-]{0,254}", text, "a host name or an address, such as `192.168.0.69`")
 }
 
-/// A user's name.
+/// Checks the name of a user.
 pub(super) fn user(text: &str) -> Expected {
     fits("[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}", text, "a user's name, such as `oem`")
 }
 
-/// The name of a device: one line. The packet by which devices are found has room for 255 bytes.
+/// Checks the name of a device: one line. The packet by which devices are found has room for 255 bytes.
 pub(super) fn device(text: &str) -> Expected {
     let fits = text.len() <= 255 && !text.chars().any(char::is_control) && !text.trim().is_empty();
     if fits { Ok(()) } else { Err("one line of at most 255 bytes") }
 }
 
-/// An environment variable as `NAME=value`.
+/// Checks an environment variable of the form `NAME=value`.
 pub(super) fn variable(text: &str) -> Expected {
     match text.split_once('=') {
         Some((name, _)) if !name.is_empty() && !text.contains('\0') && !name.contains(char::is_whitespace) => Ok(()),

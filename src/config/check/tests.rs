@@ -7,7 +7,7 @@ use crate::{
     failure::{Explain, FailureKind},
 };
 
-/// A folder with an `o3r-deploy.yaml` and, beside it, `here.txt`, `docker-compose.yml` and the folder `config`.
+/// Returns a folder with an `o3r-deploy.yaml` and, beside it, `here.txt`, `docker-compose.yml` and the folder `config`.
 fn folder(text: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in [("o3r-deploy.yaml", text), ("here.txt", "x"), ("docker-compose.yml", "services: {}")] {
@@ -31,7 +31,7 @@ fn error(text: &str) -> ConfigError {
     checked(folder(text).path()).expect_err("it is refused")
 }
 
-/// The error's text, with the folder's own name taken out.
+/// Returns the text of the error, without the name of the folder.
 fn refused(text: &str) -> String {
     let folder = folder(text);
     let error = checked(folder.path()).expect_err("it is refused");

@@ -1,4 +1,4 @@
-//! What an image on the device gives back of its files: the base of a rebuilt layer.
+//! Predicts the file contents that docker returns from an image on the device, the base of a rebuilt layer.
 //!
 //! `docker container cp` walks below a path in the order of the names, each directory's after its own, and archives a file
 //! with several names once; `tar -xO` leaves the contents alone, one after the other. Layers lie over each other as the OCI
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::index::{Kind, LayerIndex, Piece};
 
-/// What one more call of `docker container cp` costs, in bytes that could be read instead.
+/// Cost of one more call of `docker container cp`, in bytes that could be read in the same time.
 const CALL: u64 = 8 << 20;
 
 /// A file, wherever its names are: which member of which layer.
@@ -18,7 +18,7 @@ type File = (usize, usize);
 #[derive(Debug, Default)]
 pub struct FileSystem<'a> {
     layers: Vec<&'a LayerIndex>,
-    /// What each path is, with `\0` for `/`: sorted like that, a directory's content follows it before its neighbours.
+    /// The node at each path, in which `\0` stands for `/`: in this order, the content of a directory comes right after it.
     nodes: BTreeMap<String, Node>,
 }
 
@@ -42,7 +42,7 @@ fn key(path: &str) -> String {
     path.replace('/', "\0")
 }
 
-/// All keys of what is below `directory`.
+/// Returns the range of all keys below `directory`.
 fn below(directory: &str) -> std::ops::Range<String> {
     if directory.is_empty() {
         String::new()..char::MAX.to_string()
@@ -123,7 +123,7 @@ impl<'a> FileSystem<'a> {
         }
     }
 
-    /// The contents that have some of the `wanted` pieces, read with as little beside them as calls allow.
+    /// Returns the contents that have some of the `wanted` pieces, read with as little beside them as calls allow.
     pub fn base(&self, wanted: &HashSet<Piece>) -> Base {
         let needed: BTreeSet<&str> = self
             .nodes
@@ -169,7 +169,7 @@ impl<'a> FileSystem<'a> {
         apart
     }
 
-    /// The contents at and below `key`, each file once.
+    /// Returns the contents at and below `key`, each file once.
     fn contents<'b>(&'b self, key: &'b str) -> impl Iterator<Item = Piece> + use<'a, 'b> {
         let mut seen = HashSet::new();
         let itself = self.nodes.get(key).into_iter();

@@ -1,4 +1,4 @@
-//! What a layer holds, in pieces that are found again in another layer.
+//! Indexes the content of a layer, in pieces that can be found again in another layer.
 //!
 //! The content of files is cut where the content itself says so (FastCDC), so that a change moves only the cuts around it.
 
@@ -17,18 +17,18 @@ const PIECE: [usize; 3] = [8 << 10, 32 << 10, 128 << 10];
 pub struct Piece {
     /// The first 8 bytes of its SHA-256. Two different pieces that share them would be found out by docker's own digest.
     pub hash: u64,
-    /// Its size in bytes.
+    /// Size of the piece, in bytes.
     pub length: u32,
 }
 
-/// What a member of a layer is, as far as its content can be found again.
+/// The kind of a member of a layer, as far as its content can be found again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A file, in pieces.
     File(Vec<Piece>),
     /// Another name of a file of the same layer.
     HardLink(String),
-    /// A directory.
+    /// The member is a directory.
     Directory,
     /// A symbolic link, a device, ….
     Other,
@@ -37,18 +37,18 @@ pub enum Kind {
 /// A member of a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Its path from the root, without a slash at either end.
+    /// Path of the member from the root, without a slash at either end.
     pub path: String,
-    /// Where its content begins in the layer, in bytes.
+    /// Position of its content in the layer, in bytes.
     pub offset: u64,
-    /// What it is.
+    /// The kind of the member.
     pub kind: Kind,
 }
 
-/// What a layer holds.
+/// The members of a layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerIndex {
-    /// Its members, in the order of the layer.
+    /// The members of the layer, in their order.
     pub members: Vec<Member>,
 }
 
@@ -56,7 +56,7 @@ impl LayerIndex {
     /// Reads an uncompressed layer.
     ///
     /// # Errors
-    /// What reading it says, and a layer with names or members that are not understood: nothing is known of such a layer.
+    /// The layer cannot be read, or has names or members that are not understood: nothing is known of such a layer.
     pub fn read(layer: impl Read) -> io::Result<Self> {
         let mut members = Vec::new();
         for entry in tar::Archive::new(layer).entries()? {
@@ -93,7 +93,7 @@ fn pieces(content: impl Read) -> io::Result<Vec<Piece>> {
 }
 
 impl Piece {
-    /// The piece with this content.
+    /// Returns the piece with this content.
     fn of(content: &[u8]) -> Self {
         let digest = Sha256::digest(content);
         let hash = digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));

@@ -1,4 +1,4 @@
-//! Which ranges of a stream are already in a base that is read once, from front to back.
+//! Finds the ranges of a stream that are already in a base, which is read once, from front to back.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,19 @@ use super::index::Piece;
 /// A range of the stream that is copied from the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Where it begins in the stream, in bytes.
+    /// Position in the stream, in bytes.
     pub at: u64,
-    /// Where it begins in the base, in bytes.
+    /// Position in the base, in bytes.
     pub from: u64,
-    /// Its length in bytes.
+    /// Length of the run, in bytes.
     pub length: u64,
 }
 
 /// A shorter range is sent: each range costs two commands on the device.
 const LEAST: u64 = 12 << 10;
 
-/// Of a piece that the base has more often, so many places are considered, and those where a neighbour's place leads.
+/// Maximum number of places that are considered for a piece that the base has several times, besides those next to the
+/// place of a neighbour.
 const PLACES: usize = 4;
 
 /// One way to go on: a piece of the stream found at a place of the base.
@@ -66,8 +67,8 @@ pub fn runs(stream: &[(u64, Piece)], base: &[Piece]) -> Vec<Run> {
     join(found)
 }
 
-/// The places of each piece of the stream that are considered, rising. What is all over the base is found where the pieces beside it
-/// are, which are not.
+/// Returns the places of each piece of the stream that are considered, rising. What is all over the base is found where the
+/// pieces beside it are, which are not.
 fn candidates(stream: &[(u64, Piece)], base: &[Piece], places: &HashMap<Piece, Vec<usize>>) -> Vec<Vec<usize>> {
     let mut all: Vec<_> = stream.iter().map(|(_, piece)| places.get(piece).cloned().unwrap_or_default()).collect();
     let mut beside = Vec::new();
@@ -114,7 +115,7 @@ impl Best {
         Self(vec![None; places + 1])
     }
 
-    /// The best step at a place before `place`.
+    /// Returns the best step at a place before `place`.
     fn before(&self, place: usize) -> Option<usize> {
         let mut node = place;
         let mut best: Option<(u64, usize)> = None;
@@ -149,7 +150,7 @@ mod tests {
         letters.bytes().map(|letter| Piece { hash: letter.into(), length: 20_000 + u32::from(letter) }).collect()
     }
 
-    /// The letters of the stream that are copied, each range in brackets.
+    /// Returns the letters of the stream that are copied, each range in brackets.
     fn copied(stream: &str, base: &str) -> String {
         let mut at = 0;
         let placed: Vec<_> = pieces(stream)

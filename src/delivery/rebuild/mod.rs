@@ -1,4 +1,5 @@
-//! Less than a layer: what a changed layer has in common with an image on the device is copied there, and only the rest travels.
+//! Sends less than a layer: the parts that a changed layer has in common with an image on the device are copied there, and
+//! only the rest is sent.
 //!
 //! The device reads its own image with `docker container cp`, a generated list of steps says what to copy and what to insert,
 //! and docker's digest of the layer proves the result. Only contents of files are copied. What tells files apart in an
@@ -31,20 +32,20 @@ use index::{Kind, Piece};
 /// Less than this is not worth a look, in bytes.
 const WORTH: u64 = 256 << 10;
 
-/// So many images on the device are considered as a base.
+/// Maximum number of images on the device that are considered as a base.
 const BASES: usize = 3;
 
-/// So much of layers that the device has is read here at most to learn what they hold, in bytes.
+/// Maximum size of layers, in bytes, that are read on this computer to learn the content that the device has.
 const LEARNED: u64 = 256 << 20;
 
-/// How a parcel is made on the device.
+/// The instructions to put a parcel together on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rebuild {
     /// ID of the image that is the base.
     pub base: String,
     /// Paths in it that are read, in this order.
     pub roots: Vec<String>,
-    /// What is copied.
+    /// The byte runs that are copied.
     pub runs: Vec<Run>,
     /// Bytes of the base that are read.
     pub read: u64,
@@ -52,8 +53,8 @@ pub struct Rebuild {
     pub inserted: u64,
 }
 
-/// Finds, for each of a delivery's [candidates](Delivery::candidates), what of it the device can copy from the images that it has; `None` where there is
-/// nothing to gain.
+/// Finds for each of a delivery's [candidates](Delivery::candidates) the parts that the device can copy from its images;
+/// `None` where nothing is gained.
 ///
 /// # Errors
 /// A layer that cannot be read.
@@ -82,7 +83,8 @@ pub fn rebuilds(
     Ok(found)
 }
 
-/// The images that may be a base, the nearest first, each with its layers: those of which everything is known or soon learned.
+/// Returns the images that may be a base, the nearest first, each with its layers: those whose layers are all known or soon
+/// learned.
 fn bases<'a>(image: &Image, there: &'a [DockerImage], known: &Known<'_>) -> Vec<(&'a DockerImage, Vec<DiffId>)> {
     let repository = |reference: &str| reference.rsplit_once(':').map_or(reference, |(name, _)| name).to_owned();
     let names: HashSet<_> = image.references.iter().map(|reference| repository(&reference.to_string())).collect();
@@ -100,7 +102,7 @@ fn bases<'a>(image: &Image, there: &'a [DockerImage], known: &Known<'_>) -> Vec<
     bases
 }
 
-/// What is known of layers.
+/// The indexes of layers that are known so far.
 struct Known<'a> {
     archive: &'a Archive,
     shelf: &'a LayerIndexCache,
@@ -126,7 +128,7 @@ impl Known<'_> {
             .clone()
     }
 
-    /// What of a parcel is in a base.
+    /// Returns the instructions to rebuild a parcel from a base.
     fn rebuild(&mut self, stream: &LoadStream, base: &str, system: &FileSystem<'_>) -> Option<Rebuild> {
         let mut pieces: Vec<(u64, Piece)> = Vec::new();
         for (layer, begin) in stream.layers() {
@@ -165,7 +167,7 @@ pub fn learn(archive: &Archive, layer: &DiffId, shelf: &LayerIndexCache) -> Opti
     }
 }
 
-/// The steps that make a parcel.
+/// Returns the steps that make a parcel on the device.
 pub fn pieces(stream: LoadStream, runs: Vec<Run>) -> Pieces {
     stream.pieces_through(move |stream, out| {
         let total = stream.total().ok_or_else(|| io::Error::other("a stream without a size cannot be rebuilt"))?;
@@ -177,7 +179,7 @@ pub fn pieces(stream: LoadStream, runs: Vec<Run>) -> Pieces {
 
 #[cfg(test)]
 pub(super) mod tests {
-    /// A layer of directories and files.
+    /// Returns a layer of directories and files.
     pub(super) fn layer(members: &[(&str, Option<&[u8]>)]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         for (path, content) in members {

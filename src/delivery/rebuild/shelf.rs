@@ -1,4 +1,4 @@
-//! What is known of layers that were sent, kept on this computer for the next delivery.
+//! Keeps the indexes of layers that were sent on this computer, for the next delivery.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use crate::{image::DiffId, small_file};
 /// The largest index that is read, in bytes.
 const INDEX_LIMIT: u64 = 256 << 20;
 
-/// What was not needed for so long is thrown away.
+/// Time after which an index that was not used is removed.
 const KEPT: Duration = Duration::from_secs(180 * 24 * 3600);
 
 /// A folder with a file for each layer, named by its diff ID. It is a cache: what is lost makes a delivery longer, not wrong.
@@ -32,7 +32,7 @@ impl LayerIndexCache {
         directory.join(format!("{}.json", diff_id.hex()))
     }
 
-    /// What is known of a layer.
+    /// Returns the index of a layer; `None` when it is not known.
     pub fn get(&self, diff_id: &DiffId) -> Option<LayerIndex> {
         let path = Self::path(self.directory.as_deref()?, diff_id);
         let index = serde_json::from_slice(&small_file::bytes(&path, INDEX_LIMIT).ok()?).ok()?;
@@ -43,12 +43,12 @@ impl LayerIndexCache {
         Some(index)
     }
 
-    /// Whether anything is known of a layer.
+    /// Returns whether the index of a layer is known.
     pub fn has(&self, diff_id: &DiffId) -> bool {
         self.directory.as_ref().is_some_and(|directory| Self::path(directory, diff_id).is_file())
     }
 
-    /// Keeps what is known of a layer. Nobody is told if that fails: it makes a later delivery longer, no more.
+    /// Stores the index of a layer. A failure is not reported: it only makes a later delivery longer.
     pub fn put(&self, diff_id: &DiffId, index: &LayerIndex) {
         let Some(directory) = self.directory.as_ref().filter(|_| !self.read_only) else { return };
         let keep = || {

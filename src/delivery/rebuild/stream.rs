@@ -12,11 +12,11 @@ pub struct Steps<'a, W> {
     runs: std::slice::Iter<'a, Run>,
     next: Option<Run>,
     total: u64,
-    /// How much of the stream came.
+    /// Number of bytes of the stream that have come.
     position: u64,
-    /// How much of the base the steps have used.
+    /// Number of bytes of the base that the steps have used.
     read: u64,
-    /// How many of the bytes that come next are in the base.
+    /// Number of the next bytes that are in the base and need not be sent.
     dropping: u64,
 }
 
@@ -24,7 +24,7 @@ impl<'a, W: Write> Steps<'a, W> {
     /// Begins a stream of `total` bytes.
     ///
     /// # Errors
-    /// What `out` says.
+    /// The error of writing to `out`.
     pub fn new(runs: &'a [Run], total: u64, mut out: W) -> io::Result<Self> {
         let mut runs = runs.iter();
         let next = runs.next().copied();

@@ -28,33 +28,34 @@ use crate::{
 /// A compose project, as far as this computer knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalCompose {
-    /// Where the project's directory is when it is staged: its path here, or that on the device where its files are there.
+    /// The project's directory as it is staged: its path on this computer, or on the device where its files are there.
     directory: PathBuf,
     /// The compose files, staged in the same way, the first the base of the others.
     files: Vec<PathBuf>,
-    /// What is staged, by its path; nothing where the project is on the device and is read there.
+    /// The staged files, by path; empty where the project is on the device and is read there.
     staged: BTreeMap<PathBuf, Staged>,
     /// The `.env` as it is to be on the device, but for the name of the project.
     env: DotEnv,
-    /// Which of the files need not be complete for docker-compose to be asked: each is named by another.
+    /// The files that need not be complete for docker-compose to be asked, each with the file that names it.
     unknown: BTreeMap<PathBuf, PathBuf>,
     /// Digest of all that docker-compose is asked about.
     pub digest: String,
-    /// What docker-compose on the device answered.
+    /// The answer of docker-compose on the device.
     pub answer: Option<Answer>,
     /// The way from the directory that is sent to the project's own; empty where they are the same.
     pub below: String,
     /// All that is sent, by the path below the directory that is sent; empty where the files are on the device.
     pub sources: BTreeMap<String, Source>,
-    /// What is named and is not here, by the path below the directory that is sent, with the file that names it.
+    /// The files that the project names and that do not exist on this computer, by their path below the directory that is
+    /// sent, each with the file that names it.
     pub missing: BTreeMap<String, PathBuf>,
-    /// Those of them of which docker makes a directory of root's.
+    /// The missing paths at which docker creates directories that belong to root.
     pub made: BTreeSet<String>,
     /// A `.env` that was made here, for as long as it is needed.
     generated: Option<Generated>,
 }
 
-/// What is staged at a path.
+/// The content that is staged at a path.
 #[derive(Clone, PartialEq, Eq)]
 enum Staged {
     /// A file with this content.
@@ -88,7 +89,7 @@ impl PartialEq for Generated {
 
 impl Eq for Generated {}
 
-/// What a deployment brings to the device by other ways than its compose stage.
+/// The files and secrets that a deployment brings to the device outside its compose stage.
 pub struct Brought<'a> {
     /// Gives the file here that a transfer puts at a path on the device.
     pub file: &'a dyn Fn(&RemotePath) -> Option<PathBuf>,
@@ -140,7 +141,7 @@ impl LocalCompose {
         Ok(local)
     }
 
-    /// A project on the device: read there, unless a transfer of this deployment puts its compose file there.
+    /// Reads a project from the device, unless a transfer of this deployment puts its compose file there.
     fn on_device(path: &RemotePath, brought: &Brought<'_>) -> Result<Self, HereError> {
         let directory = PathBuf::from(path.parent().as_str());
         let mut local = Self { directory, files: vec![PathBuf::from(path.as_str())], ..Self::default() };
@@ -198,7 +199,8 @@ impl LocalCompose {
         here::hexadecimal(&hash.finalize())
     }
 
-    /// Whether the same input gets the same answer: not where a part of it is on the device.
+    /// Returns whether the same input always gets the same answer, which is not so where a part of the input is on the
+    /// device.
     pub fn is_whole(&self) -> bool {
         !self.staged.is_empty() && !self.staged.values().any(|staged| matches!(staged, Staged::OnDevice(_)))
     }
@@ -219,8 +221,8 @@ impl LocalCompose {
         self.files.iter().map(|file| compose::relative(&self.directory, file)).collect()
     }
 
-    /// Asks docker-compose on the device what it makes of the project. Returns its answer and what the device says of compose, of
-    /// which `known` is what it said before.
+    /// Asks docker-compose on the device to interpret the project. Returns its answer and the line that names the compose
+    /// tool; `known` is that line from an earlier answer.
     ///
     /// # Errors
     /// The device could not be asked. A project that docker-compose refuses is an answer.
@@ -264,7 +266,7 @@ impl LocalCompose {
         Ok((Answer { tool, project: Err(lines), warnings: Vec::new() }, line))
     }
 
-    /// A tar archive of what is staged.
+    /// Returns a tar archive of the staged files.
     fn archive(&self) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
         let mut add = |path: &Path, kind, content: &[u8]| {
@@ -286,7 +288,7 @@ impl LocalCompose {
         archive.into_inner().unwrap_or_default()
     }
 
-    /// The path here of a file of the project, from docker-compose's answer.
+    /// Returns the path on this computer of a file of the project, from docker-compose's answer.
     fn path_of(&self, bind: &Bind) -> PathBuf {
         compose::clean(&self.directory.join(&bind.source))
     }
@@ -319,7 +321,7 @@ fn complete(env: &mut DotEnv, directory: &Path, files: &[PathBuf], wanted: &Comp
     }
 }
 
-/// An absolute path with `/` between its parts, whatever the system.
+/// Returns an absolute path with `/` between its parts, on every system.
 fn unix_text(path: &Path) -> String {
     let parts = path.components().filter_map(|part| match part {
         std::path::Component::Normal(name) => Some(compose::text_of(name)),
@@ -337,8 +339,8 @@ fn read(path: &Path) -> Result<String, HereError> {
 
 #[cfg(test)]
 impl LocalCompose {
-    /// A project of the file `/here/docker-compose.yml` that docker-compose understands as `text`, its relative paths below
-    /// `/stage/here`.
+    /// Returns a project of the file `/here/docker-compose.yml` that docker-compose understands as `text`, with its
+    /// relative paths below `/stage/here`.
     pub fn understood(text: &str) -> Self {
         let mut project = Model::parse(text, "/stage").map_err(|error| vec![error]);
         if let Ok(model) = &mut project {

@@ -1,4 +1,4 @@
-//! What is sent of a compose project: follows from docker-compose's answer.
+//! Decides which files of a compose project are sent, from docker-compose's answer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,8 +66,8 @@ impl LocalCompose {
         Ok(())
     }
 
-    /// Adds the `.env` that is sent. Whoever starts the project in its directory on the device, as autostart does, gets this very
-    /// project: its name, its files, its profiles and its variables stand there.
+    /// Adds the `.env` to the files to send. It contains the name, files, profiles and variables of the project, so that
+    /// docker-compose in its directory on the device always starts this project, also at autostart.
     fn add_env(&mut self, top: &Path, directory: &str, project: &str) -> Result<(), HereError> {
         let mut env = self.env.clone();
         let named = env.get("COMPOSE_PROJECT_NAME").is_some();
@@ -96,7 +96,8 @@ impl LocalCompose {
         Ok(())
     }
 
-    /// What a tree holds is not sent a second time by itself; what is sent by itself counts.
+    /// Merges sources so that nothing is sent twice: a file that is also sent by itself replaces the same file of a tree,
+    /// and a tree within another tree is dropped.
     fn merge_sources(&mut self) {
         let singles: Vec<_> = self.sources.iter().filter(|(_, source)| matches!(source, Source::File(_))).collect();
         let singles: Vec<(String, LocalFile)> = singles
@@ -136,7 +137,7 @@ impl LocalCompose {
     }
 }
 
-/// The innermost directory that holds both.
+/// Returns the innermost directory that contains both paths.
 fn above(directory: &Path, path: &Path) -> PathBuf {
     directory.ancestors().find(|above| path.starts_with(above)).unwrap_or(Path::new("/")).to_owned()
 }

@@ -11,7 +11,7 @@ use crate::{
     image::{ArchiveError, BlobId, ImageError, ImageId},
 };
 
-/// The error without the file's name.
+/// Returns the error without the file's name.
 fn refusal(bytes: &[u8]) -> String {
     let error = open(bytes, None).expect_err("it is refused");
     assert_eq!(error.kind(), FailureKind::Image, "{error}");

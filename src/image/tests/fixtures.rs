@@ -56,17 +56,17 @@ pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
     compress_to_vec(bytes, CompressionLevel::Fastest)
 }
 
-/// A layer with one file whose content is `seed`, repeated to some hundred kilobytes.
+/// Returns a layer with one file whose content is `seed`, repeated to some hundred kilobytes.
 pub(super) fn layer(seed: &str) -> Vec<u8> {
     tar(&[file(format!("opt/{seed}"), seed.repeat(60_000))])
 }
 
-/// A root file system with one ARM program.
+/// Returns a root file system with one ARM program.
 pub(super) fn root_file_system() -> Vec<u8> {
     tar(&[file("./bin/app", elf(183)), file("./etc/long/".to_owned() + &"n".repeat(150), "name"), file("./etc/motd", "{}")])
 }
 
-/// The configuration of an image for `architecture`.
+/// Returns the configuration of an image for `architecture`.
 pub(super) fn config(architecture: &str, layers: &[Vec<u8>]) -> String {
     let diff_ids: Vec<_> = layers.iter().map(|layer| DiffId::of(layer).to_string()).collect();
     json!({"architecture": architecture, "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}})
@@ -90,7 +90,7 @@ impl Fixture {
     }
 }
 
-/// As docker before 25 saves: equal layers are symbolic links.
+/// Returns an archive as docker before 25 saves it: equal layers are symbolic links.
 pub(super) fn docker_save(fixtures: &[Fixture]) -> Vec<u8> {
     let (mut members, mut manifest) = (Vec::new(), Vec::new());
     let mut seen: BTreeMap<DiffId, String> = BTreeMap::new();
@@ -114,7 +114,8 @@ pub(super) fn docker_save(fixtures: &[Fixture]) -> Vec<u8> {
     tar(&members)
 }
 
-/// An OCI layout, each image under its own name, layers packed by `pack`. With `manifest` it is what docker from 25 on saves.
+/// Returns an OCI layout, each image under its own name, layers packed by `pack`. With `manifest` it is what docker from 25
+/// on saves.
 pub(super) fn oci(fixtures: &[Fixture], pack: fn(&[u8]) -> Vec<u8>, manifest: bool) -> Vec<u8> {
     let mut blobs = BTreeMap::new();
     let (mut index, mut entries) = (Vec::new(), Vec::new());
@@ -136,12 +137,12 @@ pub(super) fn oci(fixtures: &[Fixture], pack: fn(&[u8]) -> Vec<u8>, manifest: bo
     tar(&members)
 }
 
-/// As buildx writes an image for several platforms: an index in the index, with an attestation.
+/// Returns an archive as buildx writes it for several platforms: an index in the index, with an attestation.
 pub(super) fn oci_nested(fixtures: &[Fixture]) -> Vec<u8> {
     tar(&nested(fixtures, |_| true))
 }
 
-/// The members of such an archive; of the images, those that `is_there` fits have their parts in it.
+/// Returns the members of such an archive; only those images for which `is_there` is true have their parts in it.
 pub(super) fn nested(fixtures: &[Fixture], is_there: fn(&Fixture) -> bool) -> Vec<Member> {
     let mut blobs = BTreeMap::new();
     let mut inner = Vec::new();
@@ -164,7 +165,7 @@ pub(super) fn nested(fixtures: &[Fixture], is_there: fn(&Fixture) -> bool) -> Ve
     layout(&blobs, &json!({"manifests": [{"digest": nested, "annotations": annotations}]}))
 }
 
-/// The members of an OCI layout with this image and beside it something whose manifest and configuration these are.
+/// Returns the members of an OCI layout with this image and an artifact that has this manifest and this configuration.
 pub(super) fn with_artifact(image: Option<&Fixture>, manifest: Value, config: &Value) -> Vec<Member> {
     let (mut blobs, mut index) = (BTreeMap::new(), Vec::new());
     if let Some(image) = image {
@@ -206,7 +207,7 @@ fn layout(blobs: &BTreeMap<BlobId, Vec<u8>>, index: &Value) -> Vec<Member> {
 pub(super) struct Loaded {
     pub(super) id: ImageId,
     pub(super) tags: Vec<String>,
-    /// For each layer, whether it was in the archive.
+    /// Whether each layer was in the archive.
     pub(super) sent: Vec<bool>,
 }
 

@@ -13,7 +13,7 @@ fn fixture() -> Fixture {
     Fixture::new("app:1", "arm64", &[layer("base"), layer("app"), layer("base")])
 }
 
-/// The same image in every layout and compression.
+/// Returns the same image in every layout and compression.
 fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
     let old = docker_save(&[fixture()]);
     let plain: fn(&[u8]) -> Vec<u8> = <[u8]>::to_vec;

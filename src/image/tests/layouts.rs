@@ -20,7 +20,7 @@ fn images(members: &[Member]) -> Vec<Image> {
     open(&tar(members), None).expect("an archive").images.images().to_vec()
 }
 
-/// What is wrong with an archive, and the way out.
+/// Returns the error of an archive, and its hint.
 fn refused(members: &[Member]) -> (String, String) {
     let error = open(&tar(members), None).expect_err("it is refused");
     let text = error.to_string();
@@ -32,7 +32,7 @@ fn without(mut members: Vec<Member>, name: &str) -> Vec<Member> {
     members
 }
 
-/// `manifest.json` of the archive that `docker save` would have written of this image, with parts in the layout's places.
+/// Returns the `manifest.json` that `docker save` would have written for this image, with parts in the layout's places.
 fn manifest_of(members: &[Member], image: &Fixture, tags: &serde_json::Value) -> Member {
     let Some(config) = members.iter().find_map(|member| match member {
         Member::File(name, content) if *content == image.config.as_bytes() => Some(name.clone()),
@@ -180,7 +180,7 @@ fn gnu_sparse(archive: &[u8]) -> Vec<u8> {
     })
 }
 
-/// The same in the format of `--posix`.
+/// Returns the sparse archive in the format of `--posix`.
 fn pax_sparse(archive: &[u8]) -> Vec<u8> {
     rewritten(archive, |builder, header, name, content| {
         if name.ends_with("layer.tar") {

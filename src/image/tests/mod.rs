@@ -26,7 +26,7 @@ fn open(bytes: &[u8], name: Option<&str>) -> Result<Opened, ImageError> {
     Ok(Opened { images: super::open(&path, &ImageMetadata::default(), name)?, file })
 }
 
-/// All that `docker load` gets for these bytes.
+/// Returns all that `docker load` gets for these bytes.
 fn sent(opened: &Opened) -> std::io::Result<Vec<u8>> {
     let stream = opened.images.load_stream().map_err(std::io::Error::other)?;
     let (total, mut out) = (stream.total(), Vec::new());

@@ -5,7 +5,7 @@ use crate::compose::Answer;
 
 const WEB: &str = "services: { web: { image: 'web:1' } }";
 
-/// `WEB` is wanted, and `web:1` is there.
+/// Returns a deployment that wants `WEB`, and a device that has `web:1`.
 fn web() -> (Deployment, Facts) {
     let (mut wanted, mut facts) = (nothing(), device());
     compose(&mut wanted, &mut facts, WEB);
@@ -13,7 +13,7 @@ fn web() -> (Deployment, Facts) {
     (wanted, facts)
 }
 
-/// The same, after its deployment.
+/// Returns the same deployment, with the facts after it was deployed.
 fn web_running() -> (Deployment, Facts) {
     let (wanted, mut facts) = web();
     deployed(&mut facts, WEB, "web");
@@ -21,7 +21,7 @@ fn web_running() -> (Deployment, Facts) {
     (wanted, facts)
 }
 
-/// Has the compose project send another file, and says what it says.
+/// Adds another file with this content to the compose project.
 fn with_file(facts: &mut Facts, name: &str, content: &str) {
     let sources = &mut facts.here.compose.as_mut().expect("a project").sources;
     sources.insert(name.into(), Source::File(local(name, content)));
@@ -153,7 +153,7 @@ fn services_with_profiles_are_not_expected_unless_they_are_named() {
     assert!(shown(&wanted, &facts).starts_with("compose: bring debug up\n"));
 }
 
-/// The project as docker-compose refuses it.
+/// Makes docker-compose refuse the project.
 fn refused(facts: &mut Facts, tool: &str, lines: &[&str]) {
     let lines = lines.iter().map(|line| (*line).to_owned()).collect();
     let answer = Answer { tool: tool.into(), project: Err(lines), warnings: Vec::new() };

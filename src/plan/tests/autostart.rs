@@ -4,7 +4,7 @@ use super::*;
 
 const FILE: &str = "/home/oem/app/docker-compose.yml";
 
-/// `app` is to be enabled, its file is there.
+/// Returns a deployment that enables `app`, and a device that has its file.
 fn enabling() -> (Deployment, Facts) {
     let (mut wanted, mut facts) = (nothing(), device());
     wanted.autostart.enable = vec![AutostartService { service: "app".into(), file: Some(remote(FILE)) }];

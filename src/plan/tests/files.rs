@@ -262,7 +262,7 @@ fn the_device_is_asked_about_everything_on_the_way_to_a_destination() {
     assert_eq!(asked, deep);
 }
 
-/// A tree with one file, one directory and one link, which is sent to `~/tree`.
+/// Adds a tree with one file, one directory and one link, which is sent to `~/tree`.
 fn whole_tree(wanted: &mut Deployment, facts: &mut Facts, mode: u32, directory: u32) {
     let file = LocalFile { mode, ..local("tree/a", "a") };
     let tree = Source::Tree {

@@ -26,7 +26,7 @@ mod files;
 mod properties;
 mod room;
 
-/// A deployment that wants nothing.
+/// Returns a deployment that wants nothing.
 fn nothing() -> Deployment {
     Deployment {
         application: Some("app".into()),
@@ -51,7 +51,7 @@ fn nothing() -> Deployment {
     }
 }
 
-/// A new device: docker is empty, and there is nothing in oem's home.
+/// Returns a new device: docker is empty, and oem's home directory too.
 fn device() -> Facts {
     let mut facts = Facts {
         serial: Some("000201234175".into()),
@@ -70,7 +70,7 @@ fn device() -> Facts {
 
 const DIRECTORY: Option<&str> = None;
 
-/// A file with this content, or a directory, on the device.
+/// Adds a file with this content, or a directory, to the device.
 fn put(facts: &mut Facts, path: &str, content: Option<&str>) {
     let fact = match content {
         None => PathFact { kind: PathKind::Directory, mode: 0o755, size: 4096, readable: false, own: true, sha256: None },
@@ -91,7 +91,7 @@ fn remote(path: &str) -> RemotePath {
     RemotePath::new(path).expect("a path")
 }
 
-/// A file on this computer.
+/// Returns a file on this computer.
 fn local(name: &str, content: &str) -> LocalFile {
     let size = content.len() as u64;
     LocalFile { path: name.into(), mode: 0o644, size, digests: BTreeMap::from([(size, digest(content))]) }
@@ -107,7 +107,7 @@ fn image_there(id: &str, tags: &[&str]) -> DockerImage {
     DockerImage { id: id.into(), tags: tags.iter().map(|tag| (*tag).into()).collect(), ..DockerImage::default() }
 }
 
-/// A running container of the project `app`.
+/// Returns a running container of the project `app`.
 fn container(name: &str, image: &str) -> Container {
     Container {
         id: format!("id-{name}"),
@@ -150,7 +150,7 @@ fn compose(wanted: &mut Deployment, facts: &mut Facts, text: &str) {
     facts.here.compose = Some(project);
 }
 
-/// The device after a deployment of the compose file that `facts` has here: its files are there, and the record knows it.
+/// Changes the device to its state after a deployment of the local compose file: its files exist, and the record names it.
 fn deployed(facts: &mut Facts, text: &str, services: &str) {
     put(facts, "/home/oem/app", DIRECTORY);
     put(facts, "/home/oem/app/docker-compose.yml", Some(text));
@@ -166,7 +166,7 @@ fn made(wanted: &Deployment, facts: &Facts) -> Plan {
     plan(wanted, facts, &circumstances).expect("a plan")
 }
 
-/// The plan as people see it, or why there is none.
+/// Returns the plan as it is shown, or the error of planning.
 fn shown(wanted: &Deployment, facts: &Facts) -> String {
     let circumstances = PlanContext { stem: "26.11.21_07.00.00+0100".into(), ..PlanContext::default() };
     let plan = match plan(wanted, facts, &circumstances) {

@@ -5,8 +5,8 @@ use crate::facts::Room;
 
 const MB: u64 = 1_000_000;
 
-/// A device with so many megabytes for images and in oem's home, which are one file system when `shared`; it is to get an image
-/// of 100 MB, of which 40 MB travel.
+/// Returns a device with this many megabytes for images and in oem's home directory, which are one file system when
+/// `shared`, and a deployment of an image of 100 MB, of which 40 MB are sent.
 fn with_room(docker_megabytes: u64, home_megabytes: u64, shared: bool) -> (Deployment, Facts) {
     let (mut wanted, mut facts) = (nothing(), device());
     wants_image(&mut wanted, &mut facts);
@@ -31,7 +31,7 @@ fn sized(id: &str, tag: &str, size: u64) -> DockerImage {
     DockerImage { size: size * MB, ..image_there(id, &[tag]) }
 }
 
-/// What there is beside the room; what is shown without the steps that send.
+/// Returns the clean-up stage of a plan and the foreign things, as text, or the failure of planning.
 fn said(wanted: &Deployment, facts: &Facts, make_room: bool) -> String {
     let circumstances = PlanContext { stem: "stem".into(), make_room, ..PlanContext::default() };
     match plan(wanted, facts, &circumstances) {

@@ -1,4 +1,5 @@
-//! Signing by somebody else: the user's agent, and a signer that only asks whether a signature would be wanted.
+//! Signing outside of this program: the user's agent, and a signer that only asks whether the device would accept a
+//! signature.
 
 use std::{path::Path, time::Duration};
 
@@ -38,7 +39,7 @@ async fn connect_to(path: &Path) -> Option<Agent> {
     }
 }
 
-/// The keys it holds.
+/// Returns the keys that the agent holds.
 pub(super) async fn keys(agent: &mut Agent) -> Vec<AgentIdentity> {
     timeout(ANSWERS_WITHIN, agent.request_identities()).await.ok().and_then(Result::ok).unwrap_or_default()
 }
@@ -46,7 +47,7 @@ pub(super) async fn keys(agent: &mut Agent) -> Vec<AgentIdentity> {
 /// Never signs: that it is asked to tells that the device would accept the key.
 pub(super) struct Probe;
 
-/// How a probe ends.
+/// The result of a probe.
 pub(super) enum ProbeEnd {
     /// The device would accept the key.
     Wanted,

@@ -1,5 +1,5 @@
-//! What `~/.ssh/config` says of a host, as OpenSSH's own `ssh -G` reads it: `Host`, `Match`, `Include` and all. Without that program
-//! the file says nothing here. It leaves tokens in `IdentityFile` as they are.
+//! Reads the settings for a host from `~/.ssh/config` as OpenSSH's own `ssh -G` reads it: `Host`, `Match`, `Include` and
+//! all. Without that program the file has no effect. Tokens in `IdentityFile` are left as they are.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,14 +11,14 @@ use tokio::{process::Command, time::timeout};
 
 use super::{ConnectError, DEFAULT_PORT, Target};
 
-/// What the file says; what it does not say is what it would be without a file.
+/// The settings of the file; a setting that it does not have is what it would be without a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostConfig {
     /// `HostName`, where the host is another one than that which was named.
     pub host_name: Option<String>,
-    /// `User`.
+    /// The user to log in as: `User`.
     pub user: Option<String>,
-    /// `Port`.
+    /// The port of the host's sshd: `Port`.
     pub port: Option<u16>,
     /// `IdentityFile`, in their order.
     pub identities: Vec<PathBuf>,
@@ -34,7 +34,7 @@ impl HostConfig {
     /// Asks `ssh` what the file `~/.ssh/config` says of a host.
     ///
     /// # Errors
-    /// What `ssh` finds wrong with the file, and when it does not answer.
+    /// `ssh` finds the file wrong, or does not answer.
     pub async fn of(host: &str) -> Result<Self, ConnectError> {
         match std::env::home_dir().map(|home| home.join(".ssh/config")).filter(|file| file.is_file()) {
             Some(file) => Self::read(&file, host).await,
@@ -42,7 +42,7 @@ impl HostConfig {
         }
     }
 
-    /// The same of a file that is there.
+    /// Asks `ssh` for the settings that an existing file has for a host.
     ///
     /// # Errors
     /// As [`HostConfig::of`].
@@ -58,10 +58,10 @@ impl HostConfig {
     }
 }
 
-/// How long `ssh -G` may take: `Match exec` runs commands.
+/// Maximum time that `ssh -G` may take: `Match exec` runs commands.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// What `ssh` says; nothing where there is no such program.
+/// Returns the output of `ssh -G`; `None` where there is no such program.
 async fn ask(file: &Path, host: &str) -> Result<Option<String>, ConnectError> {
     let mut command = Command::new("ssh");
     command.arg("-G").arg("-F").arg(file).arg("--").arg(host).stdin(Stdio::null()).kill_on_drop(true);
@@ -144,25 +144,25 @@ pub(super) fn jump(word: &str) -> Option<Target> {
     fits.then(|| Target { user: user.into(), port, devices: None, ..Target::new(host) })
 }
 
-/// The name of this computer's user.
+/// Returns the name of this computer's user.
 pub(super) fn own_user() -> Option<String> {
     let told = || ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     user_of_process().or_else(told).filter(|name| !name.is_empty())
 }
 
-/// Whether the name of this computer's user is known as `ssh` knows it.
+/// Returns whether the name of this computer's user is known in the way in which `ssh` knows it.
 fn is_known_here() -> bool {
     user_of_process().is_some()
 }
 
-/// Whether it is the name of this computer's user, on Windows behind that of the domain.
+/// Returns whether it is the name of this computer's user, on Windows also with the domain before it.
 fn is_own_user(user: &str) -> bool {
     own_user().is_some_and(|own| {
         user == own || (cfg!(windows) && user.rsplit('\\').next().is_some_and(|last| last.eq_ignore_ascii_case(&own)))
     })
 }
 
-/// The user of this process in `/etc/passwd`.
+/// Returns the user of this process in `/etc/passwd`.
 #[cfg(unix)]
 fn user_of_process() -> Option<String> {
     let number = rustix::process::getuid().as_raw().to_string();

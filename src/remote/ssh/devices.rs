@@ -1,6 +1,7 @@
-//! Host keys pinned to serial numbers, in a file of this tool's own: one address means many devices in turn, and what identifies a
-//! device is its serial number. A line is `serial type key address`, the last one of a serial number and a type counts, and the last
-//! one of an address tells who answered there. Without the address it has the form of known_hosts.
+//! Host keys that are pinned to serial numbers, in a file of this tool's own: many devices use the same address in turn,
+//! and a device is identified by its serial number. A line is `serial type key address`; the last line of a serial number
+//! and a type is valid, and the last line of an address names the device that answered there. Without the address it has
+//! the form of known_hosts.
 
 use std::{
     io,
@@ -12,7 +13,7 @@ use russh::keys::{Algorithm, PublicKey};
 use super::known_hosts::append_line;
 use crate::small_file::{self, LIST_LIMIT};
 
-/// One line.
+/// One line of the file: a host key that is pinned to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pin {
     serial: String,
@@ -20,7 +21,7 @@ struct Pin {
     address: String,
 }
 
-/// What is pinned.
+/// The host keys that are pinned to devices.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Devices {
     file: Option<PathBuf>,
@@ -38,12 +39,12 @@ impl Devices {
         Ok(Self { file: file.map(Path::to_owned), pins: text.lines().filter_map(parse).collect() })
     }
 
-    /// Where they stand.
+    /// Returns the path of the file with the pinned keys.
     pub(super) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
-    /// The keys that count for a serial number, one a type.
+    /// Returns the keys that are valid for a serial number, one per type.
     fn keys<'a>(&'a self, serial: &'a str) -> impl Iterator<Item = &'a PublicKey> {
         let of = move |pin: &&Pin| pin.serial == serial;
         let last = |pin: &Pin| {
@@ -53,33 +54,34 @@ impl Devices {
         self.pins.iter().filter(of).filter(move |pin| last(pin) == Some(&pin.key)).map(|pin| &pin.key)
     }
 
-    /// Whether any key is pinned to a serial number.
+    /// Returns whether any key is pinned to a serial number.
     pub(super) fn knows(&self, serial: &str) -> bool {
         self.pins.iter().any(|pin| pin.serial == serial)
     }
 
-    /// Whether this key is pinned to it.
+    /// Returns whether this key is pinned to the serial number.
     pub(super) fn has(&self, serial: &str, key: &PublicKey) -> bool {
         self.keys(serial).any(|pinned| pinned.key_data() == key.key_data())
     }
 
-    /// The types of the keys that are pinned to it.
+    /// Returns the types of the keys that are pinned to the serial number.
     pub(super) fn algorithms(&self, serial: &str) -> Vec<Algorithm> {
         self.keys(serial).map(PublicKey::algorithm).collect()
     }
 
-    /// The device whose key this is.
+    /// Returns the serial number of the device to which this key is pinned.
     pub(super) fn owner(&self, key: &PublicKey) -> Option<&str> {
         let has = |pin: &&Pin| pin.key.key_data() == key.key_data() && self.has(&pin.serial, key);
         self.pins.iter().rev().find(has).map(|pin| pin.serial.as_str())
     }
 
-    /// Who answered last at an address.
+    /// Returns the serial number of the device that answered last at an address.
     pub(super) fn last_at(&self, address: &str) -> Option<&str> {
         self.pins.iter().rev().find(|pin| pin.address == address).map(|pin| pin.serial.as_str())
     }
 
-    /// Pins a key to a serial number, and notes where it answered. What stands there already is not written again.
+    /// Pins a key to a serial number, and notes the address at which the device answered. An entry that exists is not
+    /// written again.
     pub(super) fn pin(&mut self, serial: &str, key: &PublicKey, address: &str) -> io::Result<()> {
         if self.has(serial, key) && self.last_at(address) == Some(serial) {
             return Ok(());
@@ -95,7 +97,7 @@ impl Devices {
     }
 }
 
-/// Whether a serial number can stand in the file, and in a question, as it is: the device tells it without proof.
+/// Returns whether a serial number can be used unchanged in the file and in a question: the device gives it without proof.
 pub(super) fn is_serial(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_')
 }

@@ -1,4 +1,4 @@
-//! From an address to an SSH connection whose host key is agreed on; nobody is logged in yet.
+//! Makes an SSH connection to an address and checks its host key; it does not log in yet.
 
 use std::{
     io,
@@ -28,9 +28,9 @@ use super::{
     host_key::{HostKeyVerdict, HostKeys},
 };
 
-/// How long connecting may take, and again agreeing on keys.
+/// Maximum time to connect, and the same for the key exchange.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A device that says nothing for this long is asked whether it is there, [`KEEPALIVES`] times.
+/// Time without data after which the device is asked whether it is alive, [`KEEPALIVES`] times.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVES: usize = 3;
 /// A blocked write sends no keepalives, so it has a limit of its own; below the 30 s after which a stall must be noticed.
@@ -151,7 +151,8 @@ impl<'a> Dialer<'a> {
     }
 }
 
-/// The device prefers what this computer does best: AES-GCM with the instructions for it, else chacha20.
+/// Returns the ciphers in the order of preference: AES-GCM first where this computer has instructions for it, else
+/// chacha20.
 fn ciphers() -> Vec<cipher::Name> {
     let gcm = [cipher::AES_128_GCM, cipher::AES_256_GCM];
     let others = [cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
@@ -174,7 +175,7 @@ fn has_aes_instructions() -> bool {
 /// One direction of the way to the device.
 type Half<T> = Box<T>;
 
-/// A way through a jump host.
+/// Opens a channel through a jump host.
 async fn through(jump: &Ssh, target: &Target) -> Result<russh::ChannelStream<client::Msg>, ConnectError> {
     let opening = jump.handle.channel_open_direct_tcpip(target.address.clone(), target.port.into(), "127.0.0.1", 0);
     let no_way = |reason: String| {
@@ -218,7 +219,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// What the connection asks of this side.
+/// The handler of what the connection asks of this side.
 pub(super) struct Client {
     host_keys: HostKeys,
     target: Target,

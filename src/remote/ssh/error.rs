@@ -1,4 +1,4 @@
-//! Why there is no connection, and the way out.
+//! The errors of a connection, and their hints.
 
 use std::{io, path::PathBuf};
 
@@ -10,17 +10,17 @@ pub enum ConnectError {
     /// The name stands for no address.
     #[error("`{address}` is not a known host name: {source}")]
     Name {
-        /// The name.
+        /// Name of the host that is not found.
         address: String,
-        /// What the resolver said.
+        /// The error of the resolver.
         source: io::Error,
     },
     /// `~/.ssh/config` is wrong.
     #[error("`{path}` is wrong: {reason}", path = path.display())]
     Config {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What `ssh` says of it.
+        /// The error message of `ssh`.
         reason: String,
     },
     /// A jump host that is not understood.
@@ -28,55 +28,55 @@ pub enum ConnectError {
     Jump {
         /// The host that is reached through it.
         host: String,
-        /// What stands there.
+        /// The value of `ProxyJump`.
         jump: String,
     },
     /// The jump host does not let anything through.
     #[error("the jump host `{jump}` opens no way to `{address}` on port {port}: {reason}")]
     NoWay {
-        /// The jump host.
+        /// Name of the jump host.
         jump: String,
-        /// Where the way was to lead.
+        /// Address that was to be reached.
         address: String,
         /// The port there.
         port: u16,
-        /// What it said.
+        /// The reason that the jump host gave.
         reason: String,
     },
     /// The device is there, but nothing listens on the port.
     #[error("`{address}` refuses connections on port {port}")]
     Refused {
-        /// Its address.
+        /// Address of the device.
         address: String,
-        /// The port.
+        /// Port on the device.
         port: u16,
     },
     /// Nobody answers.
     #[error("`{address}` does not answer on port {port}: {reason}")]
     NoAnswer {
-        /// Its address.
+        /// Address of the device.
         address: String,
-        /// The port.
+        /// Port on the device.
         port: u16,
-        /// What the operating system said, or how long was waited.
+        /// The error of the operating system, or the time that was waited.
         reason: String,
     },
     /// Something answers that does not speak SSH.
     #[error("what answers at `{address}` on port {port} does not speak SSH: {reason}")]
     NotSsh {
-        /// Its address.
+        /// Address of the server.
         address: String,
-        /// The port.
+        /// Port on the server.
         port: u16,
-        /// What gave it away.
+        /// Description of how it was recognised.
         reason: String,
     },
     /// An SSH server with which no connection can be agreed on.
     #[error("the SSH server at `{address}` and this program cannot agree on how to talk: {reason}")]
     Handshake {
-        /// Its address.
+        /// Address of the server.
         address: String,
-        /// What failed.
+        /// Description of what failed.
         reason: String,
     },
     /// The host key is not known, and nobody vouched for it.
@@ -84,7 +84,7 @@ pub enum ConnectError {
     HostKeyUnknown {
         /// The host as known_hosts names it.
         host: String,
-        /// `SHA256:…`.
+        /// Fingerprint of the host key: `SHA256:…`.
         fingerprint: String,
         /// Whether keys of other types are known for the host.
         other_type: bool,
@@ -98,7 +98,7 @@ pub enum ConnectError {
         fingerprint: String,
         /// The file with the other key.
         file: PathBuf,
-        /// Its line, counted from 1.
+        /// Line of the other key, counted from 1.
         line: usize,
         /// Whether it is the file that is appended to, the user's own.
         default: bool,
@@ -118,7 +118,7 @@ pub enum ConnectError {
     HostKeyOfAnother {
         /// The host as known_hosts names it.
         host: String,
-        /// `SHA256:…`.
+        /// Fingerprint of the host key: `SHA256:…`.
         fingerprint: String,
         /// The serial number that it says.
         says: String,
@@ -128,11 +128,11 @@ pub enum ConnectError {
     /// Port 80 and the device that is logged in to say different serial numbers.
     #[error("port 80 of `{address}` says that it is device {outside}, and the device logged in to is {inside}")]
     TwoDevices {
-        /// The address.
+        /// Address of the device.
         address: String,
-        /// What is said on port 80.
+        /// Serial number that port 80 reports.
         outside: String,
-        /// What the device says over the connection.
+        /// Serial number that the device reports over the connection.
         inside: String,
     },
     /// The host key is marked as revoked.
@@ -140,31 +140,31 @@ pub enum ConnectError {
     HostKeyRevoked {
         /// The host as known_hosts names it.
         host: String,
-        /// `SHA256:…`.
+        /// Fingerprint of the host key: `SHA256:…`.
         fingerprint: String,
     },
     /// A known_hosts file could not be read or written.
     #[error("the known host keys in `{path}`: {source}", path = path.display())]
     KnownHosts {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The named key cannot be used.
     #[error("the key `{path}`: {reason}", path = path.display())]
     Identity {
-        /// The file.
+        /// Path of the key.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of why it cannot be used.
         reason: String,
     },
     /// A key cannot be made.
     #[error("the key `{path}` cannot be made: {source}", path = path.display())]
     NotMade {
-        /// The file.
+        /// Path of the key.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The password cannot be had.
@@ -173,9 +173,9 @@ pub enum ConnectError {
     /// The device accepts nothing that was offered.
     #[error("`{address}` accepts nothing that was tried to log in as `{user}`: {}", if tried.is_empty() { "there is no key".to_owned() } else { tried.join(", ") })]
     NotAccepted {
-        /// Its address.
+        /// Address of the device.
         address: String,
-        /// The user.
+        /// The user to log in as.
         user: String,
         /// Each key with its fingerprint, and each other way.
         tried: Vec<String>,

@@ -22,9 +22,9 @@ use crate::{
     secret::masked_beginning,
 };
 
-/// Where a command's output goes.
+/// The receiver of a command's output.
 pub(super) enum Sink<'a, 'b> {
-    /// To a function, as it comes.
+    /// A function that is called with each piece of output.
     Call(&'a mut OnOutput<'b>),
     /// Standard output to another thread, which may hold it back; standard error into a buffer of bounded size.
     Pieces(mpsc::Sender<Vec<u8>>, &'a mut Vec<u8>),
@@ -33,7 +33,7 @@ pub(super) enum Sink<'a, 'b> {
 /// The most that is kept of standard error, and the most of a command's output that is logged, in bytes.
 const KEPT: usize = 64 << 10;
 
-/// How long the device's login shell may take to come to the command.
+/// Maximum time that the device's login shell may take to start the command.
 const SHELL_START_MAX: Duration = Duration::from_secs(20);
 
 /// Runs `command`. `sent` is told the length of each piece of input that went out.
@@ -166,7 +166,7 @@ async fn converse(
     Err(ssh.lost().await)
 }
 
-/// The login shell has not come to the command.
+/// Returns the error for a login shell that has not started the command.
 fn shell(ssh: &Ssh, frame: &Frame, reason: String) -> RemoteError {
     RemoteError::LoginShell { user: ssh.user.clone(), reason, last_lines: last_lines(&frame.before(), 20) }
 }

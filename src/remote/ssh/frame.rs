@@ -1,5 +1,5 @@
-//! Where a command's own output begins: behind a mark that the login shell prints just before it starts the command. What comes
-//! before it is said by others: `~/.bashrc`, `~/.ssh/rc`, a shell that misses its locale.
+//! Finds the beginning of a command's own output: after a mark that the login shell prints just before it starts the
+//! command. Output before the mark comes from others: `~/.bashrc`, `~/.ssh/rc`, a shell without its locale.
 
 use crate::{
     command::{Command, nonce},
@@ -42,7 +42,7 @@ impl Frame {
         beginning.own(mark.as_bytes(), piece)
     }
 
-    /// Whether the shell has come to the command.
+    /// Returns whether the shell has started the command.
     pub(super) fn has_begun(&self) -> bool {
         self.stdout.found
     }

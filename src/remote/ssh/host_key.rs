@@ -13,12 +13,12 @@ use super::{
     known_hosts::{self, KnownHost},
 };
 
-/// What is known of the key that a device shows.
+/// The verdict about the key that a device shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostKeyVerdict {
-    /// It is the device's.
+    /// The key is the one known for the device.
     Known,
-    /// Nothing is known of it.
+    /// The key is not known.
     Unknown {
         /// Whether keys of other types are known for this host. They are asked for first, so a device that does not show one of
         /// them is hardly the same.
@@ -42,14 +42,14 @@ pub enum HostKeyVerdict {
     Changed {
         /// The file that says so.
         file: PathBuf,
-        /// Its line, counted from 1.
+        /// Line of the other key, counted from 1.
         line: usize,
     },
-    /// It is marked as revoked.
+    /// The key is marked as revoked.
     Revoked,
 }
 
-/// What is known of one host's keys, by its name and by its serial number.
+/// The known keys of one host, by its name and by its serial number.
 #[derive(Clone, Debug)]
 pub(super) struct HostKeys {
     entries: Vec<KnownHost>,
@@ -77,8 +77,8 @@ impl HostKeys {
         Self { entries, devices, host, accepted: None, prefer: Vec::new() }
     }
 
-    /// Decides about a key that somebody shows who says, without proof, that he has this serial number. What is said can only have
-    /// a key refused or asked about: no key is known by it that would not be known without.
+    /// Decides about a key that a device shows which reports, without proof, this serial number. The report can only cause
+    /// a key to be refused or asked about: it never makes an unknown key known.
     pub(super) fn judge(&self, key: &PublicKey, serial: Option<&str>) -> HostKeyVerdict {
         let same = |entry: &Entry| entry.public_key().key_data() == key.key_data();
         // An entry marked `@cert-authority` speaks of certificates, which are not asked for.
@@ -110,7 +110,7 @@ impl HostKeys {
         }
     }
 
-    /// The device that answered here before, if it is another one.
+    /// Returns the device that answered at this address before, if it is another one.
     pub(super) fn before(&self, serial: Option<&str>) -> Option<&str> {
         self.devices.last_at(&self.host).filter(|before| serial.is_some_and(|serial| serial != *before))
     }
@@ -128,7 +128,7 @@ impl HostKeys {
         self.devices.pin(serial, key, &self.host)
     }
 
-    /// The algorithms to ask the device for, those of known keys first. RSA never signs with SHA-1.
+    /// Returns the algorithms to ask the device for, those of known keys first. RSA never signs with SHA-1.
     pub(super) fn preferred_algorithms(&self) -> Vec<Algorithm> {
         let mut algorithms = ALGORITHMS.to_vec();
         let pinned = |algorithm: &Algorithm| self.prefer.iter().any(|prefer| is_same_type(algorithm, prefer));
@@ -182,7 +182,8 @@ impl HostKeys {
         self.accept(key, target)
     }
 
-    /// A key that is not the one pinned to the device: refused, unless the user came to say that it is the new one.
+    /// Handles a key that is not the one pinned to the device: it is refused, unless the user confirms that it is the new
+    /// one.
     fn replace(&mut self, key: &PublicKey, serial: String, target: &Target, ask: &mut dyn Ask) -> Result<(), ConnectError> {
         let (host, fingerprint) = (target.host(), fingerprint(key));
         let question = format!(
@@ -208,7 +209,7 @@ impl HostKeys {
     }
 }
 
-/// The fingerprint as OpenSSH shows it, `SHA256:…`.
+/// Returns the fingerprint as OpenSSH shows it, `SHA256:…`.
 pub(super) fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }

@@ -25,7 +25,8 @@ pub struct Identity {
     pub created: bool,
 }
 
-/// The key pair at `path`: an ed25519 key in OpenSSH's format is made where there is none, mode 0600, with `.pub` beside it.
+/// Returns the key pair at `path`; where there is none, creates an ed25519 key in OpenSSH's format with mode 0600, and a
+/// `.pub` file beside it.
 ///
 /// # Errors
 /// [`ConnectError::Identity`] when it cannot be read, [`ConnectError::NotMade`] when it cannot be written. An existing file is never
@@ -59,8 +60,8 @@ fn create(path: &Path) -> io::Result<String> {
     Ok(public)
 }
 
-/// The public key that belongs to the private key at `path`, as one line of authorized_keys without its newline: from `.pub`
-/// beside it, else from the private key itself, which in OpenSSH's format tells it even when encrypted.
+/// Returns the public key of the private key at `path`, as one line of authorized_keys without its newline: from the `.pub`
+/// file beside it, else from the private key itself, where OpenSSH's format has it even when encrypted.
 ///
 /// # Errors
 /// [`ConnectError::Identity`] when neither can be read.
@@ -78,7 +79,7 @@ pub fn public_key_of(path: &Path) -> Result<String, ConnectError> {
     key.to_openssh().map_err(|error| unusable(path, error))
 }
 
-/// The public key's file: `.pub` is appended.
+/// Returns the path of the public key's file: `.pub` is appended.
 pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".pub");
@@ -100,7 +101,7 @@ pub fn merge_authorized_keys(existing: &str, key: &str) -> Option<String> {
     Some(if kept.is_empty() { wanted.to_owned() } else { format!("{kept}\n{wanted}") })
 }
 
-/// A line may begin with options, so its key is the word that follows a type's name.
+/// Returns whether a line has this key. A line may begin with options, so its key is the word after the name of the type.
 fn same_key(line: &str, key: &str) -> bool {
     let data = |line: &str| {
         let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();

@@ -15,13 +15,13 @@ pub(super) struct KeyFile {
     pub(super) path: PathBuf,
     /// The key, unless it is encrypted.
     pub(super) key: Option<Arc<PrivateKey>>,
-    /// Its public half, where that can be told.
+    /// The public key, where it can be read.
     pub(super) public: Option<keys::PublicKey>,
-    /// What vouches for it: the file beside it whose name ends in `-cert.pub`, as OpenSSH has it.
+    /// The certificate of the key: the file beside it whose name ends in `-cert.pub`, as in OpenSSH.
     pub(super) certificate: Option<Certificate>,
 }
 
-/// The key that the user named: it must be there.
+/// Reads the key that the user named, which must exist.
 pub(super) fn named(path: &Path) -> Result<KeyFile, ConnectError> {
     load(path).map_err(|error| {
         let reason = match error {
@@ -32,7 +32,7 @@ pub(super) fn named(path: &Path) -> Result<KeyFile, ConnectError> {
     })
 }
 
-/// A key that may be there; one that is there and cannot be read is noted among what was tried.
+/// Reads a key that may exist; one that exists and cannot be read is added to `tried`.
 pub(super) fn usual(path: &Path, tried: &mut Vec<String>) -> Option<KeyFile> {
     match load(path) {
         Ok(file) => Some(file),
@@ -66,7 +66,7 @@ fn certificate(path: &Path) -> Option<Certificate> {
     Certificate::from_openssh(small_file::read(&path.with_file_name(name)).ok()?.trim()).ok()
 }
 
-/// Of the older formats only the text tells.
+/// Returns whether a key is encrypted, which in older formats only the text shows.
 fn is_encrypted(text: &str, error: &keys::Error) -> bool {
     matches!(error, keys::Error::KeyIsEncrypted)
         || PrivateKey::from_openssh(text).is_ok_and(|key| key.is_encrypted())

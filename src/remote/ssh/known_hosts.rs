@@ -48,13 +48,13 @@ pub(super) fn parse(file: &Path, text: &str) -> Vec<KnownHost> {
     text.lines().enumerate().filter_map(entry).collect()
 }
 
-/// A host as it is named in the file: with its port in brackets unless that is 22.
+/// Returns the name of a host in the file: with its port in brackets unless that is 22.
 pub(super) fn name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     if port == 22 { host } else { format!("[{host}]:{port}") }
 }
 
-/// Whether an entry's patterns speak of the host `name`. One matching negation outweighs all other patterns.
+/// Returns whether an entry's patterns match the host `name`. One matching negation outweighs all other patterns.
 pub(super) fn matches(patterns: &HostPatterns, name: &str) -> bool {
     match patterns {
         HostPatterns::HashedName { salt, hash } => {
@@ -76,7 +76,7 @@ pub fn append(path: &Path, host: &str, port: u16, key: &PublicKey) -> io::Result
     append_named(path, &name(host, port), key)
 }
 
-/// The same for a host as the file names it.
+/// Appends `key` like [`append`], for a host by its name in the file.
 pub(super) fn append_named(path: &Path, name: &str, key: &PublicKey) -> io::Result<()> {
     let mut key = key.clone();
     key.set_comment("");

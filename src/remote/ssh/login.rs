@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{remote::printable, secret::Secret};
 
-/// How often a pass phrase or a password is asked for.
+/// Number of times that a pass phrase or a password is asked for.
 const PROMPTS: usize = 3;
 
 /// Logs in over a new connection: the named key, the agent's, the usual keys, then passwords.
@@ -45,7 +45,7 @@ struct Login<'a, 'b> {
     dialer: &'a mut Dialer<'b>,
     ask: &'a mut dyn Ask,
     line: Line,
-    /// What the device said it takes.
+    /// The methods that the device accepts, as it reports them.
     methods: MethodSet,
     tried: Vec<String>,
     /// Keys that were tried, so that none is tried twice.
@@ -59,7 +59,7 @@ enum AuthMethod<'a> {
     Certificate(&'a Arc<PrivateKey>, &'a Certificate),
     /// Asks whether the device would accept this key, without a signature.
     Probe(&'a PublicKey),
-    /// The same with what vouches for it.
+    /// Asks whether the device would accept this certificate, without a signature.
     ProbeCertificate(&'a Certificate),
     Agent(&'a mut Agent, &'a PublicKey),
     AgentCertificate(&'a mut Agent, &'a Certificate),
@@ -127,7 +127,8 @@ impl Login<'_, '_> {
         self.attempt(AuthMethod::Key(&key)).await
     }
 
-    /// Whether the device would accept an encrypted key: nobody types a pass phrase for one that it does not want.
+    /// Returns whether the device would accept an encrypted key, so that the user types no pass phrase for a key that is
+    /// not accepted.
     async fn is_wanted(&mut self, file: &KeyFile, new: bool) -> Result<bool, ConnectError> {
         if let Some(certificate) = &file.certificate
             && self.attempt(AuthMethod::ProbeCertificate(certificate)).await?
@@ -226,7 +227,7 @@ impl Login<'_, '_> {
         Ok(false)
     }
 
-    /// What came of a try that the agent signed; nothing when it did not.
+    /// Returns the result of an attempt that the agent signed; `None` when it did not sign.
     fn signed<E: std::fmt::Display>(&mut self, result: Result<AuthResult, E>) -> Option<AuthResult> {
         result.map_err(|error| self.tried.push(format!("which did not sign: {error}"))).ok()
     }
@@ -287,7 +288,7 @@ impl Login<'_, '_> {
 
 type Handle = russh::client::Handle<super::dial::Client>;
 
-/// The hash that an RSA key signs with: never SHA-1, which OpenSSH refuses since 8.8.
+/// Returns the hash that an RSA key signs with: never SHA-1, which OpenSSH refuses since 8.8.
 async fn rsa_hash(handle: &Handle, is_rsa: bool) -> Result<Option<HashAlg>, russh::Error> {
     if !is_rsa {
         return Ok(None);
@@ -296,7 +297,7 @@ async fn rsa_hash(handle: &Handle, is_rsa: bool) -> Result<Option<HashAlg>, russ
     Ok(Some(best.flatten().unwrap_or(HashAlg::Sha512)))
 }
 
-/// Whether the device would have accepted what was probed.
+/// Returns whether the device would have accepted the key that was probed.
 fn probed(end: agent::ProbeEnd) -> Result<bool, russh::Error> {
     match end {
         agent::ProbeEnd::Wanted => Ok(true),

@@ -68,11 +68,11 @@ pub(crate) fn read_archive(bytes: &[u8], files: &[(String, PathBuf)]) {
     let _ = stream::unpack(&files, bytes, &AtomicU64::new(0));
 }
 
-/// What a device has where nobody says otherwise.
+/// The user and the port that are used where nothing else is configured.
 const DEFAULT_USER: &str = "oem";
 const DEFAULT_PORT: u16 = 22;
 
-/// Which device, and how to log in.
+/// The device to connect to, and the ways to log in.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Host name or address.
@@ -87,7 +87,7 @@ pub struct Target {
     pub alias: Option<String>,
     /// The host through which it is reached.
     pub jump: Option<Box<Target>>,
-    /// What becomes of a key that is not the one pinned to the device's serial number.
+    /// The treatment of a host key that is not the one pinned to the device's serial number.
     pub changed: Changed,
     /// The file with the host keys of devices by their serial numbers.
     pub devices: Option<PathBuf>,
@@ -97,7 +97,7 @@ pub struct Target {
     pub password: Option<Password>,
     /// Files with known host keys; the first takes new ones.
     pub known_hosts: Vec<PathBuf>,
-    /// What the device says of itself elsewhere; it is waited for where it matters.
+    /// The identity that the device reports outside of the connection; it is waited for where it is needed.
     pub claim: watch::Receiver<Option<Claim>>,
     /// The agent's socket, on Windows its named pipe.
     pub agent: Option<PathBuf>,
@@ -107,41 +107,41 @@ pub struct Target {
     pub own_key: Option<PathBuf>,
 }
 
-/// What becomes of a host key that is not the one pinned to the device's serial number.
+/// The treatment of a host key that is not the one pinned to the device's serial number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Changed {
-    /// It is refused.
+    /// The host key is refused.
     #[default]
     Refuse,
     /// Somebody is asked who came to say so.
     Ask,
-    /// It is accepted.
+    /// The host key is accepted.
     Accept,
 }
 
-/// What the device says of itself on another way, without proof, while the connection is made.
+/// The identity that the device reports outside of the connection, without proof, while the connection is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
-    /// Its serial number.
+    /// Serial number of the device.
     pub serial: Option<String>,
     /// Whether it may still have the password of old firmware, which is then tried.
     pub old_firmware: bool,
 }
 
 impl Claim {
-    /// A claim that never comes.
+    /// Returns a claim that never comes.
     pub fn none() -> watch::Receiver<Option<Self>> {
         watch::channel(None).1
     }
 
-    /// A claim that has come.
+    /// Returns a claim that has come.
     pub fn now(self) -> watch::Receiver<Option<Self>> {
         watch::channel(Some(self)).1
     }
 }
 
 impl Target {
-    /// The host as known_hosts names it.
+    /// Returns the name of the host in known_hosts.
     fn host(&self) -> String {
         match &self.alias {
             Some(alias) => alias.to_ascii_lowercase(),
@@ -149,8 +149,8 @@ impl Target {
         }
     }
 
-    /// Takes over what `~/.ssh/config` says of this host, where nothing else was said: the user, the port and the identity that are set
-    /// already stay unless they are the defaults.
+    /// Adopts the settings of `~/.ssh/config` for this host where nothing else is configured: a user, a port and an
+    /// identity that are already set are kept unless they are the defaults.
     ///
     /// # Errors
     /// A `ProxyJump` that is not understood.
@@ -173,7 +173,7 @@ impl Target {
         Ok(this)
     }
 
-    /// The same for a jump host, whose own jump hosts stand in the list that names it.
+    /// Adds the settings of `~/.ssh/config` to a jump host; its own jump hosts are in the list that names it.
     async fn with_own_config(mut self) -> Result<Self, ConnectError> {
         let mut said = HostConfig::of(&self.address).await?;
         if self.user.is_empty() {
@@ -182,7 +182,7 @@ impl Target {
         Ok(self.with(said))
     }
 
-    /// What a user's configuration says of any host, be it the device or a jump host.
+    /// Applies the settings of the user's configuration to any host, the device or a jump host.
     fn with(mut self, said: HostConfig) -> Self {
         self.address = said.host_name.unwrap_or(self.address);
         if self.port == DEFAULT_PORT {
@@ -196,7 +196,7 @@ impl Target {
         self
     }
 
-    /// The claim, once it is known that it came or never will.
+    /// Waits for the claim, or until it is known that there will be none.
     async fn claim(&self) -> Claim {
         let mut claim = self.claim.clone();
         let mut claim = claim.wait_for(Option::is_some).await.ok().and_then(|claim| claim.clone()).unwrap_or_default();
@@ -204,8 +204,8 @@ impl Target {
         claim
     }
 
-    /// A device as it comes, with what this computer's user has: known hosts and keys in `~/.ssh`, and an agent. This is the
-    /// one place that looks into the environment.
+    /// Creates the target for a device in its factory state, with the files of this computer's user: known hosts and keys
+    /// in `~/.ssh`, and an agent. This is the one place that looks into the environment.
     pub fn new(address: impl Into<String>) -> Self {
         let directory = std::env::home_dir().map(|home| home.join(".ssh"));
         let own = |names: &[&str]| directory.iter().flat_map(|path| names.iter().map(|name| path.join(name))).collect();
@@ -236,11 +236,11 @@ pub trait Ask {
     /// Yes or no; `None` when nobody can be asked.
     fn confirm(&mut self, question: &str) -> Option<bool>;
 
-    /// A pass phrase or password; `None` when nobody can be asked.
+    /// Asks for a pass phrase or password; `None` when nobody can be asked.
     fn secret(&mut self, question: &str) -> Option<Secret>;
 }
 
-/// How long an answer of the device's own may take, and how large it may be, in bytes.
+/// Maximum time that an answer of the device itself may take, and its maximum size in bytes.
 const ASIDE: Duration = Duration::from_secs(3);
 const ANSWER_LIMIT: u64 = 1 << 20;
 
@@ -266,7 +266,7 @@ pub struct Ssh {
 /// Connects and logs in.
 ///
 /// # Errors
-/// What stood in the way, with a hint: the network, the host key, or the login.
+/// The network, the host key or the login prevents the connection; the error has a hint.
 pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectError> {
     let mut dialer = Dialer::new(target)?;
     let traffic = Arc::clone(&dialer.traffic);
@@ -289,11 +289,11 @@ pub async fn connect(target: &Target, ask: &mut dyn Ask) -> Result<Ssh, ConnectE
     })
 }
 
-/// Where commands and their output are logged.
+/// The log target of commands and their output.
 const LOG: &str = "o3r_deploy::remote";
 
 impl Ssh {
-    /// The fingerprint of the device's host key, `SHA256:…`.
+    /// Returns the fingerprint of the device's host key, `SHA256:…`.
     pub fn host_key_fingerprint(&self) -> String {
         host_key::fingerprint(&self.host_key)
     }

@@ -15,12 +15,12 @@ type Fetch = dyn Fn() -> Result<Secret, Box<dyn Explain>> + Send + Sync;
 pub struct Password(Arc<Fetch>);
 
 impl Password {
-    /// A password that is known already.
+    /// Creates a password that is known already.
     pub fn new(secret: Secret) -> Self {
         Self(Arc::new(move || Ok(secret.clone())))
     }
 
-    /// A password that `fetch` gives; it may run a command and wait for somebody.
+    /// Creates a password that `fetch` returns; it may run a command and wait for the user.
     pub fn fetched(fetch: impl Fn() -> Result<Secret, Box<dyn Explain>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(fetch))
     }

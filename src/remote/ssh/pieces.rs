@@ -15,7 +15,7 @@ pub(super) const PIECE: usize = 256 << 10;
 /// Pieces between the thread that reads or writes files and the connection.
 pub(super) const WAITING: usize = 4;
 
-/// Tells of the payload bytes that were not told of, and returns their number.
+/// Reports the payload bytes that have not been reported yet, and returns their number.
 pub(super) fn tell(payload: &AtomicU64, told: u64, progress: &mut OnBytes<'_>) -> u64 {
     let news = payload.load(Ordering::Relaxed).saturating_sub(told);
     if news > 0 {
@@ -96,7 +96,7 @@ pub(super) struct Measured<'a, R> {
     inner: R,
     left: u64,
     payload: &'a AtomicU64,
-    /// What went wrong here, told apart from what goes wrong with those who read this.
+    /// The error of the inner reader, kept apart from the errors of those who read from this one.
     pub(super) failed: Option<io::Error>,
 }
 

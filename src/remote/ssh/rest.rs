@@ -25,7 +25,7 @@ use crate::{
     remote::{Exit, FileRange, Input, OnBytes, RemoteError, is_no_space, last_lines},
 };
 
-/// As [`crate::remote::Remote::append`].
+/// Implements [`crate::remote::Remote::append`].
 pub(super) async fn append(
     ssh: &Ssh,
     command: &Command,
@@ -91,7 +91,7 @@ fn read(rest: &FileRange, sender: &mpsc::Sender<io::Result<Vec<u8>>>, payload: &
     })
 }
 
-/// As [`crate::remote::Remote::take`].
+/// Implements [`crate::remote::Remote::take`].
 pub(super) async fn take(
     ssh: &Ssh,
     command: &Command,
@@ -154,7 +154,7 @@ fn write(rest: &FileRange, pieces: mpsc::Receiver<Vec<u8>>, payload: &AtomicU64)
     Ok(came)
 }
 
-/// Copies as much as is wanted; whether that was there.
+/// Copies the bytes of the range; returns whether all of them came.
 fn copy(source: &mut impl Read, target: &mut impl Write, rest: &FileRange, payload: &AtomicU64) -> io::Result<bool> {
     let mut left = rest.to.saturating_sub(rest.from);
     let mut piece = vec![0; PIECE];

@@ -6,7 +6,7 @@ use crate::{
     remote::{Input, Remote, RemoteError, is_no_space, last_lines},
 };
 
-/// Tries to write beside `path`, and tells whether there is no room. What was tried is removed.
+/// Returns whether the disk is full, by writing a file beside `path`, which is then removed.
 pub(super) async fn is_missing(ssh: &Ssh, path: &str) -> Result<bool, RemoteError> {
     let script = "# asks whether there is room\n\
                   file=${1%/*}/.o3r-room.$$\n\

@@ -17,11 +17,11 @@ use crate::{command::Command, remote::RemoteError};
 /// Commands that run at once over one connection: sshd allows ten sessions where nothing else is said, two are spare.
 const SESSIONS_MAX: usize = 8;
 
-/// How long the device may take to open a session.
+/// Maximum time that the device may take to open a session.
 const OPEN_MAX: Duration = Duration::from_secs(30);
 
-/// How long a session is asked for that the device does not open, how often, and for how long while others are open: then there
-/// may be no room for another one beside them.
+/// Maximum time for which a refused session is requested again, the pause between requests, and the maximum time while
+/// other sessions are open: then there may be no room for another one.
 const REFUSED_MAX: Duration = Duration::from_secs(10);
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 const CROWDED_MAX: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const CROWDED_MAX: Duration = Duration::from_secs(2);
 /// Hands out the right to open a session.
 pub(super) struct Sessions {
     permits: Semaphore,
-    /// How many there are at once.
+    /// Maximum number of sessions at the same time.
     limit: AtomicUsize,
 }
 
@@ -113,7 +113,7 @@ fn too_few(ssh: &Ssh, command: &Command) -> RemoteError {
     refused(command, reason)
 }
 
-/// A command that was not run at all.
+/// Returns the error for a command that was not run at all.
 pub(super) fn refused(command: &Command, reason: String) -> RemoteError {
     RemoteError::Sessions { command: command.shown(), reason }
 }

@@ -1,4 +1,4 @@
-//! How long a command may be silent, and what silence means where docker does the work.
+//! Limits the time that a command may be silent, also where docker does the work.
 
 use std::{
     cell::Cell,
@@ -12,18 +12,19 @@ use crate::{
     remote::{Input, OnOutput, RemoteError},
 };
 
-/// After how much silence docker is asked whether it answers, and after how much where it has missed an answer before.
+/// Times of silence after which docker is asked whether it answers: the usual one, and one for a docker that has missed an
+/// answer before.
 const DOCKER_INTERVAL: Duration = Duration::from_secs(30);
 const DOCKER_INTERVAL_SHORT: Duration = Duration::from_secs(5);
 
-/// How long docker's answer may take, and how many of them it may miss: a busy device is slow.
+/// Maximum time that docker may take to answer, and the number of answers that it may miss: a busy device is slow.
 const DOCKER_ANSWER_MAX: Duration = Duration::from_secs(15);
 const DOCKER_MISSES_MAX: usize = 2;
 
-/// How long docker may be silent on a command although it answers.
+/// Maximum time that a command may be silent although docker answers.
 const DOCKER_SILENCE_MAX: Duration = Duration::from_secs(3600);
 
-/// When the device was heard last: it gave output or took input.
+/// Time of the last activity of the device: it gave output or took input.
 pub(super) struct Activity {
     last: Cell<Instant>,
     /// Whether this side has nothing to send for now, but will have: then the device is waited for by nobody.
@@ -92,7 +93,7 @@ pub(super) async fn exceeded(ssh: &Ssh, command: &Command, activity: &Activity) 
     }
 }
 
-/// Whether docker answers. What cannot be asked is no reason to give anything up.
+/// Returns whether docker answers. It counts as answering when it cannot be asked.
 async fn docker_answers(ssh: &Ssh) -> Result<bool, RemoteError> {
     let command = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]);
     let tries = if ssh.docker_missed.load(Ordering::Relaxed) { 1 } else { DOCKER_MISSES_MAX };

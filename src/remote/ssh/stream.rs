@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// As [`crate::remote::Remote::put`].
+/// Implements [`crate::remote::Remote::put`].
 pub(super) async fn put(ssh: &Ssh, taking: &TarUpload<'_>, progress: &mut OnBytes<'_>) -> Result<(), RemoteError> {
     let (sender, pieces) = mpsc::channel(WAITING);
     let payload = Arc::new(AtomicU64::new(0));
@@ -52,7 +52,8 @@ pub(super) async fn put(ssh: &Ssh, taking: &TarUpload<'_>, progress: &mut OnByte
     }
 }
 
-/// `tar` names what it could not write, unless the name is one that it shows escaped; then the first file stands for all.
+/// Returns the error of an upload: `tar` names the file that it could not write, unless it shows the name escaped; then the
+/// first file is named.
 async fn why_not(ssh: &Ssh, taking: &TarUpload<'_>, exit: Exit, stderr: &[u8]) -> RemoteError {
     let (command, files) = (taking.command, taking.files);
     let lines = last_lines(stderr, 20);
@@ -72,12 +73,12 @@ async fn why_not(ssh: &Ssh, taking: &TarUpload<'_>, exit: Exit, stderr: &[u8]) -
     }
 }
 
-/// A path as it stands in an archive: without what would make it absolute.
+/// Returns a path as it is in an archive: without the slash that makes it absolute.
 fn in_archive(path: &str) -> &str {
     path.trim_start_matches('/')
 }
 
-/// What goes into an archive, and what comes before it.
+/// The content of an archive, and the bytes before it.
 struct Content {
     head: Vec<u8>,
     directories: Vec<(String, u32)>,
@@ -122,7 +123,7 @@ fn pack_link<W: io::Write>(archive: &mut tar::Builder<W>, path: &str, target: &s
     archive.append_link(&mut header, in_archive(path), target).map_err(RemoteError::Input)
 }
 
-/// This computer's time, in seconds since 1970.
+/// Returns the time of this computer, in seconds since 1970.
 fn now() -> u64 {
     std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -150,7 +151,7 @@ fn pack_one<W: io::Write>(archive: &mut tar::Builder<W>, file: &Put, payload: &A
     }
 }
 
-/// As [`crate::remote::Remote::get`].
+/// Implements [`crate::remote::Remote::get`].
 pub(super) async fn get(
     ssh: &Ssh,
     giving: &TarDownload<'_>,
@@ -204,7 +205,7 @@ fn names<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<u8> {
     path_lines(&names)
 }
 
-/// A file that did not come has vanished, or it is there and could not be read: the device is asked which.
+/// Asks the device whether a missing file has vanished, or exists and could not be read.
 async fn explain_missing(ssh: &Ssh, files: &[Get], got: &[Option<u64>], stderr: &[u8]) -> Result<(), RemoteError> {
     let missing: Vec<_> = files.iter().zip(got).filter(|(_, got)| got.is_none()).map(|(file, _)| file).collect();
     if missing.is_empty() {
@@ -268,7 +269,8 @@ pub(super) fn unpack(files: &[Get], pieces: impl Read, payload: &AtomicU64) -> R
     Ok(got)
 }
 
-/// `tar` keeps the `./` of the name that it was given, or drops it; behind that of a tree there is one more.
+/// Returns the name of a member without `.` parts and empty parts: `tar` keeps or drops the `./` of a given name, and adds
+/// one in a tree.
 fn own_name(name: &[u8]) -> Vec<u8> {
     let name = name.strip_prefix(b".").filter(|rest| rest.starts_with(b"/")).unwrap_or(name);
     let parts = name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");

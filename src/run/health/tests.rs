@@ -45,7 +45,8 @@ fn why(verdict: HealthVerdict) -> String {
     }
 }
 
-/// A service whose program ends after `period`, and which docker starts again, as it is after `time`.
+/// Returns a service whose program ends after `period` seconds and which docker restarts, in its state after `time`
+/// seconds.
 fn crash_loop(period: f64, time: f64) -> Container {
     let (mut begin, mut restarts, mut pause) = (0.0, 0, 0.1);
     loop {

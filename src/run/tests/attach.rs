@@ -24,12 +24,12 @@ const LOOK: &str = "docker container inspect";
 const FOLLOW: &str = "follows a container";
 const REST: &str = "between two times";
 
-/// It runs when it is first looked at.
+/// Returns a device on which the container runs when it is first looked at.
 fn running() -> Fake {
     Fake::default().on(LOOK, says(&[&container("running", "t1", 0)]))
 }
 
-/// It has ended when it is looked at after its output, of which the rest is not kept.
+/// Adds that the container has ended when it is looked at after its output, of which the rest is not kept.
 fn ended(fake: Fake, code: i64) -> Fake {
     fake.on(REST, ends(3))
         .on(LOOK, says(&[&container("exited", "t1", code)]))

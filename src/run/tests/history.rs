@@ -1,4 +1,4 @@
-//! What the history is told against what was done, wherever an update fails.
+//! Tests that the history tells what was done, wherever an update fails.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     release::{Entry, KeptService, Snapshot},
 };
 
-/// An update of an application that ran: an image, files, the project and its autostart.
+/// Returns an update of a running application: an image, files, the project and its autostart.
 fn update() -> Plan {
     let entry =
         Entry { at: "26.11.21_07.00.00+0100".into(), application: "app".into(), kind: "deployment".into(), ..Entry::default() };

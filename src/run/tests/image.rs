@@ -9,7 +9,7 @@ use crate::{
     plan::LoadImage,
 };
 
-/// An archive as `docker save` makes it, with one empty layer.
+/// Returns an archive as `docker save` makes it, with one empty layer.
 fn archive() -> (tempfile::NamedTempFile, LocalImages) {
     let layer = tar::Builder::new(Vec::new()).into_inner().expect("memory takes all");
     let diff_id = image::DiffId::of(&layer);

@@ -1,4 +1,4 @@
-//! Runs of plans made by hand over a device that is not there: what is asked of it, and what the report is told.
+//! Runs of hand-made plans over a fake device: the commands that it receives, and the events of the report.
 
 use std::{cell::RefCell, path::PathBuf, rc::Rc};
 
@@ -76,7 +76,7 @@ fn run(plan: &Plan, fake: &Fake) -> (String, Result<(), Failure>) {
     run_with(plan, fake, Interrupt::default(), &ImageSources::default())
 }
 
-/// How a failure reads: exit code, text, last lines.
+/// Returns a failure as text: exit code, message, last lines.
 fn failure(result: Result<(), Failure>) -> String {
     let failure = result.expect_err("it fails");
     let lines: String = failure.error.last_lines().iter().map(|line| format!("\n| {line}")).collect();

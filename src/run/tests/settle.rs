@@ -17,7 +17,7 @@ const FOLLOW: &str = "follows a container";
 const CONFIRM: &str = "makes the version that was kept the previous one";
 const PUT_BACK: &str = "sh -c '# puts the version that was kept back";
 
-/// An update (or a first deployment) that settles for a moment while a container's output is shown.
+/// Returns an update (or a first deployment) that settles for a moment while a container's output is shown.
 fn settling(first: bool, autostart: Option<Action>) -> Plan {
     let mut all = bringing(first, 60);
     all.stages.pop();
@@ -46,7 +46,7 @@ fn looks(fake: Fake, number: usize) -> Fake {
     (0..number).fold(fake, |fake, _| fake.on(LOOK, runs()))
 }
 
-/// Its output is shown, and the line comes that is waited for.
+/// Adds that the output of the container is shown, with the line that is waited for.
 fn is_shown(fake: Fake) -> Fake {
     fake.on("docker container inspect", runs()).on(FOLLOW, hangs(|| ()).and(Stream::Stdout, b"ready\n"))
 }

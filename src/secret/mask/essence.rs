@@ -1,4 +1,4 @@
-//! What is compared of a text: the bytes that no way of quoting or showing changes.
+//! Reduces a text to the bytes that are compared: those that no way of quoting or showing changes.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub(super) struct Essence {
 /// Characters, each with the place in the text that it comes from.
 type Characters = Vec<(char, Range<usize>)>;
 
-/// How often escapes may be escaped themselves: docker's JSON stands as a text in JSON.
+/// Maximum number of times that escapes may be escaped themselves: docker's JSON can be a string in other JSON.
 const LEVELS: usize = 3;
 
 /// Returns the compared bytes of a value.
@@ -52,7 +52,8 @@ fn compared(characters: &[(char, Range<usize>)]) -> Essence {
     essence
 }
 
-/// Whether a character is not compared: white space, what steers terminals and the direction of text, and what quotes.
+/// Returns whether a character is not compared: white space, control characters of terminals and text direction, and
+/// quotes.
 fn is_passed_over(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -60,7 +61,7 @@ fn is_passed_over(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
-/// Whether an escape may begin with a character.
+/// Returns whether an escape may begin with a character.
 pub(super) fn is_escape(c: char) -> bool {
     matches!(c, '\\' | '%' | '$')
 }
@@ -79,7 +80,7 @@ fn unescaped(text: &[(char, Range<usize>)], is_wanted: impl Fn(char) -> bool) ->
     read
 }
 
-/// What an escape means.
+/// The meaning of an escape.
 enum Meant {
     Character(char),
     /// One byte of a character.

@@ -23,7 +23,7 @@ impl<'a> Tape<'a> {
         usize::from(self.numbers.next().copied().unwrap_or_default()) % limit.max(1)
     }
 
-    /// Whether something is so that is so in one of `of` cases, and never behind the end of the tape.
+    /// Returns `true` in one of `of` cases, and never after the end of the tape.
     pub(super) fn one_in(&mut self, of: usize) -> bool {
         self.below(of) == of - 1
     }
@@ -32,7 +32,7 @@ impl<'a> Tape<'a> {
         choices[self.below(choices.len())].clone()
     }
 
-    /// Each of these, in one of two cases.
+    /// Returns some of `choices`, each in one of two cases.
     pub(super) fn some<T: Clone>(&mut self, choices: &[T]) -> Vec<T> {
         choices.iter().filter(|_| self.one_in(2)).cloned().collect()
     }
@@ -58,16 +58,16 @@ pub(super) struct Case {
     pub(super) circumstances: PlanContext,
     /// The restart policy that the compose file gives each service.
     pub(super) policy: &'static str,
-    /// What an archive on the device holds, by its digest.
+    /// The content of each archive on the device, by its digest.
     pub(super) archives: BTreeMap<String, Archive>,
 }
 
-/// The digest that an image has in its registry.
+/// Returns the digest that an image has in its registry.
 pub(super) fn registry_digest(id: &str) -> String {
     format!("sha256:{}", digest(id))
 }
 
-/// A spelling of a name.
+/// Returns a spelling of a name.
 fn spelled(tape: &mut Tape<'_>, name: &str) -> String {
     let short = name.strip_suffix(":latest").filter(|_| tape.one_in(2)).unwrap_or(name);
     let first = name.split('/').next().unwrap_or_default();
@@ -85,7 +85,7 @@ fn spelled(tape: &mut Tape<'_>, name: &str) -> String {
     format!("{}{short}", tape.pick(&prefixes))
 }
 
-/// A reference to one of these images, by name or digest.
+/// Returns a reference to one of these images, by name or digest.
 fn reference(tape: &mut Tape<'_>, images: &[DockerImage]) -> String {
     let by_digest = images.iter().find(|image| !image.digests.is_empty()).filter(|_| tape.one_in(3));
     if let Some(image) = by_digest {
@@ -167,7 +167,7 @@ impl Case {
         docker(&mut self.facts).volumes = volumes.into_iter().map(|(name, path)| volume(name, path)).collect();
     }
 
-    /// Files, trees and directories that are wanted, and what of them is there.
+    /// Adds files, trees and directories that are wanted, and some of them to the device.
     fn files(&mut self, tape: &mut Tape<'_>) {
         let contents = ["one", "two", "three"];
         for (number, name) in tape.some(&["a", "b", "deep/c"]).into_iter().enumerate() {

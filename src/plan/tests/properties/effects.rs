@@ -1,5 +1,5 @@
-//! What each action does to the facts, as docker, docker-compose, systemd and the scripts do it: told here once more, by other means than
-//! the planner's own expectations.
+//! Applies each action to the facts, as docker, docker-compose, systemd and the scripts do it, independently of the
+//! planner's own expectations.
 
 use super::{super::*, cases::Case, cases::registry_digest};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     reference::Reference,
 };
 
-/// The facts after a plan has been carried out.
+/// Returns the facts after a plan has been carried out.
 pub(super) fn after(case: &Case, plan: &Plan) -> Facts {
     let mut facts = case.facts.clone();
     for action in plan.stages.iter().flat_map(|stage| &stage.actions) {
@@ -38,7 +38,7 @@ fn apply(case: &Case, action: &Action, facts: &mut Facts) {
     }
 }
 
-/// What a command does, told by its words, of which a script is the first line.
+/// Applies the effect of a command, which is recognised by its words; of a script these are its first line.
 fn run(case: &Case, shown: &str, facts: &mut Facts) {
     let words = shlex::split(shown).expect("it is quoted");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -245,7 +245,7 @@ fn load(loading: &LoadImage, facts: &mut Facts) {
     remove_partial(facts);
 }
 
-/// Its images get names that keep them.
+/// Gives the images of the kept version names that keep them.
 fn keep(keeping: &KeepVersion, facts: &mut Facts) {
     for id in keeping.snapshot.services.iter().map(|service| service.image.as_str()) {
         let name = format!("{}:app.{}", crate::release::versions::PREVIOUS, &id[7..]);
@@ -311,7 +311,7 @@ fn up(case: &Case, bringing: &ComposeUp, facts: &mut Facts) {
     }
 }
 
-/// The next probe looks into the archives that are there.
+/// Looks into the archives that exist, as the next probe does.
 fn probe_archives(case: &Case, facts: &mut Facts) {
     let there: Vec<_> = facts
         .paths
@@ -321,7 +321,8 @@ fn probe_archives(case: &Case, facts: &mut Facts) {
     facts.archives.extend(there);
 }
 
-/// The facts after an update has failed while its project was brought up, and the device has put back what was kept.
+/// Returns the facts after an update has failed while its project was brought up, and the device has restored the kept
+/// version.
 pub(super) fn after_way_back(case: &Case, plan: &Plan) -> Option<Facts> {
     let actions = || plan.stages.iter().flat_map(|stage| &stage.actions);
     let mut facts = case.facts.clone();

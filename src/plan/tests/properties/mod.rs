@@ -1,4 +1,4 @@
-//! What holds for every plan, whatever is wanted and whatever the device has.
+//! Properties that hold for every plan, whatever is wanted and whatever the device has.
 
 use proptest::prelude::*;
 
@@ -16,19 +16,19 @@ mod effects;
 /// Enough for a case in which everything is wanted.
 const TAPE: std::ops::Range<usize> = 0..220;
 
-/// The plan of a case, unless what it wants is refused.
+/// Returns the plan of a case; `None` if the plan is refused.
 fn planned(case: &Case) -> Option<Plan> {
     plan(&case.wanted, &case.facts, &case.circumstances).ok()
 }
 
-/// What a plan does, but for what every run does anew.
+/// Returns the steps of a plan, without those that every run repeats.
 fn work(plan: &Plan) -> Vec<String> {
     let actions = plan.stages.iter().flat_map(|stage| &stage.actions);
     let lasting = actions.filter(|action| !matches!(action, Action::Touch(_) | Action::Attach(_) | Action::PullAgain(_)));
     lasting.flat_map(Action::steps).collect()
 }
 
-/// The plan that follows when a case's plan was carried out, and the case as it is then.
+/// Returns the case after its plan was carried out, and the plan that follows.
 fn carried_out(case: Case, first: &Plan) -> Result<(Case, Plan), TestCaseError> {
     let case = Case { facts: effects::after(&case, first), ..case };
     let second = plan(&case.wanted, &case.facts, &case.circumstances);
@@ -36,7 +36,7 @@ fn carried_out(case: Case, first: &Plan) -> Result<(Case, Plan), TestCaseError> 
     Ok((case, second))
 }
 
-/// A reference without what docker adds to it or takes from it.
+/// Returns a reference without what docker adds to it or takes from it.
 fn short(reference: &str) -> String {
     let short =
         reference.trim_start_matches("index.docker.io/").trim_start_matches("docker.io/").trim_start_matches("library/");
@@ -44,7 +44,7 @@ fn short(reference: &str) -> String {
     if last.contains([':', '@']) { short.to_owned() } else { format!("{short}:latest") }
 }
 
-/// The images on the device that nothing may remove: by their IDs, with the reason.
+/// Returns the images on the device that nothing may remove, by their IDs, with the reason.
 fn needed(case: &Case, plan: &Plan) -> BTreeMap<String, &'static str> {
     let there = case.facts.docker.as_ref().expect("docker");
     let removed = plan.stages.iter().flat_map(|stage| &stage.actions).flat_map(Action::steps);
