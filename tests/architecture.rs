@@ -161,7 +161,9 @@ fn a_script_is_a_file_and_no_program_is_pasted_together() {
     let mut wrong = Vec::new();
     let mut scripts = 0;
     for (path, text) in sources() {
-        let code = code(&text).collect::<Vec<_>>().join("\n");
+        // However the lines are broken.
+        let words = code(&text).flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ");
+        let code = words.replace("concat!( include_str!(", "concat!(include_str!(");
         // Of one with shared functions both parts are.
         for rest in code.split("Command::script_with(").skip(1) {
             let is_file = |part: &str| ["include_str!(", "PRELUDE"].iter().any(|file| part.trim_start().starts_with(file));
@@ -236,4 +238,28 @@ fn device_describes_nothing_without_a_format() {
         }
     }
     assert!(asked > 10 && wrong.is_empty(), "{asked} asked; {}", wrong.join("\n"));
+}
+
+/// A comment that is shorter only repeats the name. The help of the command line and of the configuration file is judged by its
+/// readers.
+#[test]
+fn doc_comments_say_more_than_the_name() {
+    let mut wrong = Vec::new();
+    let mut comments = 0;
+    for (path, text) in sources() {
+        if part(&path) == "cli" || path.ends_with("config/settings.rs") {
+            continue;
+        }
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        for (index, line) in lines.iter().enumerate() {
+            let Some(comment) = line.strip_prefix("///") else { continue };
+            let is_of_one_line = |index: usize| !lines.get(index).is_some_and(|line| line.starts_with("///"));
+            comments += 1;
+            let alone = is_of_one_line(index + 1) && index.checked_sub(1).is_none_or(is_of_one_line);
+            if alone && comment.trim().chars().count() < 15 {
+                wrong.push(format!("{}: {line}", path.display()));
+            }
+        }
+    }
+    assert!(comments > 1000 && wrong.is_empty(), "{comments} comments; {}", wrong.join("\n"));
 }

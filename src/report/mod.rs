@@ -49,7 +49,7 @@ pub enum Event {
         /// The stages in the order of the work; those not asked for are left out.
         stages: Vec<PlannedStage>,
     },
-    /// A stage began.
+    /// The work of a stage began.
     StageStarted {
         /// The stage that began.
         stage: Stage,
@@ -105,7 +105,7 @@ pub enum Event {
         /// Duration of the stage, in seconds.
         seconds: f64,
     },
-    /// The run ended.
+    /// The run ended, well or with a failure.
     Finished(Summary),
 }
 
@@ -174,7 +174,7 @@ pub enum Outcome {
 /// The summary of a run that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
-    /// The exit code.
+    /// Exit code of the run.
     pub exit_code: u8,
     /// Whether it was a dry run.
     pub dry_run: bool,
