@@ -23,11 +23,9 @@ shift
 exec </dev/null
 cd -- "$root$directory" || exit
 if command -v docker-compose >/dev/null 2>&1; then
-  kind=hyphen
   compose() { docker-compose "$@"; }
   profiles=
 else
-  kind=plugin
   compose() { docker compose "$@"; }
   # Else services whose profile is not enabled are left out.
   profiles='--profile *'
