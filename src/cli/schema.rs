@@ -10,7 +10,7 @@ pub(super) struct SchemaOptions {
     of: SchemaOf,
 }
 
-/// What has a schema.
+/// Selects which of the schemas is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum SchemaOf {
     /// The configuration file
